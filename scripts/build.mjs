@@ -1,0 +1,103 @@
+// @ts-check
+/**
+ * Builds dist/: esbuild writes the code, tsc the declarations.
+ *
+ *   node scripts/build.mjs             code and declarations; fails on a type error
+ *   node scripts/build.mjs --code      code only (what `npm start` and `npm test` need)
+ *
+ * Why a bundle: a worker thread starts several times faster from one file than from forty. Why splitting:
+ * whatever two entries share stays one module, so there is one kallsyms and one set of views in a thread.
+ */
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { build } from 'esbuild';
+import { buildIsFresh, root, sourceHash, stampFile, withBuildLock } from './prepare.mjs';
+import { entryPoints } from './rooms.mjs';
+
+const CLI = 'dist/cli/main.js';
+
+/** Writes the code and answers the files written, relative to the root. */
+async function buildCode() {
+  const entries = entryPoints.filter((file) => existsSync(path.join(root, file)));
+  if (entries.length === 0) throw new Error(`none of the entry points exists: ${entryPoints.join(', ')}`);
+  const result = await build({
+    absWorkingDir: root,
+    entryPoints: entries,
+    outdir: 'dist',
+    outbase: 'src',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    packages: 'external',
+    conditions: ['smplab-source'],
+    sourcemap: 'linked',
+    chunkNames: 'chunks/[hash]',
+    // Symbols find their address by name (kallsyms), so a bundle must not rename functions.
+    keepNames: false,
+    minify: false,
+    metafile: true,
+    legalComments: 'none',
+    logLevel: 'warning',
+  });
+  const cli = path.join(root, CLI);
+  if (existsSync(cli)) chmodSync(cli, 0o755);
+  return Object.keys(result.metafile.outputs);
+}
+
+/** Declarations by tsc. Answers whether they are free of type errors. */
+function buildDeclarations() {
+  const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
+  const run = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+  return run.status === 0;
+}
+
+/**
+ * Removes what an earlier build left in dist. Done after writing, so a process that is still running
+ * from the old build loses its chunks as late as possible.
+ * @param {ReadonlySet<string>} written
+ */
+function sweep(written) {
+  /** @param {string} folder */
+  const visit = (folder) => {
+    for (const entry of readdirSync(path.join(root, folder), { withFileTypes: true })) {
+      const file = `${folder}/${entry.name}`;
+      if (entry.isDirectory()) visit(file);
+      else if (file.endsWith('.d.ts')) {
+        const source = file.replace(/^dist/, 'src').replace(/\.d\.ts$/, '.ts');
+        if (!existsSync(path.join(root, source))) rmSync(path.join(root, file));
+      } else if (!written.has(file) && file !== 'dist/.stamp') rmSync(path.join(root, file));
+    }
+    if (readdirSync(path.join(root, folder)).length === 0) rmdirSync(path.join(root, folder));
+  };
+  visit('dist');
+}
+
+/** Everything, in order. Answers whether all went well. @param {boolean} codeOnly */
+async function buildAll(codeOnly) {
+  // Whoever waited for the lock may find the work done.
+  if (codeOnly && buildIsFresh()) return true;
+  // The hash is taken before reading the sources: an edit during the build leaves a stale stamp, not a wrong one.
+  const hash = sourceHash();
+  rmSync(stampFile, { force: true });
+  mkdirSync(path.join(root, 'dist'), { recursive: true });
+  const written = new Set(await buildCode());
+  const typesGood = codeOnly || buildDeclarations();
+  sweep(written);
+  writeFileSync(stampFile, `${hash}\n`);
+  return typesGood;
+}
+
+try {
+  const good = await withBuildLock(() => buildAll(process.argv.includes('--code')));
+  process.exitCode = good ? 0 : 1;
+} catch (error) {
+  // esbuild has said by now which line it stumbled over; a stack of ours would only bury it.
+  process.stderr.write(`build: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,98 @@
+// @ts-check
+/**
+ * The rooms of the house, who may enter which, and which package may be opened where.
+ *
+ * One table, three readers: .dependency-cruiser.mjs makes a rule of each row, graph.mjs draws it, walls.mjs
+ * takes the room lists. To let a room import another, change it here and say why in docs/decisions.
+ */
+
+/** Where the build starts. Everything else under src must be reachable from one of these or from a test. */
+export const entryPoints = ['src/index.ts', 'src/cli/main.ts', 'src/cpu-worker/main.ts'];
+
+/** Everybody but a scenario may import these. `base` itself knows nobody, `trace` knows only `base`. */
+export const everyones = ['base', 'trace'];
+
+/**
+ * Room -> the rooms it may import besides `everyones`. A room that is not a key here does not exist.
+ * @type {Readonly<Record<string, readonly string[]>>}
+ */
+export const mayImport = {
+  base: [],
+  trace: [],
+  memory: [],
+  smp: ['memory'],
+  kernel: ['memory', 'smp'],
+  scheduler: [],
+  checkers: [],
+  report: [],
+  'cpu-worker': ['memory', 'smp', 'kernel', 'scheduler'],
+  machine: ['memory', 'smp', 'kernel', 'scheduler'],
+  explore: ['scheduler', 'checkers', 'machine'],
+  gallery: [],
+  lab: ['report'],
+  cli: ['checkers', 'machine', 'explore', 'report', 'lab'],
+};
+
+/** What to do instead, said when a room reaches where it may not. */
+export const instead = {
+  base: 'base knows nobody: move what needs a neighbour into the room that needs it.',
+  trace: 'trace is vocabulary and formats: pass what it needs as an argument.',
+  memory: 'memory knows words, not kernels: describe the layout here and give it meaning in smp or kernel.',
+  smp: 'smp is below kernel: take a function address or an ops struct, as the notifier chain does.',
+  kernel: 'kernel runs on any CPU and any host: ask smp/arch.ts for what the hardware does.',
+  scheduler:
+    'a policy sees the state words and the runnable set and nothing else: put the fact into an event.',
+  checkers: 'a checker is a fold over trace events: record the fact as an event and read it there.',
+  report: 'a report is made from the trace alone: put what it has to show into the trace.',
+  'cpu-worker': 'a CPU meets the host only in memory/layout.ts: leave the fact in a word there.',
+  machine: 'machine names a CPU by the URL of its entry and meets it in memory/layout.ts, never by import.',
+  explore: 'explore drives machines from outside: add what it needs to the door of machine.',
+  gallery:
+    "a scenario is a user like any other: import 'smplab', and widen src/index.ts if that is not enough.",
+  lab: 'the lab shows what report made from a trace file: add the view to report.',
+  cli: 'a command says what to do, a room does it: offer it from machine, explore or report.',
+};
+
+/**
+ * Package -> the rooms that may import it. A package that is missing here may not be imported from src at all.
+ * @type {Readonly<Record<string, readonly string[]>>}
+ */
+export const packageRooms = {
+  piscina: ['machine'],
+  'p-queue': ['explore'],
+  pino: ['machine', 'explore', 'cli'],
+  commander: ['cli'],
+};
+
+/** What to do instead of importing the package elsewhere. */
+export const packageInstead = {
+  piscina: 'ask machine for a CPU; the pool is its own business.',
+  'p-queue': 'let explore decide how many runs go at once.',
+  pino: 'take a logger as an argument; what the simulated machine says is a trace event.',
+  commander: 'a command line is parsed in cli and nowhere else.',
+};
+
+/** Rooms that start or are a thread. */
+export const threadRooms = ['machine', 'cpu-worker'];
+
+/** Same inputs, same bytes: no clock, no chance, no process, no node: module in these. */
+export const pureRooms = [
+  'base',
+  'trace',
+  'memory',
+  'smp',
+  'kernel',
+  'scheduler',
+  'checkers',
+  'report',
+  'gallery',
+];
+
+/** The simulated kernel: Linux's spelling, no state in the JavaScript heap, nothing that suspends by itself. */
+export const kernelRooms = ['smp', 'kernel'];
+
+/** Where the raw bytes are handled: everyone else goes through the typed views of memory. */
+export const rawMemoryRooms = ['memory', 'machine', 'cpu-worker', 'trace'];
+
+/** The only room that writes to stdout. */
+export const stdoutRooms = ['cli'];

@@ -1,0 +1,22 @@
+/** Thrown when the simulator itself is broken: nothing it prints after this can be trusted. */
+export class InvariantError extends Error {
+  readonly code = 'SMPLAB_INVARIANT';
+
+  constructor(message: string) {
+    super(message);
+    this.name = 'InvariantError';
+  }
+}
+
+/**
+ * Always on. `message` starts with the name of the function, and is unique, so that it is an address.
+ * @throws {InvariantError}
+ */
+export function assert(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new InvariantError(message);
+}
+
+/** For the default of an exhaustive switch. */
+export function unreachable(value: never, where: string): never {
+  throw new InvariantError(`${where}: unexpected ${String(value)}`);
+}

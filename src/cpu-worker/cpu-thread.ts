@@ -1,0 +1,237 @@
+/**
+ * The thread that is a CPU: takes interrupts, runs tasks to their end, survives oopses, and comes to rest when the host
+ * says so.
+ */
+import { type BaseBus, machineWord } from '#memory/base-bus';
+import type { Bus, BusClient } from '#memory/bus';
+import {
+  Baton,
+  CONTEXT_BYTES,
+  CpuWord,
+  type Geometry,
+  MachineWord,
+  PAGE_SIZE,
+  PENDING_MASKABLE,
+  Pending,
+  PowerState,
+} from '#memory/layout';
+import { NULL } from '#memory/struct';
+import { call_pointer } from '#memory/symbols';
+import type { Arch, Vector } from '#smp/arch';
+import { smp_call_function_interrupt } from '#smp/call_function';
+import { cpu_isset, cpu_online_map, first_online_cpu, next_online_cpu, NR_CPUS } from '#smp/cpumask';
+import { die, panic, printk, KERN_EMERG, report_finding } from '#smp/printk';
+import { KILLED, preempt_schedule_irq, smp_reschedule_interrupt } from '#smp/sched';
+import { is_i386 } from '#smp/subarch';
+import { EventType } from '#trace/events';
+import { MachineStopped, TaskDied } from './control-flow.ts';
+import { acceptTask, leaveForOtherCpu } from './exchange.ts';
+import { ProcessorCore } from './registers-arch.ts';
+
+const PANIC = machineWord(MachineWord.PANIC);
+const ORPHANS = machineWord(MachineWord.ORPHANS);
+
+/** A bus of either kind: both are Bus and BaseBus. */
+export type ThreadBus = Bus & BaseBus;
+
+export class CpuThread extends ProcessorCore implements Arch, BusClient {
+  readonly #layout: Geometry;
+  #bus: ThreadBus | undefined;
+
+  constructor(layout: Geometry) {
+    super(() => this.bus);
+    this.#layout = layout;
+  }
+
+  /** Two steps, because bus and thread need each other. */
+  attach(bus: ThreadBus): void {
+    this.#bus = bus;
+  }
+
+  get bus(): ThreadBus {
+    return this.#bus!;
+  }
+
+  cli(): void {
+    this.bus.registers.set(CpuWord.IRQS_ENABLED, 0);
+  }
+
+  sti(): void {
+    const { bus } = this;
+    bus.registers.set(CpuWord.IRQS_ENABLED, 1);
+    bus.window();
+  }
+
+  sendIpi(cpu: number, vector: Vector): void {
+    this.bus.emit(EventType.IPI_SEND, vector, cpu, 0, 0);
+    this.bus.raise(cpu, vector);
+  }
+
+  sendInit(cpu: number): void {
+    this.bus.emit(EventType.IPI_SEND, Pending.INIT, cpu, 0, 0);
+    this.bus.raise(cpu, Pending.INIT);
+  }
+
+  sendStartup(cpu: number, vector: number): void {
+    this.bus.emit(EventType.IPI_SEND, Pending.SIPI, cpu, vector, 0);
+    this.bus.registersOf(cpu).set(CpuWord.SIPI, vector);
+    this.bus.raise(cpu, Pending.SIPI);
+  }
+
+  clearLocalApic(): void {
+    const { bus } = this;
+    Atomics.and(bus.i32, bus.registers.base + CpuWord.PENDING, ~PENDING_MASKABLE);
+  }
+
+  /** The slow path of every operation while something is pending. */
+  interruptWindow(): void {
+    for (;;) {
+      const { registers, i32 } = this.bus;
+      const pending = Atomics.load(i32, registers.base + CpuWord.PENDING);
+      if ((pending & Pending.STOP) !== 0) throw new MachineStopped();
+      if ((pending & PENDING_MASKABLE) === 0 || !registers.irqsEnabled) return;
+      this.takeInterrupt();
+    }
+  }
+
+  takeInterrupt(): void {
+    const { bus } = this;
+    const index = bus.registers.base + CpuWord.PENDING;
+    const pending = Atomics.load(bus.i32, index) & PENDING_MASKABLE;
+    const vector = pending & -pending;
+    Atomics.and(bus.i32, index, ~vector);
+    this.cli();
+    bus.emit(EventType.IRQ_ENTRY, vector, 0, 0, 0);
+    try {
+      if (vector === Pending.CALL_FUNCTION) smp_call_function_interrupt();
+      else if (vector === Pending.RESCHEDULE) smp_reschedule_interrupt();
+    } catch (error) {
+      this.#rethrowControl(error);
+      this.#reportException(error);
+      this.#dieInInterrupt();
+    }
+    bus.emit(EventType.IRQ_EXIT, vector, 0, 0, 0);
+    bus.registers.set(CpuWord.IRQS_ENABLED, 1);
+    preempt_schedule_irq();
+  }
+
+  fault(address: number, size: number, write: boolean): never {
+    const where = address.toString(16).padStart(8, '0');
+    const detail = `${write ? 'write' : 'read'} of ${size} bytes at 0x${where}`;
+    if (address < PAGE_SIZE) die(`BUG: unable to handle kernel NULL pointer dereference at ${where}`, detail);
+    if (this.#isOwnContext(address)) die('kernel stack overflow', detail);
+    die(`BUG: unable to handle kernel paging request at ${where}`, detail);
+  }
+
+  #isOwnContext(address: number): boolean {
+    const { contexts, nrPossible } = this.#layout;
+    return address > contexts && address <= contexts + nrPossible * CONTEXT_BYTES + PAGE_SIZE;
+  }
+
+  runTask(fn: number, arg0: number, arg1: number, arg2: number, text: string): number {
+    const depth = this.bus.depth;
+    try {
+      const result = call_pointer(fn, arg0, arg1, arg2, text);
+      return typeof result === 'number' ? result | 0 : 0;
+    } catch (error) {
+      if (error instanceof MachineStopped) throw error;
+      if (!(error instanceof TaskDied)) {
+        this.#reportException(error);
+        if (this.bus.registers.hardirqCount !== 0) this.#dieInInterrupt();
+      }
+      // The task is gone with everything on its stack; what it held in memory it holds for ever.
+      const { registers } = this.bus;
+      this.bus.depth = depth;
+      registers.set(CpuWord.HARDIRQ_COUNT, 0);
+      registers.set(CpuWord.IRQS_ENABLED, 1);
+      return KILLED;
+    }
+  }
+
+  ringHost(): void {
+    this.bus.ringDoorbell();
+  }
+
+  offline(): boolean {
+    return !cpu_isset(this.bus.cpu, cpu_online_map);
+  }
+
+  migrate(task: number): void {
+    leaveForOtherCpu(this.bus, this, task);
+  }
+
+  orphans(): boolean {
+    return this.bus.load32(ORPHANS * 4) !== 0;
+  }
+
+  adopt(): boolean {
+    return acceptTask(this.bus);
+  }
+
+  /** Wakes every other online CPU, so that an idle one looks round. */
+  kickOthers(): void {
+    for (let cpu = first_online_cpu(); cpu < NR_CPUS; cpu = next_online_cpu(cpu)) {
+      if (cpu !== this.bus.cpu) this.sendIpi(cpu, Pending.RESCHEDULE);
+    }
+  }
+
+  killCurrent(reason: string): never {
+    const { registers } = this.bus;
+    if (registers.hardirqCount !== 0 || registers.get(CpuWord.CURRENT_TASK) === NULL) {
+      if (registers.hardirqCount !== 0) this.#dieInInterrupt();
+      panic('Attempted to kill the idle task!');
+    }
+    throw new TaskDied(reason);
+  }
+
+  #dieInInterrupt(): never {
+    panic(is_i386() ? 'Fatal exception in interrupt' : 'Aiee, killing interrupt handler!');
+  }
+
+  haltMachine(_reason: string): never {
+    const { bus } = this;
+    Atomics.store(bus.i32, PANIC, 1);
+    for (let cpu = 0; cpu < this.#layout.nrPossible; cpu++) {
+      const { base } = bus.registersOf(cpu);
+      Atomics.or(bus.i32, base + CpuWord.PENDING, Pending.STOP);
+      Atomics.add(bus.i32, base + CpuWord.WAKE, 1);
+      Atomics.notify(bus.i32, base + CpuWord.WAKE);
+      if (cpu === bus.cpu) continue;
+      Atomics.store(bus.i32, base + CpuWord.BATON, Baton.STOP);
+      Atomics.notify(bus.i32, base + CpuWord.BATON);
+    }
+    bus.ringDoorbell();
+    throw new MachineStopped();
+  }
+
+  /** An exception nobody in the simulated kernel threw: a defect of its code, reported as an oops would be. */
+  #reportException(error: unknown): void {
+    const title = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    const detail = error instanceof Error ? error.stack : undefined;
+    report_finding('javascript-exception', `kernel code threw ${title}`, detail);
+    printk(KERN_EMERG, `BUG: kernel code threw ${title}`);
+  }
+
+  #rethrowControl(error: unknown): void {
+    if (error instanceof MachineStopped || error instanceof TaskDied) throw error;
+  }
+
+  /** Runs `live` until the machine stops; an exception on the way is reported and ends the machine. */
+  untilStopped(live: () => void): void {
+    try {
+      live();
+    } catch (error) {
+      if (error instanceof MachineStopped) return;
+      try {
+        this.#reportException(error);
+        this.haltMachine('exception outside a task');
+      } catch (inner) {
+        if (!(inner instanceof MachineStopped)) throw inner;
+      }
+    }
+  }
+
+  get powerState(): PowerState {
+    return this.bus.registers.power;
+  }
+}

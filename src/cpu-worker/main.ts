@@ -1,0 +1,125 @@
+/**
+ * Entry of a CPU thread. One pool task is one CPU of one machine, from power-on to power-off; then the thread goes back
+ * to the pool and can be another machine's CPU.
+ */
+import { assert } from '#base/assert';
+import { machineWord } from '#memory/base-bus';
+import { attachBus } from '#memory/bus';
+import { DeterministicBus } from '#memory/deterministic-bus';
+import { sealImage } from '#memory/image';
+import {
+  CpuWord,
+  type GeometryInput,
+  MACHINE_MAGIC,
+  MachineWord,
+  Mode,
+  Pending,
+  PowerState,
+  RunState,
+  geometry,
+} from '#memory/layout';
+import { ParallelBus } from '#memory/parallel-bus';
+import { symbolHash } from '#memory/symbols';
+import { start_kernel } from '#kernel/init';
+import '#kernel/image';
+import { strategyByNumber } from '#scheduler/policies';
+import { attachArch } from '#smp/arch';
+import { cpu_idle, start_secondary } from '#smp/smpboot';
+import { preempt_disable } from '#smp/irqflags';
+import { CpuThread, type ThreadBus } from './cpu-thread.ts';
+import { powerUp, takeSignals } from './power.ts';
+
+/** What the host sends with a CPU's task. */
+export interface CpuTask {
+  readonly buffer: SharedArrayBuffer;
+  readonly geometry: GeometryInput;
+  readonly cpu: number;
+}
+
+const RUN_STATE = machineWord(MachineWord.RUN_STATE);
+const AT_REST = machineWord(MachineWord.CPUS_AT_REST);
+
+/**
+ * Serves as one CPU until the machine is powered off. Named, not default: the pool calls it by its name.
+ * @throws InvariantError if this thread's kernel image is not the machine's
+ */
+export function serve(task: CpuTask): void {
+  const layout = geometry(task.geometry);
+  const words = new Int32Array(task.buffer);
+  assert(words[machineWord(MachineWord.MAGIC)] === MACHINE_MAGIC, 'serve: this is not the memory of a machine');
+  const hash = sealImage().hash ^ symbolHash();
+  assert(
+    words[machineWord(MachineWord.LAYOUT_HASH)] === hash,
+    `serve: CPU ${task.cpu} has another kernel image than its machine: smplab was built while it ran`,
+  );
+  const thread = new CpuThread(layout);
+  const bus = makeBus(task, layout, words, thread);
+  thread.attach(bus);
+  attachBus(bus);
+  attachArch(thread);
+  if (bus.registers.power === PowerState.OFF) powerUp(bus, task.cpu);
+  try {
+    while (rest(bus)) thread.untilStopped(() => live(bus, thread));
+  } finally {
+    attachBus(undefined);
+  }
+}
+
+function makeBus(task: CpuTask, layout: ReturnType<typeof geometry>, words: Int32Array, thread: CpuThread): ThreadBus {
+  if (words[machineWord(MachineWord.MODE)] === Mode.PARALLEL) {
+    return new ParallelBus(task.buffer, layout, task.cpu, thread);
+  }
+  const strategy = strategyByNumber(words[machineWord(MachineWord.POLICY)]!);
+  return new DeterministicBus(task.buffer, layout, task.cpu, thread, strategy);
+}
+
+/** Waits for the host. False when the machine is powered off. */
+function rest(bus: ThreadBus): boolean {
+  const { i32 } = bus;
+  const wake = bus.registers.base + CpuWord.WAKE;
+  Atomics.add(i32, AT_REST, 1);
+  bus.ringDoorbell();
+  for (;;) {
+    const seen = Atomics.load(i32, wake);
+    const state = Atomics.load(i32, RUN_STATE);
+    if (state === RunState.RUNNING) return true;
+    if (state === RunState.OFF) return false;
+    Atomics.wait(i32, wake, seen);
+  }
+}
+
+/** A CPU's life from where its registers say it is. Comes back only by being stopped. */
+function live(bus: ThreadBus, thread: CpuThread): void {
+  // A snapshot may have given this thread another context than it had.
+  bus.reloadContext();
+  bus.resetContext();
+  if (bus instanceof DeterministicBus) bus.park();
+  if (thread.powerState === PowerState.RUNNING) {
+    if (bus.cpu === 0 && bus.registers.get(CpuWord.STARTED) === 0) {
+      bus.registers.set(CpuWord.STARTED, 1);
+      start_kernel();
+    } else {
+      idle(bus);
+    }
+  }
+  for (;;) {
+    // After the idle loop this thread may be another CPU, dead or alive: look at its registers.
+    if (bus.registers.power === PowerState.RUNNING) {
+      if (thread.offline()) bus.registers.set(CpuWord.POWER, PowerState.SHUTDOWN);
+      else idle(bus);
+      continue;
+    }
+    const signals = bus.waitForSignal(Pending.INIT | Pending.SIPI);
+    if (takeSignals(bus, signals)) {
+      bus.resetContext();
+      start_secondary();
+    }
+  }
+}
+
+/** The idle loop, as its own first frame. */
+function idle(bus: ThreadBus): void {
+  bus.resetContext();
+  if (bus.registers.preemptCount === 0) preempt_disable();
+  cpu_idle();
+}

@@ -1,0 +1,6 @@
+/**
+ * Everything that is linked into the simulated kernel, in link order. Importing this file decides every address: a
+ * thread that imports something else first has another image, and its CPU refuses to start.
+ */
+import '#smp/cpu';
+import './page_alloc.ts';

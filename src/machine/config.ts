@@ -1,0 +1,103 @@
+/** What a machine is made of, and what a user may get wrong about it. */
+import { SmplabError } from '#base/errors';
+import {
+  CALL_TIMEOUT_MS_DEFAULT,
+  NR_CPUS,
+  STEPS_MAX_DEFAULT,
+  TRACE_EVENTS_MAX_DEFAULT,
+} from '#base/limits';
+import { type HardwareConfig, validateHardware } from '#memory/firmware';
+import { strategyNames } from '#scheduler/policies';
+
+/** One call that is made to fail: the n-th allocation, or a named site. */
+export type Fault =
+  | { readonly nth: number }
+  | { readonly site: string; readonly error?: number; readonly skip?: number };
+
+export interface MachineConfig {
+  /** CPUs brought up at boot. */
+  readonly cpus: number;
+  readonly vendor: 'amd' | 'intel';
+  /** CPUs there can ever be; each has a thread. Default: `cpus`. */
+  readonly possible?: number;
+  /** CPUs plugged in; those above stay absent. Default: `possible`. */
+  readonly present?: number;
+  /** Which x86 kernel. Default x86_64. */
+  readonly arch?: 'x86_64' | 'i386';
+  readonly mode?: 'parallel' | 'deterministic';
+  /** Deterministic mode: a 32-bit number. Default 0. */
+  readonly seed?: number;
+  /** Deterministic mode: who goes next. Default random. */
+  readonly strategy?: string;
+  /** Deterministic mode: steps before a run is called a livelock. */
+  readonly stepsMax?: number;
+  /** Firmware quirks and registers of single CPUs. */
+  readonly hardware?: Partial<Omit<HardwareConfig, 'vendor' | 'i386'>>;
+  /** The slab allocator's personality. Default slab, which the spec's traces assume. */
+  readonly allocator?: 'slab' | 'slub';
+  /** TraceMask bits. Default 0: off. */
+  readonly trace?: number;
+  /** Trace events kept per CPU. */
+  readonly traceEventsMax?: number;
+  /** Page frames of the simulated kernel. Default: 512 and 16 per possible CPU. */
+  readonly pages?: number;
+  /** Polls of a waiting CPU before its thread sleeps. Default by the host's cores. */
+  readonly spins?: number;
+  /** Host milliseconds a call may take in parallel mode before its CPUs count as hung. */
+  readonly callTimeoutMs?: number;
+}
+
+/** A configuration with every choice made. */
+export type ResolvedConfig = Required<Omit<MachineConfig, 'hardware'>> & { readonly hardware: HardwareConfig };
+
+function bad(message: string): never {
+  throw new SmplabError('SMPLAB_BAD_CONFIG', message);
+}
+
+function wholeNumber(name: string, value: number, least: number, most: number): void {
+  if (!Number.isInteger(value) || value < least || value > most) {
+    bad(`${name} is ${value}: expected a whole number from ${least} to ${most}`);
+  }
+}
+
+/**
+ * Checks a configuration and fills in what it leaves open.
+ * @throws SmplabError SMPLAB_BAD_CONFIG, one line that says what is wrong and what was expected
+ */
+export function resolveConfig(config: MachineConfig, hostCores: number): ResolvedConfig {
+  wholeNumber('cpus', config.cpus, 1, NR_CPUS);
+  const possible = config.possible ?? config.cpus;
+  wholeNumber('possible', possible, config.cpus, NR_CPUS);
+  const present = config.present ?? possible;
+  wholeNumber('present', present, config.cpus, possible);
+  if (config.vendor !== 'amd' && config.vendor !== 'intel') {
+    bad(`vendor is ${String(config.vendor)}: expected amd or intel`);
+  }
+  const arch = config.arch ?? 'x86_64';
+  if (arch !== 'x86_64' && arch !== 'i386') bad(`arch is ${String(arch)}: expected x86_64 or i386`);
+  const strategy = config.strategy ?? 'random';
+  if (!strategyNames.includes(strategy)) bad(`strategy is ${strategy}: expected ${strategyNames.join(' or ')}`);
+  const seed = config.seed ?? 0;
+  wholeNumber('seed', seed, 0, 0xffffffff);
+  const hardware: HardwareConfig = { ...config.hardware, vendor: config.vendor, i386: arch === 'i386' };
+  const hardwareError = validateHardware(hardware, possible);
+  if (hardwareError !== undefined) bad(hardwareError);
+  return {
+    cpus: config.cpus,
+    vendor: config.vendor,
+    possible,
+    present,
+    arch,
+    mode: config.mode ?? 'parallel',
+    seed,
+    strategy,
+    stepsMax: config.stepsMax ?? STEPS_MAX_DEFAULT,
+    hardware,
+    allocator: config.allocator ?? 'slab',
+    trace: config.trace ?? 0,
+    traceEventsMax: config.traceEventsMax ?? TRACE_EVENTS_MAX_DEFAULT,
+    pages: config.pages ?? 512 + 16 * possible,
+    spins: config.spins ?? (config.cpus <= hostCores ? 2000 : 20),
+    callTimeoutMs: config.callTimeoutMs ?? CALL_TIMEOUT_MS_DEFAULT,
+  };
+}

@@ -1,0 +1,82 @@
+/** A machine's memory as it is before the power button is pressed. */
+import { withBus } from '#memory/bus';
+import { sealImage, writeStartValues } from '#memory/image';
+import {
+  type Geometry,
+  type GeometryInput,
+  MACHINE_BLOCK,
+  MACHINE_MAGIC,
+  MachineWord,
+  Mode,
+  RunState,
+  geometry,
+  ringWord,
+} from '#memory/layout';
+import { ParallelBus } from '#memory/parallel-bus';
+import { symbolHash } from '#memory/symbols';
+import { strategyNumber } from '#scheduler/policies';
+import { seedState } from '#base/prng';
+import '#kernel/image';
+import '#kernel/init';
+import type { ResolvedConfig } from './config.ts';
+
+const encoder = new TextEncoder();
+
+export interface FreshMemory {
+  readonly buffer: SharedArrayBuffer;
+  readonly input: GeometryInput;
+  readonly layout: Geometry;
+  /** The host's way in. */
+  readonly bus: ParallelBus;
+}
+
+function never(): never {
+  throw new Error('host access outside the machine');
+}
+
+/** Makes and fills a machine's memory. */
+export function freshMemory(config: ResolvedConfig): FreshMemory {
+  const image = sealImage();
+  const firmware = encoder.encode(JSON.stringify(config.hardware));
+  const input: GeometryInput = {
+    staticEnd: image.end,
+    nrPossible: config.possible,
+    firmwareBytes: firmware.length,
+    heapPages: config.pages,
+    ringCapacity: config.trace === 0 ? 0 : config.traceEventsMax,
+  };
+  const layout = geometry(input);
+  const buffer = new SharedArrayBuffer(layout.bytes);
+  const bus = new ParallelBus(buffer, layout, -1, {
+    interruptWindow: never,
+    takeInterrupt: never,
+    fault: never,
+  });
+  const words = bus.i32;
+  const set = (word: number, value: number): void => {
+    words[(MACHINE_BLOCK >>> 2) + word] = value;
+  };
+  set(MachineWord.MAGIC, MACHINE_MAGIC);
+  set(MachineWord.LAYOUT_HASH, image.hash ^ symbolHash());
+  set(MachineWord.NR_POSSIBLE, config.possible);
+  set(MachineWord.MODE, config.mode === 'deterministic' ? Mode.DETERMINISTIC : Mode.PARALLEL);
+  set(MachineWord.RUN_STATE, RunState.STOPPING);
+  set(MachineWord.TRACE_MASK, config.trace);
+  set(MachineWord.STEP_LIMIT, config.stepsMax);
+  set(MachineWord.POLICY, strategyNumber(config.strategy));
+  set(MachineWord.PRNG, seedState(config.seed));
+  set(MachineWord.SPINS, config.spins);
+  set(MachineWord.I386, config.arch === 'i386' ? 1 : 0);
+  set(MachineWord.VENDOR, config.vendor === 'intel' ? 1 : 0);
+  set(MachineWord.SLUB, config.allocator === 'slub' ? 1 : 0);
+  set(MachineWord.FIRMWARE, layout.firmware);
+  set(MachineWord.FIRMWARE_BYTES, firmware.length);
+  set(MachineWord.MAX_CPUS, config.cpus);
+  for (let cpu = 0; cpu < config.present; cpu++) {
+    words[(MACHINE_BLOCK >>> 2) + MachineWord.PRESENT + (cpu >>> 5)]! |= 1 << (cpu & 31);
+  }
+  bus.u8.set(firmware, layout.firmware);
+  for (let cpu = 0; cpu < config.possible; cpu++) words[ringWord(layout, cpu) + 1] = input.ringCapacity;
+  withBus(bus, () => writeStartValues((destination, source, length) => bus.copy(destination, source, length)));
+  return { buffer, input, layout, bus };
+}

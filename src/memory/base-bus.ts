@@ -1,0 +1,207 @@
+/** What both buses share: the views, the call stack, the trace, memory of one CPU, and waking threads. */
+import { appendEvent } from '#trace/ring';
+import { ContextFlag, EventType } from '#trace/events';
+import { CALL_DEPTH_MAX } from '#base/limits';
+import type { BusClient } from './bus.ts';
+import { CpuRegisters } from './cpu-registers.ts';
+import {
+  CONTEXT_BYTES,
+  CONTEXT_STACK,
+  CPU_BLOCK_BYTES,
+  ContextWord,
+  CpuWord,
+  type Geometry,
+  MACHINE_BLOCK,
+  MachineWord,
+  PAGE_SIZE,
+  TraceMask,
+  ringWord,
+} from './layout.ts';
+
+/** Word index of a machine word. */
+export function machineWord(word: number): number {
+  return (MACHINE_BLOCK >>> 2) + word;
+}
+
+const TRACE_MASK = machineWord(MachineWord.TRACE_MASK);
+const DOORBELL = machineWord(MachineWord.DOORBELL);
+const SEQUENCE = machineWord(MachineWord.SEQUENCE);
+
+function numeric(value: unknown): number {
+  if (typeof value === 'number') return value;
+  if (typeof value === 'bigint') return Number(BigInt.asIntN(32, value));
+  return value === true ? 1 : 0;
+}
+
+export abstract class BaseBus {
+  readonly layout: Geometry;
+  readonly buffer: SharedArrayBuffer;
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+  readonly i32: Int32Array;
+  readonly u64: BigUint64Array;
+  protected readonly client: BusClient;
+  /** Every CPU's registers, so that changing CPU (thread exchange) allocates nothing. */
+  readonly #allRegisters: readonly CpuRegisters[];
+  cpu: number;
+  registers: CpuRegisters;
+  protected pendingIndex: number;
+  /** Word index of this CPU's context; changes when the CPU's context does. */
+  protected contextIndex = 0;
+  #ring: number;
+
+  constructor(buffer: SharedArrayBuffer, layout: Geometry, cpu: number, client: BusClient) {
+    this.buffer = buffer;
+    this.layout = layout;
+    this.client = client;
+    this.u8 = new Uint8Array(buffer);
+    this.u16 = new Uint16Array(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.i32 = new Int32Array(buffer);
+    this.u64 = new BigUint64Array(buffer);
+    this.#allRegisters = Array.from(
+      { length: layout.nrPossible },
+      (_, index) => new CpuRegisters(this.i32, layout, index),
+    );
+    this.cpu = cpu;
+    this.registers = this.#allRegisters[Math.max(cpu, 0)]!;
+    // The host takes no interrupts: it looks at a word of page zero, which is always 0.
+    this.pendingIndex = cpu < 0 ? 0 : this.registers.base + CpuWord.PENDING;
+    this.#ring = ringWord(layout, Math.max(cpu, 0));
+    if (cpu >= 0) this.reloadContext();
+  }
+
+  /** This thread is now that CPU. */
+  become(cpu: number): void {
+    this.cpu = cpu;
+    this.registers = this.#allRegisters[cpu]!;
+    this.pendingIndex = this.registers.base + CpuWord.PENDING;
+    this.#ring = ringWord(this.layout, cpu);
+    this.reloadContext();
+  }
+
+  /** Takes up the context that the CPU's block names. */
+  reloadContext(): void {
+    const context = this.registers.get(CpuWord.CONTEXT);
+    this.contextIndex = (this.layout.contexts + context * CONTEXT_BYTES) >>> 2;
+  }
+
+  registersOf(cpu: number): CpuRegisters {
+    return this.#allRegisters[cpu]!;
+  }
+
+  loadLocal32(address: number): number {
+    return this.u32[address >>> 2]!;
+  }
+
+  storeLocal32(address: number, value: number): void {
+    this.i32[address >>> 2] = value;
+  }
+
+  protected checkRange(address: number, length: number, write: boolean): void {
+    if (address < PAGE_SIZE || address + length > this.layout.bytes) this.client.fault(address, length, write);
+  }
+
+  /** Calls on the stack; unwinding sets it back. */
+  get depth(): number {
+    return this.i32[this.contextIndex + ContextWord.DEPTH]!;
+  }
+
+  /** Unwinds the call stack and the kernel stack to where they were at `depth` calls. */
+  set depth(depth: number) {
+    const context = this.contextIndex;
+    if (depth < this.i32[context + ContextWord.DEPTH]!) {
+      this.i32[context + ContextWord.STACK_POINTER] = this.i32[context + ContextWord.CALLS + depth * 2 + 1]!;
+    }
+    this.i32[context + ContextWord.DEPTH] = depth;
+  }
+
+  /** An empty stack. */
+  resetContext(): void {
+    this.i32[this.contextIndex + ContextWord.DEPTH] = 0;
+    this.i32[this.contextIndex + ContextWord.STACK_POINTER] = (this.contextIndex << 2) + CONTEXT_STACK;
+  }
+
+  /**
+   * Takes `size` bytes of this context's kernel stack until the calling kernel function returns.
+   * Running out is a kernel stack overflow: a double fault.
+   */
+  allocateStack(size: number, align: number): number {
+    const context = this.contextIndex;
+    const address = Math.ceil(this.i32[context + ContextWord.STACK_POINTER]! / align) * align;
+    const next = address + size;
+    if (next > (context << 2) + CONTEXT_BYTES) this.client.fault(next, size, true);
+    this.i32[context + ContextWord.STACK_POINTER] = next;
+    return address;
+  }
+
+  enter(symbol: number, a: unknown, b: unknown, c: unknown): void {
+    const { i32, contextIndex } = this;
+    const depth = i32[contextIndex + ContextWord.DEPTH]!;
+    if (depth >= CALL_DEPTH_MAX) this.client.fault((contextIndex << 2) + CONTEXT_BYTES, 4, true);
+    const slot = contextIndex + ContextWord.CALLS + depth * 2;
+    i32[slot] = symbol;
+    i32[slot + 1] = i32[contextIndex + ContextWord.STACK_POINTER]!;
+    if ((i32[TRACE_MASK]! & TraceMask.FUNCTIONS) !== 0) {
+      this.emit(EventType.FUNCTION_ENTRY, symbol, numeric(a), numeric(b), numeric(c));
+    }
+    i32[contextIndex + ContextWord.DEPTH] = depth + 1;
+    if (i32[this.pendingIndex] !== 0) this.boundary();
+  }
+
+  /** Something is pending at the start of a function. */
+  protected abstract boundary(): void;
+
+  /** Interrupts were switched on: what is pending may be taken. */
+  window(): void {
+    if (this.i32[this.pendingIndex] !== 0) this.boundary();
+  }
+
+  /** Lets the host know that something changed. */
+  ringDoorbell(): void {
+    Atomics.add(this.i32, DOORBELL, 1);
+    Atomics.notify(this.i32, DOORBELL);
+  }
+
+  leave(symbol: number, result: unknown): void {
+    const { i32, contextIndex } = this;
+    const depth = i32[contextIndex + ContextWord.DEPTH]! - 1;
+    i32[contextIndex + ContextWord.DEPTH] = depth;
+    i32[contextIndex + ContextWord.STACK_POINTER] = i32[contextIndex + ContextWord.CALLS + depth * 2 + 1]!;
+    if ((i32[TRACE_MASK]! & TraceMask.FUNCTIONS) !== 0) {
+      this.emit(EventType.FUNCTION_EXIT, symbol, numeric(result), 0, 0);
+    }
+  }
+
+  /** Events are recorded only while tracing is on. */
+  emit(type: EventType, a: number, b: number, c: number, d: number): void {
+    const mask = this.i32[TRACE_MASK]!;
+    if (mask !== 0) this.record(type, a, b, c, d);
+  }
+
+  protected record(type: EventType, a: number, b: number, c: number, d: number): void {
+    const { i32, registers } = this;
+    const { base } = registers;
+    const task = i32[base + CpuWord.CURRENT_TASK]!;
+    const context =
+      (i32[base + CpuWord.IRQS_ENABLED] === 0 ? ContextFlag.IRQS_OFF : 0) |
+      (i32[base + CpuWord.HARDIRQ_COUNT] !== 0 ? ContextFlag.HARDIRQ : 0) |
+      (i32[base + CpuWord.PREEMPT_COUNT] !== 0 ? ContextFlag.PREEMPT_OFF : 0);
+    const depth = i32[this.contextIndex + ContextWord.DEPTH]!;
+    const pid = task === 0 ? 0 : i32[task >>> 2]!;
+    const sequence = Atomics.add(i32, SEQUENCE, 1);
+    appendEvent(i32, this.#ring, sequence, type, this.cpu | (context << 8) | (depth << 16), pid, a, b, c, d);
+  }
+
+  /** Wakes a CPU's thread if it sleeps, or is about to. Whatever it waits for must be in memory before the call. */
+  protected kick(cpu: number): void {
+    const base = this.#allRegisters[cpu]!.base;
+    if (Atomics.load(this.i32, base + CpuWord.HALTED) === 0) return;
+    Atomics.add(this.i32, base + CpuWord.WAKE, 1);
+    Atomics.notify(this.i32, base + CpuWord.WAKE);
+  }
+}
+
+/** Word distance between two CPUs' blocks. */
+export const CPU_BLOCK_WORDS = CPU_BLOCK_BYTES / 4;

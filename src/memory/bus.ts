@@ -1,0 +1,130 @@
+/**
+ * The one way into simulated memory. Kernel code does not call this: it uses the typed views, and they do.
+ *
+ * There are two implementations, `ParallelBus` (typed arrays and Atomics) and `DeterministicBus` (publishes every
+ * operation and asks the strategy first). A CPU thread attaches one when its machine is powered on; from then on every
+ * view of that thread goes through it.
+ *
+ * Addresses are bytes. Page zero is unmapped. An access outside memory, or not aligned to its size, is a fault of the
+ * simulated CPU: it goes to `BusClient.fault` and does not come back.
+ */
+import { assert } from '#base/assert';
+import type { AccessKind, EventType } from '#trace/events';
+import type { CpuRegisters } from './cpu-registers.ts';
+import type { Geometry } from './layout.ts';
+
+/** What a bus asks of the CPU it belongs to. Implemented by the cpu-worker room. */
+export interface BusClient {
+  /** Called at an operation boundary when something is pending: takes what may be taken now. */
+  interruptWindow(): void;
+  /** Takes the one pending interrupt of highest priority. Called only with interrupts enabled and one pending. */
+  takeInterrupt(): void;
+  /** The access cannot be done: raises the simulated page fault. Never returns. */
+  fault(address: number, size: number, write: boolean): never;
+}
+
+export interface Bus {
+  /** This thread's CPU, -1 for the host. */
+  readonly cpu: number;
+  /** This CPU's registers; the host has none and gets CPU 0's. */
+  readonly registers: CpuRegisters;
+  readonly layout: Geometry;
+
+  /** Unsigned loads. */
+  load8(address: number): number;
+  load16(address: number): number;
+  load32(address: number): number;
+  load64(address: number): bigint;
+  store8(address: number, value: number): void;
+  store16(address: number, value: number): void;
+  store32(address: number, value: number): void;
+  store64(address: number, value: bigint): void;
+
+  /** Marked accesses: READ_ONCE, smp_load_acquire and their stores. */
+  load32Marked(address: number, kind: AccessKind): number;
+  store32Marked(address: number, value: number, kind: AccessKind): void;
+  load64Marked(address: number, kind: AccessKind): bigint;
+  store64Marked(address: number, value: bigint, kind: AccessKind): void;
+
+  /** Atomic read-modify-write, fully ordered as x86's locked operations. All answer the value before. */
+  add32(address: number, operand: number): number;
+  and32(address: number, operand: number): number;
+  or32(address: number, operand: number): number;
+  exchange32(address: number, value: number): number;
+  compareExchange32(address: number, expected: number, value: number): number;
+
+  /** smp_mb. */
+  fence(): void;
+
+  /** One operation each, however long: memset, memcpy, and strings. */
+  fill(address: number, byte: number, length: number): void;
+  copy(destination: number, source: number, length: number): void;
+  loadBytes(address: number, length: number): Uint8Array;
+  storeBytes(address: number, bytes: Uint8Array): void;
+
+  /** Memory that only this CPU uses: no scheduling point, no trace event. */
+  loadLocal32(address: number): number;
+  storeLocal32(address: number, value: number): void;
+
+  /**
+   * Blocks until `condition` over memory holds, taking interrupts meanwhile if they are enabled.
+   * @param watch address of the word whose change ends the wait; changes of other words `condition` reads are noticed
+   *   too, within a millisecond in parallel mode
+   * @param idle this is the idle loop: waiting is rest and not a hang
+   */
+  waitUntil(watch: number, condition: () => boolean, idle?: boolean): void;
+
+  /**
+   * As waitUntil, for at most `timeoutUs` simulated microseconds. Simulated time passes only while nobody else can go on.
+   * @returns whether the condition held
+   */
+  waitUntilTimeout(watch: number, condition: () => boolean, timeoutUs: number): boolean;
+
+  /** Sets bits in a CPU's pending word and wakes it. */
+  raise(cpu: number, pending: number): void;
+
+  /** Parks a CPU that is not started, until some of `bits` are pending; clears and answers those. */
+  waitForSignal(bits: number): number;
+
+  /** Bytes of this context's kernel stack, until the running kernel function returns. */
+  allocateStack(size: number, align: number): number;
+
+  /** A kernel function begins or ends: call stack, trace. */
+  enter(symbol: number, a: unknown, b: unknown, c: unknown): void;
+  leave(symbol: number, result: unknown): void;
+  /** Records an event that is not an operation. */
+  emit(type: EventType, a: number, b: number, c: number, d: number): void;
+}
+
+function detached(): never {
+  throw new Error('bus: this thread is not attached to a machine: kernel functions run on simulated CPUs only');
+}
+
+/** Stands in until a machine is attached, so that a view used too early says so. */
+const detachedBus: Bus = new Proxy({} as Bus, { get: detached });
+
+/** This thread's bus. Views read it at every access; nobody else needs it. */
+export let bus: Bus = detachedBus;
+
+/** Attaches this thread to a machine, or detaches it with `undefined`. */
+export function attachBus(next: Bus | undefined): void {
+  bus = next ?? detachedBus;
+}
+
+/** The host looks at a machine: attaches `next` while `look` runs. */
+export function withBus<T>(next: Bus, look: () => T): T {
+  const before = bus;
+  bus = next;
+  try {
+    return look();
+  } finally {
+    bus = before;
+  }
+}
+
+/** @throws InvariantError when this thread is not a CPU */
+export function currentCpu(): number {
+  const { cpu } = bus;
+  assert(cpu >= 0, 'currentCpu: the host is not a CPU');
+  return cpu;
+}

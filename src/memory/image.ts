@@ -1,0 +1,224 @@
+/**
+ * The kernel image: where each static variable lives, and what it starts as.
+ *
+ * Variables get their addresses when the code that defines them is imported. Imports run in one order, so every thread
+ * computes the same image; `imageHash` is compared when a CPU is powered on, and a difference is a boot error.
+ * The kernel's own variables are initialised when the machine is made, a module's each time the module is loaded.
+ */
+import { assert } from '#base/assert';
+import {
+  PERCPU_KERNEL_BYTES,
+  PERCPU_MODULE_RESERVE,
+  PERCPU_TEMPLATE,
+  STATIC_DATA,
+  pageAlign,
+} from './layout.ts';
+import {
+  type AnyField,
+  type FieldTable,
+  type Ptr,
+  type Scalar,
+  type StructType,
+  type ViewOf,
+  viewAt,
+} from './struct.ts';
+
+/** Start values: scalars as such, structures as tables of what is not zero. */
+export type Initial<T> =
+  T extends Scalar<infer V> ? V : T extends StructType<infer F> ? { readonly [K in keyof F]?: Initial<F[K]> } : never;
+
+/** A per-CPU variable: one copy per possible CPU, at `addr + __per_cpu_offset[cpu]`. */
+export interface PerCpu<T extends AnyField> {
+  readonly name: string;
+  /** Address of the template. No CPU's copy. */
+  readonly addr: Ptr;
+  readonly type: T;
+}
+
+interface Definition {
+  readonly name: string;
+  readonly owner: string;
+  readonly address: Ptr;
+  readonly size: number;
+  readonly perCpu: boolean;
+}
+
+interface StartValue {
+  readonly type: Scalar<unknown>;
+  readonly address: Ptr;
+  readonly value: unknown;
+}
+
+/** A unit of kernel code with data of its own: the kernel itself, or a loadable module. */
+export interface KernelObject {
+  readonly name: string;
+  /** Static data [dataStart, dataEnd); per-CPU data [perCpuStart, perCpuEnd) in the template. */
+  readonly dataStart: Ptr;
+  readonly dataEnd: Ptr;
+  readonly perCpuStart: Ptr;
+  readonly perCpuEnd: Ptr;
+  /** Pristine copies of both, which loading the module copies from. */
+  readonly dataTemplate: Ptr;
+  readonly perCpuTemplate: Ptr;
+  /** A static variable, or a structure, under its own name. */
+  DEFINE<T extends AnyField>(name: string, type: T, initial?: Initial<T>): ViewOf<T>;
+  DEFINE_PER_CPU<T extends AnyField>(name: string, type: T, initial?: Initial<T>): PerCpu<T>;
+}
+
+let sealed = false;
+let perCpuKernelCursor = PERCPU_TEMPLATE;
+let perCpuModuleCursor = PERCPU_TEMPLATE + PERCPU_KERNEL_BYTES;
+let staticCursor = STATIC_DATA;
+const definitions: Definition[] = [];
+const startValues: StartValue[] = [];
+const objects: ObjectImage[] = [];
+
+function alignUp(address: number, align: number): number {
+  return Math.ceil(address / align) * align;
+}
+
+function collectStartValues(type: AnyField, address: Ptr, initial: unknown): void {
+  if (type.form === 'scalar') {
+    startValues.push({ type, address, value: initial });
+  } else if (type.form === 'struct') {
+    const fields: FieldTable = type.fields;
+    for (const [field, value] of Object.entries(initial as object)) {
+      collectStartValues(fields[field]!, address + type.offsetof(field as never), value);
+    }
+  } else {
+    assert(false, 'collectStartValues: arrays start as zero');
+  }
+}
+
+class ObjectImage implements KernelObject {
+  readonly name: string;
+  readonly isKernel: boolean;
+  // A module's variables are kept back until the image is sealed, so that each module's data is one piece.
+  readonly pending: { size: number; perCpuSize: number } = { size: 0, perCpuSize: 0 };
+  readonly dataStart: Ptr;
+  readonly perCpuStart: Ptr;
+  #dataCursor: Ptr;
+  #perCpuCursor: Ptr;
+  readonly #dataLimit: Ptr;
+  readonly #perCpuLimit: Ptr;
+  readonly dataTemplate: Ptr;
+  readonly perCpuTemplate: Ptr;
+
+  constructor(name: string, isKernel: boolean, dataBytes: number, perCpuBytes: number) {
+    this.name = name;
+    this.isKernel = isKernel;
+    staticCursor = alignUp(staticCursor, 64);
+    this.dataStart = staticCursor;
+    this.#dataCursor = staticCursor;
+    this.#dataLimit = staticCursor + dataBytes;
+    this.dataTemplate = this.#dataLimit;
+    staticCursor += isKernel ? dataBytes : 2 * dataBytes;
+    const perCpuCursor = isKernel ? perCpuKernelCursor : alignUp(perCpuModuleCursor, 64);
+    this.perCpuStart = perCpuCursor;
+    this.#perCpuCursor = perCpuCursor;
+    this.#perCpuLimit = perCpuCursor + perCpuBytes;
+    if (isKernel) {
+      perCpuKernelCursor = this.#perCpuLimit;
+      assert(perCpuKernelCursor <= PERCPU_TEMPLATE + PERCPU_KERNEL_BYTES, 'image: per-CPU area is full');
+    } else {
+      perCpuModuleCursor = this.#perCpuLimit;
+      assert(
+        perCpuModuleCursor <= PERCPU_TEMPLATE + PERCPU_KERNEL_BYTES + PERCPU_MODULE_RESERVE,
+        `image: per-CPU reserve of modules is full (${name})`,
+      );
+    }
+    // A module's per-CPU template would be overwritten by nobody: the pristine copy is the template itself.
+    this.perCpuTemplate = perCpuCursor;
+  }
+
+  get dataEnd(): Ptr {
+    return this.#dataCursor;
+  }
+
+  get perCpuEnd(): Ptr {
+    return this.#perCpuCursor;
+  }
+
+  DEFINE<T extends AnyField>(name: string, type: T, initial?: Initial<T>): ViewOf<T> {
+    assert(!sealed, `DEFINE: ${name} is defined after the first machine was made`);
+    const address = alignUp(this.#dataCursor, type.align);
+    this.#dataCursor = address + type.size;
+    assert(this.#dataCursor <= this.#dataLimit, `DEFINE: data of ${this.name} is full at ${name}`);
+    definitions.push({ name, owner: this.name, address, size: type.size, perCpu: false });
+    if (initial !== undefined) collectStartValues(type, address, initial);
+    return viewAt(type, address);
+  }
+
+  DEFINE_PER_CPU<T extends AnyField>(name: string, type: T, initial?: Initial<T>): PerCpu<T> {
+    assert(!sealed, `DEFINE_PER_CPU: ${name} is defined after the first machine was made`);
+    const address = alignUp(this.#perCpuCursor, type.align);
+    this.#perCpuCursor = address + type.size;
+    assert(this.#perCpuCursor <= this.#perCpuLimit, `DEFINE_PER_CPU: per-CPU data of ${this.name} is full at ${name}`);
+    definitions.push({ name, owner: this.name, address, size: type.size, perCpu: true });
+    if (initial !== undefined) collectStartValues(type, address, initial);
+    return { name, addr: address, type };
+  }
+}
+
+/** Room a kernel object's variables may take. */
+export interface ObjectRoom {
+  readonly dataBytes?: number;
+  readonly perCpuBytes?: number;
+}
+
+/**
+ * Declares a loadable module's data. Its code is in the image from the start; loading it initialises the data.
+ * @param name the module's name, as `insmod` takes it
+ */
+export function MODULE_IMAGE(name: string, room: ObjectRoom = {}): KernelObject {
+  const image = new ObjectImage(name, false, room.dataBytes ?? 4096, room.perCpuBytes ?? 1024);
+  objects.push(image);
+  return image;
+}
+
+/** The kernel proper. */
+export const vmlinux: KernelObject = new ObjectImage('vmlinux', true, 0x6000, PERCPU_KERNEL_BYTES);
+
+/** What a machine's memory starts as. */
+export interface Image {
+  /** First byte behind all static data. */
+  readonly end: Ptr;
+  readonly hash: number;
+  readonly definitions: readonly Definition[];
+}
+
+/** Closes the image: from here on nothing may be defined. Idempotent. */
+export function sealImage(): Image {
+  sealed = true;
+  return { end: pageAlign(staticCursor), hash: imageHash(), definitions };
+}
+
+/** FNV-1a over every name and address: equal in two threads exactly if their images are. */
+function imageHash(): number {
+  let hash = 0x811c9dc5;
+  const mix = (value: number): void => {
+    hash = Math.imul(hash ^ value, 0x01000193);
+  };
+  for (const definition of definitions) {
+    for (let index = 0; index < definition.name.length; index++) mix(definition.name.charCodeAt(index));
+    mix(definition.address);
+    mix(definition.size);
+  }
+  return hash | 0;
+}
+
+/** Writes every start value, with this thread attached to the new machine; modules' go to their templates too. */
+export function writeStartValues(copy: (destination: Ptr, source: Ptr, length: number) => void): void {
+  for (const start of startValues) start.type.store(start.address, start.value);
+  for (const object of objects) {
+    copy(object.dataTemplate, object.dataStart, object.dataEnd - object.dataStart);
+  }
+}
+
+/** What lives at an address: `name`, `name+8`; per-CPU variables by their template. Undefined for the heap and wild ones. */
+export function symbolizeData(address: Ptr): string | undefined {
+  for (const { name, address: start, size } of definitions) {
+    if (address >= start && address < start + size) return address === start ? name : `${name}+${address - start}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,266 @@
+/**
+ * The bus of truly parallel machines: raw typed arrays and Atomics.
+ *
+ * Plain accesses are plain, as far as JavaScript's memory model lets us: the host's processor and compiler may reorder
+ * them. Marked ones and read-modify-writes are Atomics, which are sequentially consistent and so at least as strong as
+ * asked. Interrupts are looked for in front of every access.
+ */
+import { AccessKind } from '#trace/events';
+import { BaseBus, CPU_BLOCK_WORDS, machineWord } from './base-bus.ts';
+import type { Bus, BusClient } from './bus.ts';
+import { CpuWord, type Geometry, MachineWord, PAGE_SIZE, PENDING_MASKABLE, PowerState } from './layout.ts';
+
+const SLEEPERS = machineWord(MachineWord.SLEEPERS);
+const SPINS = machineWord(MachineWord.SPINS);
+const CLOCK_US = machineWord(MachineWord.CLOCK_US);
+
+/** Milliseconds a sleeping waiter may miss a plain store for: stores other than Atomics wake nobody. */
+const HALT_POLL_MS = 1;
+
+/** Looks that a timed wait takes at a machine in which nobody else moves before its time passes. */
+const QUIET_LOOKS = 3;
+
+export class ParallelBus extends BaseBus implements Bus {
+  readonly #size: number;
+
+  constructor(buffer: SharedArrayBuffer, layout: Geometry, cpu: number, client: BusClient) {
+    super(buffer, layout, cpu, client);
+    this.#size = layout.bytes;
+  }
+
+  load8(address: number): number {
+    if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+    if (address < PAGE_SIZE || address >= this.#size) this.client.fault(address, 1, false);
+    return this.u8[address]!;
+  }
+
+  load16(address: number): number {
+    if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+    if (address < PAGE_SIZE || address >= this.#size || (address & 1) !== 0) this.client.fault(address, 2, false);
+    return this.u16[address >>> 1]!;
+  }
+
+  load32(address: number): number {
+    if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+    if (address < PAGE_SIZE || address >= this.#size || (address & 3) !== 0) this.client.fault(address, 4, false);
+    return this.u32[address >>> 2]!;
+  }
+
+  load64(address: number): bigint {
+    if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+    if (address < PAGE_SIZE || address >= this.#size || (address & 7) !== 0) this.client.fault(address, 8, false);
+    return this.u64[address >>> 3]!;
+  }
+
+  store8(address: number, value: number): void {
+    if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+    if (address < PAGE_SIZE || address >= this.#size) this.client.fault(address, 1, true);
+    this.u8[address] = value;
+  }
+
+  store16(address: number, value: number): void {
+    if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+    if (address < PAGE_SIZE || address >= this.#size || (address & 1) !== 0) this.client.fault(address, 2, true);
+    this.u16[address >>> 1] = value;
+  }
+
+  store32(address: number, value: number): void {
+    if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+    if (address < PAGE_SIZE || address >= this.#size || (address & 3) !== 0) this.client.fault(address, 4, true);
+    this.i32[address >>> 2] = value;
+  }
+
+  store64(address: number, value: bigint): void {
+    if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+    if (address < PAGE_SIZE || address >= this.#size || (address & 7) !== 0) this.client.fault(address, 8, true);
+    this.u64[address >>> 3] = value;
+  }
+
+  load32Marked(address: number, _kind: AccessKind): number {
+    return Atomics.load(this.u32, this.#word(address, false));
+  }
+
+  store32Marked(address: number, value: number, _kind: AccessKind): void {
+    Atomics.store(this.i32, this.#word(address, true), value);
+    if (this.i32[SLEEPERS] !== 0) this.#wakeWatchers(address);
+  }
+
+  load64Marked(address: number, _kind: AccessKind): bigint {
+    this.#word(address & ~7, false);
+    return Atomics.load(this.u64, address >>> 3);
+  }
+
+  store64Marked(address: number, value: bigint, _kind: AccessKind): void {
+    this.#word(address & ~7, true);
+    Atomics.store(this.u64, address >>> 3, value);
+    if (this.i32[SLEEPERS] !== 0) this.#wakeWatchers(address);
+  }
+
+  add32(address: number, operand: number): number {
+    const before = Atomics.add(this.u32, this.#word(address, true), operand);
+    if (this.i32[SLEEPERS] !== 0) this.#wakeWatchers(address);
+    return before;
+  }
+
+  and32(address: number, operand: number): number {
+    const before = Atomics.and(this.u32, this.#word(address, true), operand);
+    if (this.i32[SLEEPERS] !== 0) this.#wakeWatchers(address);
+    return before;
+  }
+
+  or32(address: number, operand: number): number {
+    const before = Atomics.or(this.u32, this.#word(address, true), operand);
+    if (this.i32[SLEEPERS] !== 0) this.#wakeWatchers(address);
+    return before;
+  }
+
+  exchange32(address: number, value: number): number {
+    const before = Atomics.exchange(this.u32, this.#word(address, true), value);
+    if (this.i32[SLEEPERS] !== 0) this.#wakeWatchers(address);
+    return before;
+  }
+
+  compareExchange32(address: number, expected: number, value: number): number {
+    const before = Atomics.compareExchange(this.u32, this.#word(address, true), expected, value);
+    if (before === expected >>> 0 && this.i32[SLEEPERS] !== 0) this.#wakeWatchers(address);
+    return before;
+  }
+
+  fence(): void {
+    // A read-modify-write of a word only this CPU uses: a full barrier in JavaScript's model as on x86.
+    Atomics.or(this.i32, this.registers.base + CpuWord.HALTED, 0);
+  }
+
+  fill(address: number, byte: number, length: number): void {
+    this.checkRange(address, length, true);
+    this.u8.fill(byte, address, address + length);
+  }
+
+  copy(destination: number, source: number, length: number): void {
+    this.checkRange(source, length, false);
+    this.checkRange(destination, length, true);
+    this.u8.copyWithin(destination, source, source + length);
+  }
+
+  loadBytes(address: number, length: number): Uint8Array {
+    this.checkRange(address, length, false);
+    return this.u8.slice(address, address + length);
+  }
+
+  storeBytes(address: number, bytes: Uint8Array): void {
+    this.checkRange(address, bytes.length, true);
+    this.u8.set(bytes, address);
+  }
+
+  waitUntil(watch: number, condition: () => boolean, _idle = false): void {
+    const { i32 } = this;
+    const spins = i32[SPINS]!;
+    for (;;) {
+      for (let spin = 0; spin < spins; spin++) {
+        if (condition()) return;
+        if (i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+      }
+      if (condition()) return;
+      this.#halt(watch, condition, watch === 0 ? Infinity : HALT_POLL_MS);
+    }
+  }
+
+  waitUntilTimeout(watch: number, condition: () => boolean, timeoutUs: number): boolean {
+    const { i32 } = this;
+    const deadline = (Atomics.load(i32, CLOCK_US) + timeoutUs) | 0;
+    const found = this.#waitUntilDeadline(watch, condition, deadline);
+    this.registers.set(CpuWord.DEADLINE_US, 0);
+    return found;
+  }
+
+  #waitUntilDeadline(watch: number, condition: () => boolean, deadline: number): boolean {
+    const { i32 } = this;
+    let quiet = 0;
+    for (;;) {
+      this.registers.set(CpuWord.DEADLINE_US, deadline);
+      if (condition()) return true;
+      if (i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+      if (((Atomics.load(i32, CLOCK_US) - deadline) | 0) >= 0) return condition();
+      if (this.#othersAtRest()) {
+        // Nobody else can go on, so nothing will happen before the deadline: simulated time jumps there.
+        if (++quiet >= QUIET_LOOKS) {
+          if (condition()) return true;
+          Atomics.store(i32, CLOCK_US, deadline);
+          continue;
+        }
+      } else {
+        quiet = 0;
+      }
+      this.#halt(watch, condition, HALT_POLL_MS);
+    }
+  }
+
+  raise(cpu: number, pending: number): void {
+    Atomics.or(this.i32, this.registersOf(cpu).base + CpuWord.PENDING, pending);
+    this.kick(cpu);
+  }
+
+  waitForSignal(bits: number): number {
+    const taken = (): boolean => (Atomics.load(this.i32, this.pendingIndex) & bits) !== 0;
+    while (!taken()) this.#halt(0, taken, Infinity);
+    return Atomics.and(this.i32, this.pendingIndex, ~bits) & bits;
+  }
+
+  protected boundary(): void {
+    this.client.interruptWindow();
+  }
+
+  /** Range and alignment of an atomic access, in front of which interrupts are taken too. */
+  #word(address: number, write: boolean): number {
+    if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+    if (address < PAGE_SIZE || address >= this.#size || (address & 3) !== 0) this.client.fault(address, 4, write);
+    return address >>> 2;
+  }
+
+  /** Puts the thread to sleep until it is kicked, or for `milliseconds`. */
+  #halt(watch: number, condition: () => boolean, milliseconds: number): void {
+    const { i32 } = this;
+    const { base } = this.registers;
+    const wake = Atomics.load(i32, base + CpuWord.WAKE);
+    Atomics.store(i32, base + CpuWord.WATCH, watch);
+    Atomics.store(i32, base + CpuWord.HALTED, 1);
+    if (watch !== 0) Atomics.add(i32, SLEEPERS, 1);
+    // Announce, then look once more: who changes memory after this look finds HALTED and WATCH, and kicks.
+    // Pairs with kick() in BaseBus and #wakeWatchers() here; the other way round the wake-up is lost.
+    const pending = Atomics.load(i32, this.pendingIndex);
+    const takeable = pending !== 0 && (this.registers.irqsEnabled || (pending & ~PENDING_MASKABLE) !== 0);
+    if (!takeable && !condition()) Atomics.wait(i32, base + CpuWord.WAKE, wake, milliseconds);
+    if (watch !== 0) Atomics.sub(i32, SLEEPERS, 1);
+    Atomics.store(i32, base + CpuWord.HALTED, 0);
+    Atomics.store(i32, base + CpuWord.WATCH, 0);
+    if (i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+  }
+
+  /** Kicks the CPUs that wait for a change of the word at `address`. */
+  #wakeWatchers(address: number): void {
+    const { i32 } = this;
+    let base = this.registersOf(0).base;
+    for (let cpu = 0; cpu < this.layout.nrPossible; cpu++, base += CPU_BLOCK_WORDS) {
+      if (i32[base + CpuWord.WATCH]! >>> 0 === address) this.kick(cpu);
+    }
+  }
+
+  /** True if every other CPU is off, or asleep with nothing to take and no earlier deadline than ours. */
+  #othersAtRest(): boolean {
+    const { i32 } = this;
+    const mine = this.registers.get(CpuWord.DEADLINE_US);
+    let base = this.registersOf(0).base;
+    for (let cpu = 0; cpu < this.layout.nrPossible; cpu++, base += CPU_BLOCK_WORDS) {
+      if (cpu === this.cpu) continue;
+      const power = i32[base + CpuWord.POWER];
+      if (power === PowerState.OFF || power === PowerState.SHUTDOWN) continue;
+      if (Atomics.load(i32, base + CpuWord.HALTED) === 0) return false;
+      const pending = Atomics.load(i32, base + CpuWord.PENDING);
+      if (pending !== 0 && i32[base + CpuWord.IRQS_ENABLED] !== 0) return false;
+      if ((pending & ~PENDING_MASKABLE) !== 0) return false;
+      const deadline = i32[base + CpuWord.DEADLINE_US]!;
+      if (deadline !== 0 && ((deadline - mine) | 0) < 0) return false;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,423 @@
+/**
+ * Typed views of memory: a C structure as a table of fields.
+ *
+ *     export const notifier_block = struct('notifier_block', { notifier_call: ptr, next: ptr, priority: s32 });
+ *     const nb = notifier_block.at(address);
+ *     nb.priority = 20;                       // one plain 4-byte store
+ *     if (nb.next !== NULL) ...               // pointers are byte addresses
+ *
+ * A view is an address with accessors: it holds no state, two views of one address are the same structure, and creating
+ * one costs nothing that lasts. Fields are laid out as a C compiler would (natural alignment), except that a pointer
+ * takes four bytes.
+ */
+import { assert } from '#base/assert';
+import { AccessKind } from '#trace/events';
+import { bus } from './bus.ts';
+
+/** A byte address in simulated memory; 0 is NULL. */
+export type Ptr = number;
+export const NULL: Ptr = 0;
+
+/** A value that fits a few bytes and is read and written as one operation. */
+export interface Scalar<T> {
+  readonly form: 'scalar';
+  readonly size: number;
+  readonly align: number;
+  load(address: number): T;
+  store(address: number, value: T): void;
+  loadMarked(address: number, kind: AccessKind): T;
+  storeMarked(address: number, value: T, kind: AccessKind): void;
+}
+
+function narrow(
+  size: number,
+  load: (address: number) => number,
+  store: (address: number, value: number) => void,
+): Scalar<number> {
+  return {
+    form: 'scalar',
+    size,
+    align: size,
+    load,
+    store,
+    loadMarked: (address) => load(address),
+    storeMarked: (address, value) => store(address, value),
+  };
+}
+
+export const u8: Scalar<number> = narrow(
+  1,
+  (address) => bus.load8(address),
+  (address, value) => bus.store8(address, value),
+);
+export const u16: Scalar<number> = narrow(
+  2,
+  (address) => bus.load16(address),
+  (address, value) => bus.store16(address, value),
+);
+export const u32: Scalar<number> = {
+  form: 'scalar',
+  size: 4,
+  align: 4,
+  load: (address) => bus.load32(address),
+  store: (address, value) => bus.store32(address, value),
+  loadMarked: (address, kind) => bus.load32Marked(address, kind),
+  storeMarked: (address, value, kind) => bus.store32Marked(address, value, kind),
+};
+export const s32: Scalar<number> = {
+  form: 'scalar',
+  size: 4,
+  align: 4,
+  load: (address) => bus.load32(address) | 0,
+  store: (address, value) => bus.store32(address, value),
+  loadMarked: (address, kind) => bus.load32Marked(address, kind) | 0,
+  storeMarked: (address, value, kind) => bus.store32Marked(address, value, kind),
+};
+export const u64: Scalar<bigint> = {
+  form: 'scalar',
+  size: 8,
+  align: 8,
+  load: (address) => bus.load64(address),
+  store: (address, value) => bus.store64(address, value),
+  loadMarked: (address, kind) => bus.load64Marked(address, kind),
+  storeMarked: (address, value, kind) => bus.store64Marked(address, value, kind),
+};
+/** A pointer, to data or to a kernel function. Same as u32; the name says what is meant. */
+export const ptr: Scalar<Ptr> = { ...u32 };
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** A NUL-terminated string of at most `size - 1` bytes; longer ones are cut. One operation to read or write. */
+export function char(size: number): Scalar<string> {
+  const load = (address: number): string => {
+    const bytes = bus.loadBytes(address, size);
+    const end = bytes.indexOf(0);
+    return decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
+  };
+  const store = (address: number, value: string): void => {
+    const bytes = new Uint8Array(size);
+    encoder.encodeInto(value, bytes.subarray(0, size - 1));
+    bus.storeBytes(address, bytes);
+  };
+  return { form: 'scalar', size, align: 1, load, store, loadMarked: load, storeMarked: store };
+}
+
+export type FieldTable = Readonly<Record<string, AnyField>>;
+// oxlint-disable-next-line typescript/no-explicit-any -- the type of any field, whatever it holds
+export type AnyField = Scalar<any> | StructType<any> | ArrayType<any>;
+
+type ScalarKeys<F extends FieldTable> = {
+  [K in keyof F]: F[K] extends Scalar<unknown> ? K : F[K] extends { form: 'scalar' } ? K : never;
+}[keyof F];
+
+type ValueOf<T> = T extends Scalar<infer V> ? V : never;
+
+/** What `.at(address)` answers: scalars can be read and written, embedded structures and arrays are views themselves. */
+export type View<F extends FieldTable> = { readonly addr: Ptr } & {
+  [K in ScalarKeys<F>]: ValueOf<F[K]>;
+} & {
+  readonly [K in Exclude<keyof F, ScalarKeys<F>>]: ViewOf<F[K]>;
+};
+
+/** The view of a structure or array type; of a scalar, a `Variable`. */
+export type ViewOf<T> =
+  T extends StructType<infer G>
+    ? View<G>
+    : T extends ArrayType<infer E>
+      ? ArrayView<E>
+      : T extends Scalar<infer V>
+        ? Variable<V>
+        : never;
+
+export interface StructType<F extends FieldTable> {
+  readonly form: 'struct';
+  readonly name: string;
+  readonly size: number;
+  readonly align: number;
+  readonly fields: F;
+  /** The structure at an address. Does not touch memory: a NULL here is an oops at the first field. */
+  at(address: Ptr): View<F>;
+  offsetof(field: keyof F): number;
+  /** container_of: the structure that embeds `member` as its `field`. */
+  container(member: Ptr, field: keyof F): View<F>;
+}
+
+/** A view type by its structure: `type notifier_block = StructView<typeof notifier_block>`. */
+export type StructView<S> = S extends StructType<infer F> ? View<F> : never;
+
+/** One scalar in memory. */
+export interface Variable<T> {
+  readonly addr: Ptr;
+  value: T;
+}
+
+class VariableView<T> implements Variable<T> {
+  readonly addr: Ptr;
+  readonly #type: Scalar<T>;
+
+  constructor(type: Scalar<T>, address: Ptr) {
+    this.#type = type;
+    this.addr = address;
+  }
+
+  get value(): T {
+    return this.#type.load(this.addr);
+  }
+
+  set value(value: T) {
+    this.#type.store(this.addr, value);
+  }
+
+  get valueType(): Scalar<T> {
+    return this.#type;
+  }
+}
+
+export function variableAt<T>(type: Scalar<T>, address: Ptr): Variable<T> {
+  return new VariableView(type, address);
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- as AnyField
+export interface ArrayType<E extends Scalar<any> | StructType<any>> {
+  readonly form: 'array';
+  readonly size: number;
+  readonly align: number;
+  readonly element: E;
+  readonly length: number;
+  at(address: Ptr): ArrayView<E>;
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- as AnyField
+export interface ArrayView<E extends Scalar<any> | StructType<any>> {
+  readonly addr: Ptr;
+  readonly length: number;
+  /** Address of an element; an index outside the array is a bug of the caller and allowed, as in C. */
+  addressOf(index: number): Ptr;
+  /** A structure's view; for scalars use get and set. */
+  at(index: number): ViewOf<E>;
+  get(index: number): ValueOf<E>;
+  set(index: number, value: ValueOf<E>): void;
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- as AnyField
+export function array<E extends Scalar<any> | StructType<any>>(element: E, length: number): ArrayType<E> {
+  const stride = Math.ceil(element.size / element.align) * element.align;
+  return {
+    form: 'array',
+    size: stride * length,
+    align: element.align,
+    element,
+    length,
+    at(address) {
+      const scalar = element.form === 'scalar' ? (element as Scalar<ValueOf<E>>) : undefined;
+      return {
+        addr: address,
+        length,
+        addressOf: (index) => address + index * stride,
+        at: (index) => viewAt(element, address + index * stride) as ViewOf<E>,
+        get(index) {
+          assert(scalar !== undefined, 'array.get: elements are structures; use at()');
+          return scalar.load(address + index * stride);
+        },
+        set(index, value) {
+          assert(scalar !== undefined, 'array.set: elements are structures; use at()');
+          scalar.store(address + index * stride, value);
+        },
+      };
+    },
+  };
+}
+
+/** The view of any type at an address. */
+export function viewAt<T extends AnyField>(type: T, address: Ptr): ViewOf<T> {
+  const any: AnyField = type;
+  return (any.form === 'scalar' ? variableAt(any, address) : any.at(address)) as ViewOf<T>;
+}
+
+/** Defines one accessor. A function per width keeps each accessor's code small and of one kind. */
+function defineField(prototype: object, name: string, type: AnyField, offset: number): void {
+  interface Self {
+    readonly addr: number;
+  }
+  const describe = (get: (this: Self) => unknown, set?: (this: Self, value: never) => void): void => {
+    Object.defineProperty(prototype, name, set === undefined ? { get } : { get, set });
+  };
+  if (type === u32 || type === ptr) {
+    describe(
+      function () {
+        return bus.load32(this.addr + offset);
+      },
+      function (value: number) {
+        bus.store32(this.addr + offset, value);
+      },
+    );
+  } else if (type === s32) {
+    describe(
+      function () {
+        return bus.load32(this.addr + offset) | 0;
+      },
+      function (value: number) {
+        bus.store32(this.addr + offset, value);
+      },
+    );
+  } else if (type.form === 'scalar') {
+    describe(
+      function () {
+        return type.load(this.addr + offset);
+      },
+      function (value: never) {
+        type.store(this.addr + offset, value);
+      },
+    );
+  } else {
+    describe(function () {
+      return type.at(this.addr + offset);
+    });
+  }
+}
+
+/** Hidden on every view: its structure, for the access functions that name a field. */
+const STRUCT = Symbol('struct');
+
+interface StructInternals {
+  readonly offsets: ReadonlyMap<string, number>;
+  readonly fields: FieldTable;
+}
+
+/**
+ * Declares a structure.
+ * @param name as in the kernel; shown in reports
+ */
+export function struct<F extends FieldTable>(name: string, fields: F): StructType<F> {
+  const offsets = new Map<string, number>();
+  let size = 0;
+  let align = 1;
+  for (const [field, type] of Object.entries(fields)) {
+    size = Math.ceil(size / type.align) * type.align;
+    offsets.set(field, size);
+    size += type.size;
+    align = Math.max(align, type.align);
+  }
+  size = Math.ceil(size / align) * align;
+
+  class StructView {
+    readonly addr: Ptr;
+
+    constructor(address: Ptr) {
+      this.addr = address;
+    }
+  }
+  for (const [field, offset] of offsets) defineField(StructView.prototype, field, fields[field]!, offset);
+  const internals: StructInternals = { offsets, fields };
+  Object.defineProperty(StructView.prototype, STRUCT, { value: internals });
+
+  const offsetof = (field: keyof F): number => {
+    const offset = offsets.get(String(field));
+    assert(offset !== undefined, `struct ${name}: no field ${String(field)}`);
+    return offset;
+  };
+  return {
+    form: 'struct',
+    name,
+    size,
+    align,
+    fields,
+    at: (address) => new StructView(address) as unknown as View<F>,
+    offsetof,
+    container: (member, field) => new StructView(member - offsetof(field)) as unknown as View<F>,
+  };
+}
+
+/** A structure with a stated size and alignment, for types whose inside nobody looks at (FXSAVE images, guest state). */
+export function opaque(name: string, size: number, align: number): StructType<Record<never, never>> {
+  return { ...struct(name, {}), size: Math.ceil(size / align) * align, align };
+}
+
+interface FieldPlace {
+  readonly address: Ptr;
+  // oxlint-disable-next-line typescript/no-explicit-any -- as AnyField
+  readonly type: Scalar<any>;
+}
+
+function fieldPlace(view: { readonly addr: Ptr }, field: string): FieldPlace {
+  if (view instanceof VariableView) return { address: view.addr, type: view.valueType };
+  const internals = (view as unknown as { [STRUCT]: StructInternals })[STRUCT];
+  const type = internals.fields[field];
+  assert(type?.form === 'scalar', `fieldPlace: ${field} is not a scalar field`);
+  return { address: view.addr + internals.offsets.get(field)!, type };
+}
+
+/** Address of a field: `&p->field`. Of a variable, use `.addr`. */
+export function addressOf<V extends { readonly addr: Ptr }, K extends string & keyof V>(view: V, field: K): Ptr {
+  const internals = (view as unknown as { [STRUCT]: StructInternals })[STRUCT];
+  return view.addr + internals.offsets.get(field)!;
+}
+
+/** A marked load: happens once, whole, and is not a data race. Orders nothing. */
+export function READ_ONCE<V extends { readonly addr: Ptr }, K extends string & keyof V>(view: V, field: K): V[K] {
+  const { address, type } = fieldPlace(view, field);
+  return type.loadMarked(address, AccessKind.ONCE) as V[K];
+}
+
+/** A marked store: happens once, whole, and is not a data race. Orders nothing. */
+export function WRITE_ONCE<V extends { readonly addr: Ptr }, K extends string & keyof V>(
+  view: V,
+  field: K,
+  value: V[K],
+): void {
+  const { address, type } = fieldPlace(view, field);
+  type.storeMarked(address, value, AccessKind.ONCE);
+}
+
+/** What comes after it in the program happens after it. Pairs with smp_store_release. */
+export function smp_load_acquire<V extends { readonly addr: Ptr }, K extends string & keyof V>(
+  view: V,
+  field: K,
+): V[K] {
+  const { address, type } = fieldPlace(view, field);
+  return type.loadMarked(address, AccessKind.ACQUIRE) as V[K];
+}
+
+/** What comes before it in the program happens before it. Pairs with smp_load_acquire. */
+export function smp_store_release<V extends { readonly addr: Ptr }, K extends string & keyof V>(
+  view: V,
+  field: K,
+  value: V[K],
+): void {
+  const { address, type } = fieldPlace(view, field);
+  type.storeMarked(address, value, AccessKind.RELEASE);
+}
+
+/** Full memory barrier. */
+export function smp_mb(): void {
+  bus.fence();
+}
+
+/** Writes `value` to a 32-bit field and answers what was there. Fully ordered. */
+export function xchg<V extends { readonly addr: Ptr }, K extends string & keyof V>(
+  view: V,
+  field: K,
+  value: number,
+): number {
+  return bus.exchange32(fieldPlace(view, field).address, value);
+}
+
+/** Writes `value` to a 32-bit field if it holds `expected`; answers what was there. Fully ordered. */
+export function cmpxchg<V extends { readonly addr: Ptr }, K extends string & keyof V>(
+  view: V,
+  field: K,
+  expected: number,
+  value: number,
+): number {
+  return bus.compareExchange32(fieldPlace(view, field).address, expected, value);
+}
+
+/** memset, memcpy: one operation each. */
+export function memset(address: Ptr, byte: number, length: number): void {
+  bus.fill(address, byte, length);
+}
+
+export function memcpy(destination: Ptr, source: Ptr, length: number): void {
+  bus.copy(destination, source, length);
+}

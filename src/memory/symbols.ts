@@ -1,0 +1,109 @@
+/**
+ * Kernel functions are symbols: each has a name and an address that is the same on every CPU.
+ *
+ * The wrapper made here is the one place where calls are traced, the call stack is kept and a function can be replaced
+ * (livepatch). Function pointers in memory (`csd->func`, notifier calls, operations tables) are these addresses.
+ */
+import { assert } from '#base/assert';
+import { bus } from './bus.ts';
+import { TEXT_BASE, TEXT_STRIDE } from './layout.ts';
+import type { Ptr } from './struct.ts';
+
+/** A kernel function: call it, or take its address. */
+export interface KernelFunction<A extends readonly unknown[], R> {
+  (...args: A): R;
+  readonly addr: Ptr;
+  readonly symbol: string;
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- a function of any signature
+type Body = (...args: any[]) => any;
+
+const bodies: Body[] = [];
+const originals: Body[] = [];
+const names: string[] = [];
+const byName = new Map<string, number>();
+
+/**
+ * Declares a kernel function under its own name. It takes at most six arguments.
+ * @param name as kallsyms shows it; unique
+ */
+export function kernel_function<A extends readonly unknown[], R>(
+  name: string,
+  body: (...args: A) => R,
+): KernelFunction<A, R> {
+  assert(!byName.has(name), `kernel_function: ${name} is defined twice`);
+  assert(body.length <= 6, `kernel_function: ${name} takes more than six arguments`);
+  const index = bodies.length;
+  const address = TEXT_BASE + index * TEXT_STRIDE;
+  bodies.push(body as unknown as Body);
+  originals.push(body as unknown as Body);
+  names.push(name);
+  byName.set(name, index);
+  const call = (a: unknown, b: unknown, c: unknown, d: unknown, e: unknown, f: unknown): R => {
+    bus.enter(address, a, b, c);
+    const result = bodies[index]!(a, b, c, d, e, f) as R;
+    bus.leave(address, result);
+    return result;
+  };
+  return Object.assign(call as unknown as (...args: A) => R, { addr: address, symbol: name });
+}
+
+/** Calls through a function pointer. A pointer that is no function is a fault at that address. */
+export function call_pointer(address: Ptr, a?: unknown, b?: unknown, c?: unknown, d?: unknown): unknown {
+  const index = symbolIndex(address);
+  if (index < 0) {
+    bus.load32(address & ~3); // executing what is not text: faults like a read of it, unless it is data
+    bus.load32(0);
+  }
+  bus.enter(address, a, b, c);
+  const result: unknown = bodies[index]!(a, b, c, d);
+  bus.leave(address, result);
+  return result;
+}
+
+function symbolIndex(address: Ptr): number {
+  const index = (address - TEXT_BASE) / TEXT_STRIDE;
+  return Number.isInteger(index) && index >= 0 && index < bodies.length ? index : -1;
+}
+
+/** Name of the function at an address, or undefined. */
+export function symbolName(address: Ptr): string | undefined {
+  const index = symbolIndex(address);
+  return index < 0 ? undefined : names[index];
+}
+
+/** Address of a function by its name, or undefined. */
+export function symbolAddress(name: string): Ptr | undefined {
+  const index = byName.get(name);
+  return index === undefined ? undefined : TEXT_BASE + index * TEXT_STRIDE;
+}
+
+/** All symbols in address order. */
+export function symbolTable(): readonly string[] {
+  return names;
+}
+
+/**
+ * Livepatch: from now on, callers of `name` on this thread run `replacement`. Undo with `unpatchAll`.
+ * @throws InvariantError for a name that is no kernel function
+ */
+export function patch(name: string, replacement: Body): void {
+  const index = byName.get(name);
+  assert(index !== undefined, `patch: no kernel function ${name}`);
+  bodies[index] = replacement;
+}
+
+export function unpatchAll(): void {
+  for (let index = 0; index < bodies.length; index++) bodies[index] = originals[index]!;
+}
+
+/** FNV-1a over all names: equal in two threads exactly if their symbol tables are. */
+export function symbolHash(): number {
+  let hash = 0x811c9dc5;
+  for (const name of names) {
+    for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
+    hash = Math.imul(hash ^ 0x0a, 0x01000193);
+  }
+  return hash | 0;
+}

@@ -1,0 +1,79 @@
+/**
+ * What generic kernel code asks of the processor it runs on. The cpu-worker room implements it for simulated x86 CPUs;
+ * kernel code never asks which thread it is on.
+ */
+import type { Outcome } from '#trace/events';
+
+/** Interrupt vectors as Pending bits (memory/layout). */
+export type Vector = 1 | 2 | 4 | 8;
+
+export interface CpuidResult {
+  readonly eax: number;
+  readonly ebx: number;
+  readonly ecx: number;
+  readonly edx: number;
+}
+
+export interface Arch {
+  /** EFLAGS.IF := 0. */
+  cli(): void;
+  /** EFLAGS.IF := 1; what is pending may be taken at once. */
+  sti(): void;
+
+  /** Local APIC: fixed-delivery IPI to one CPU. */
+  sendIpi(cpu: number, vector: Vector): void;
+  /** INIT to another CPU. Blocked in VMX root operation, where it stays pending (spec B.4). */
+  sendInit(cpu: number): void;
+  /** SIPI with a start vector; discarded unless the target waits for one (spec B.4). */
+  sendStartup(cpu: number, vector: number): void;
+  /** Drops what is pending on this CPU. */
+  clearLocalApic(): void;
+
+  /** The value, or undefined for #GP(0). */
+  rdmsr(msr: number): bigint | undefined;
+  /** False for #GP(0) (spec B.2, B.3). */
+  wrmsr(msr: number, value: bigint): boolean;
+  cpuid(leaf: number): CpuidResult;
+  readCr0(): number;
+  readCr4(): number;
+  /** False for #GP(0). */
+  writeCr4(value: number): boolean;
+  /** Base of the GDT. */
+  sgdt(): number;
+  wbinvd(): void;
+
+  /** Physical addresses, 64-bit. Outcomes as in spec B.2. */
+  vmxon(physical: bigint): Outcome;
+  vmxoff(): Outcome;
+  vmclear(physical: bigint): Outcome;
+  vmptrld(physical: bigint): Outcome;
+
+  /**
+   * Runs a task's function to its end and answers its exit code; KILLED if an oops ended it. Restores the CPU's stack,
+   * interrupt flag and counts to what they were.
+   */
+  runTask(fn: number, arg0: number, arg1: number, arg2: number, text: string): number;
+  /** Tells the host that something it waits for has happened. */
+  ringHost(): void;
+  /** True if this CPU is no longer online: its thread must leave it. */
+  offline(): boolean;
+  /** Moves the running task to another CPU that is online (and in its cpus_allowed). Comes back there. */
+  migrate(task: number): void;
+
+  /** True while some task's CPU has died under it and it looks for another. */
+  orphans(): boolean;
+  /** From the idle loop: lets such a task have this CPU. True if this thread is another CPU now. */
+  adopt(): boolean;
+
+  /** Ends the current task as an oops does, or the machine if there is no task to end (interrupt, idle). Never returns. */
+  killCurrent(reason: string): never;
+  /** Ends the machine: every CPU stops where it is. Never returns. */
+  haltMachine(reason: string): never;
+}
+
+/** This thread's processor. Set by the cpu-worker before it runs kernel code. */
+export let arch: Arch;
+
+export function attachArch(next: Arch): void {
+  arch = next;
+}

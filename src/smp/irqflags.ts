@@ -1,0 +1,70 @@
+/** Interrupt flag, preemption count, and what they mean for the running code. @linux include/linux/{irqflags,preempt,hardirq}.h, as of 2.6.24 */
+import { bus, currentCpu } from '#memory/bus';
+import { CpuWord } from '#memory/layout';
+import { arch } from './arch.ts';
+import { WARN_ON } from './printk.ts';
+
+export function local_irq_disable(): void {
+  arch.cli();
+}
+
+export function local_irq_enable(): void {
+  arch.sti();
+}
+
+/** Answers the flags that local_irq_restore takes: true if interrupts were on. */
+export function local_irq_save(): boolean {
+  const enabled = bus.registers.irqsEnabled;
+  arch.cli();
+  return enabled;
+}
+
+export function local_irq_restore(enabled: boolean): void {
+  if (enabled) arch.sti();
+  else arch.cli();
+}
+
+export function irqs_disabled(): boolean {
+  return !bus.registers.irqsEnabled;
+}
+
+export function in_interrupt(): boolean {
+  return bus.registers.hardirqCount !== 0;
+}
+
+export function preempt_count(): number {
+  return bus.registers.preemptCount;
+}
+
+/** True where the code may not sleep: interrupts off, preemption off, or in an interrupt. */
+export function in_atomic(): boolean {
+  const { registers } = bus;
+  return registers.preemptCount !== 0 || registers.hardirqCount !== 0;
+}
+
+export function preempt_disable(): void {
+  const { registers } = bus;
+  registers.set(CpuWord.PREEMPT_COUNT, registers.preemptCount + 1);
+}
+
+/** Preemption on, without looking whether somebody waits for the CPU. */
+export function preempt_enable_no_resched(): void {
+  const { registers } = bus;
+  const count = registers.preemptCount - 1;
+  if (count < 0) WARN_ON(true, 'preempt_enable_no_resched: preemption count below zero');
+  registers.set(CpuWord.PREEMPT_COUNT, Math.max(count, 0));
+}
+
+/** Complains when code that may sleep runs where nobody may. */
+export function might_sleep(where: string): void {
+  WARN_ON(in_atomic() || irqs_disabled(), `${where}: sleeping function called from invalid context`);
+}
+
+/** This CPU's number; the caller has preemption or interrupts off, or does not mind. */
+export function raw_smp_processor_id(): number {
+  return currentCpu();
+}
+
+export function smp_processor_id(): number {
+  return currentCpu();
+}

@@ -1,0 +1,448 @@
+/**
+ * Tasks, and who runs on a CPU. @linux kernel/sched.c, kernel/kthread.c, kernel/fork.c, as of 2.6.24
+ *
+ * A CPU's thread has one stack, so tasks nest: a kernel thread that preempts a task, or runs while a task sleeps, runs
+ * on top of it and must end before it goes on. Kernel threads here are the stop-machine threads, which do. User tasks
+ * never nest: a second one waits until the first is done.
+ *
+ * Leaves out: time slices, priorities beyond "kernel threads first", load balancing, wait queues (a sleeper waits for
+ * memory to change, architecture wall 6).
+ */
+import { EAGAIN } from '#base/errno';
+import { bus, currentCpu } from '#memory/bus';
+import { cpu_isset, cpumask_t, cpus_copy } from '#memory/cpumask';
+import { vmlinux } from '#memory/image';
+import { CpuWord, MACHINE_BLOCK, MachineWord, TASK_BYTES } from '#memory/layout';
+import { list_head } from '#memory/list';
+import { cpu_possible_map } from './cpumask.ts';
+import { __get_cpu_var, per_cpu } from '#memory/percpu';
+import {
+  NULL,
+  type Ptr,
+  READ_ONCE,
+  type StructView,
+  WRITE_ONCE,
+  addressOf,
+  char,
+  ptr,
+  s32,
+  struct,
+  u32,
+  xchg,
+} from '#memory/struct';
+import { type KernelFunction, call_pointer, kernel_function } from '#memory/symbols';
+import { AccessKind, EventType } from '#trace/events';
+import { arch } from './arch.ts';
+import { should_fail_allocation } from './fault_inject.ts';
+import { might_sleep, preempt_enable_no_resched, preempt_count } from './irqflags.ts';
+
+export const TASK_FREE = 0;
+export const TASK_NEW = 1;
+export const TASK_RUNNABLE = 2;
+export const TASK_RUNNING = 3;
+export const TASK_SLEEPING = 4;
+export const TASK_DEAD = 5;
+
+export const PF_KTHREAD = 1;
+/** The host waits for this task's end. */
+export const PF_HOST = 2;
+
+/** Nobody waits for this task: its structure is free as soon as it ends. */
+export const PF_REAP = 4;
+
+/** exit_code of a task that an oops ended. */
+export const KILLED = -0x7fffffff;
+
+/**
+ * `pid` comes first: the trace reads it from here. The task owns its fields while it runs; before that, who made it;
+ * `state` and `next` are guarded by the run queue's lock.
+ */
+export const task_struct = struct('task_struct', {
+  pid: u32,
+  state: u32,
+  flags: u32,
+  /** the CPU it runs on, or is queued for */
+  cpu: u32,
+  fn: ptr,
+  arg0: u32,
+  arg1: u32,
+  arg2: u32,
+  arg3: u32,
+  exit_code: s32,
+  next: ptr,
+  /** identity of the address space: host processes differ in it, kernel threads have 0 */
+  mm: u32,
+  signal_pending: u32,
+  preempt_notifiers: list_head,
+  comm: char(16),
+  /** argument of a system call that takes a name */
+  text: char(96),
+  cpus_allowed: cpumask_t,
+});
+export type task_struct = StructView<typeof task_struct>;
+
+export const rq = struct('rq', {
+  /** raw: taken with interrupts off, held for a few stores */
+  lock: u32,
+  kthreads: ptr,
+  users: ptr,
+  nr_kthreads: u32,
+  nr_users: u32,
+  /** tasks the host has posted, newest first; anybody pushes, this CPU takes all */
+  inbox: ptr,
+  /** the running task, NULL in the idle loop: owned by this CPU, read by cpu_down */
+  curr: ptr,
+});
+export const runqueues = vmlinux.DEFINE_PER_CPU('runqueues', rq);
+const last_pid = vmlinux.DEFINE('last_pid', u32);
+
+/** The task that runs on this CPU. In the idle loop there is none, and its fields are an oops. */
+export function current_task(): task_struct {
+  return task_struct.at(bus.registers.get(CpuWord.CURRENT_TASK));
+}
+
+function lockQueue(queue: StructView<typeof rq>): boolean {
+  const enabled = bus.registers.irqsEnabled;
+  arch.cli();
+  while (bus.exchange32(queue.addr, 1) !== 0) {
+    bus.waitUntil(queue.addr, () => bus.load32Marked(queue.addr, AccessKind.ONCE) === 0);
+  }
+  return enabled;
+}
+
+function unlockQueue(queue: StructView<typeof rq>, enabled: boolean): void {
+  bus.store32Marked(queue.addr, 0, AccessKind.RELEASE);
+  if (enabled) arch.sti();
+}
+
+/** Takes a task structure. NULL if the machine's task table is full. */
+function alloc_task_struct(): Ptr {
+  const { tasks, nrTasks } = bus.layout;
+  for (let index = 0; index < nrTasks; index++) {
+    const address = tasks + index * TASK_BYTES;
+    const state = address + task_struct.offsetof('state');
+    if (bus.load32Marked(state, AccessKind.ONCE) !== TASK_FREE) continue;
+    if (bus.compareExchange32(state, TASK_FREE, TASK_NEW) === TASK_FREE) return address;
+  }
+  return NULL;
+}
+
+/** Gives a task structure back; its exit code has been read. */
+export function free_task(task: task_struct): void {
+  bus.store32Marked(task.addr + task_struct.offsetof('state'), TASK_FREE, AccessKind.RELEASE);
+}
+
+/**
+ * A kernel thread, bound to a CPU, not yet running. @linux kthread_create + kthread_bind
+ * @returns the task, or -ENOMEM / -EAGAIN (then the value is negative)
+ */
+export const kthread_create = kernel_function(
+  'kthread_create',
+  (fn: Ptr, data: Ptr, cpu: number, comm: string): number => {
+    const error = should_fail_allocation('kthread_create', comm);
+    if (error !== 0) return error;
+    const address = alloc_task_struct();
+    if (address === NULL) return -EAGAIN;
+    const task = task_struct.at(address);
+    task.pid = bus.add32(last_pid.addr, 1) + 2;
+    task.flags = PF_KTHREAD;
+    task.cpu = cpu;
+    task.fn = fn;
+    task.arg0 = data;
+    task.arg1 = 0;
+    task.arg2 = 0;
+    task.arg3 = 0;
+    task.exit_code = 0;
+    task.mm = 0;
+    task.preempt_notifiers.next = NULL;
+    task.signal_pending = 0;
+    cpus_copy(task.cpus_allowed, cpu_possible_map);
+    task.comm = comm;
+    return address;
+  },
+);
+
+/** A user task that starts running `fn(arg0)` on a CPU. Made by the kernel itself; the host posts its own. */
+export const user_thread = kernel_function('kernel_thread', (fn: Ptr, arg0: number, cpu: number): number => {
+  const address = kthread_create(fn, arg0, cpu, 'init');
+  if (address < 0) return address;
+  task_struct.at(address).flags = PF_HOST | PF_REAP;
+  wake_up_process(address);
+  return address;
+});
+
+/** Queues a task on its CPU and lets that CPU know. */
+export const wake_up_process = kernel_function('wake_up_process', (address: Ptr): void => {
+  const task = task_struct.at(address);
+  const { cpu } = task;
+  const queue = per_cpu(runqueues, cpu);
+  const enabled = lockQueue(queue);
+  task.next = NULL;
+  task.state = TASK_RUNNABLE;
+  if ((task.flags & PF_KTHREAD) !== 0) {
+    queue.kthreads = append(queue.kthreads, address);
+    queue.nr_kthreads += 1;
+  } else {
+    queue.users = append(queue.users, address);
+    queue.nr_users += 1;
+  }
+  unlockQueue(queue, enabled);
+  if (cpu !== currentCpu()) arch.sendIpi(cpu, RESCHEDULE_VECTOR);
+});
+
+const RESCHEDULE_VECTOR = 1;
+
+function append(head: Ptr, address: Ptr): Ptr {
+  if (head === NULL) return address;
+  append_chain(head, address);
+  return head;
+}
+
+function append_chain(head: Ptr, chain: Ptr): void {
+  let last = task_struct.at(head);
+  while (last.next !== NULL) last = task_struct.at(last.next);
+  last.next = chain;
+}
+
+/** Stops the thread: waits for its end and answers its exit code. @linux kthread_stop */
+export const kthread_stop = kernel_function('kthread_stop', (address: Ptr): number => {
+  const task = task_struct.at(address);
+  const state = address + task_struct.offsetof('state');
+  wait_event(state, () => bus.load32Marked(state, AccessKind.ACQUIRE) === TASK_DEAD);
+  const result = task.exit_code;
+  free_task(task);
+  return result;
+});
+
+/** Queues what the host posted, oldest first. */
+function take_inbox(queue: StructView<typeof rq>): void {
+  if (READ_ONCE(queue, 'inbox') === NULL) return;
+  const enabled = lockQueue(queue);
+  let posted = xchg(queue, 'inbox', NULL);
+  let reversed = NULL;
+  while (posted !== NULL) {
+    const task = task_struct.at(posted);
+    const { next } = task;
+    task.next = reversed;
+    reversed = posted;
+    queue.nr_users += 1;
+    posted = next;
+  }
+  if (queue.users === NULL) queue.users = reversed;
+  else append_chain(queue.users, reversed);
+  unlockQueue(queue, enabled);
+}
+
+/** Takes the next task off this CPU's queue: kernel threads first, user tasks only if `users`. */
+function pick_next_task(users: boolean): Ptr {
+  const queue = __get_cpu_var(runqueues);
+  if (users) take_inbox(queue);
+  if (queue.nr_kthreads === 0 && (!users || queue.nr_users === 0)) return NULL;
+  const enabled = lockQueue(queue);
+  let next = queue.kthreads;
+  if (next !== NULL) {
+    queue.kthreads = task_struct.at(next).next;
+    queue.nr_kthreads -= 1;
+  } else if (users) {
+    next = queue.users;
+    if (next !== NULL) {
+      queue.users = task_struct.at(next).next;
+      queue.nr_users -= 1;
+    }
+  }
+  unlockQueue(queue, enabled);
+  return next;
+}
+
+/** True if anybody waits for this CPU. What the idle loop waits for. */
+export function rq_has_work(): boolean {
+  const queue = __get_cpu_var(runqueues);
+  return queue.nr_kthreads !== 0 || queue.nr_users !== 0 || READ_ONCE(queue, 'inbox') !== NULL;
+}
+
+/** Runs a task from its start to its end, on top of whatever this CPU was doing. */
+function context_switch(next: Ptr): void {
+  const { registers } = bus;
+  const previous = registers.get(CpuWord.CURRENT_TASK);
+  const preemptCount = registers.preemptCount;
+  const task = task_struct.at(next);
+  task.state = TASK_RUNNING;
+  registers.set(CpuWord.CURRENT_TASK, next);
+  registers.set(CpuWord.PREEMPT_COUNT, 0);
+  WRITE_ONCE(__get_cpu_var(runqueues), 'curr', next);
+  bus.emit(EventType.TASK, next, task.pid, 1, 0);
+  const result = arch.runTask(task.fn, task.arg0, task.arg1, task.arg2, task.text);
+  do_exit(task, result);
+  // A task may have moved to another CPU meanwhile: ask again which one this is.
+  bus.registers.set(CpuWord.CURRENT_TASK, previous);
+  bus.registers.set(CpuWord.PREEMPT_COUNT, preemptCount);
+  WRITE_ONCE(__get_cpu_var(runqueues), 'curr', previous);
+}
+
+/** True while a CPU runs its idle task. */
+export function idle_cpu(cpu: number): boolean {
+  return READ_ONCE(per_cpu(runqueues, cpu), 'curr') === NULL;
+}
+
+/** Address to watch for a change of idle_cpu. */
+export function idle_cpu_word(cpu: number): Ptr {
+  return addressOf(per_cpu(runqueues, cpu), 'curr');
+}
+
+/** The end of a task: from here on its structure belongs to who waits for it. */
+function do_exit(task: task_struct, result: number): void {
+  bus.emit(EventType.TASK, task.addr, task.pid, 0, 0);
+  const isHost = (task.flags & PF_HOST) !== 0;
+  const reap = (task.flags & PF_REAP) !== 0;
+  task.exit_code = result;
+  // Release: whoever sees TASK_DEAD sees the exit code. Pairs with kthread_stop and the host.
+  const state = reap ? TASK_FREE : TASK_DEAD;
+  bus.store32Marked(task.addr + task_struct.offsetof('state'), state, AccessKind.RELEASE);
+  if (isHost) {
+    bus.add32(MACHINE_BLOCK + MachineWord.TASKS_OPEN * 4, -1);
+    arch.ringHost();
+  }
+}
+
+/** Runs who waits for this CPU, from the idle loop. */
+export const schedule = kernel_function('schedule', (): void => {
+  for (let next = pick_next_task(true); next !== NULL; next = pick_next_task(true)) {
+    context_switch(next);
+    if (arch.offline()) return;
+  }
+});
+
+/**
+ * A kernel thread takes the CPU from the running code, if that may be preempted. Fires the current task's preempt
+ * notifiers around it (spec 5.5).
+ */
+export const preempt_schedule = kernel_function('preempt_schedule', (): void => {
+  for (let next = pick_next_task(false); next !== NULL; next = pick_next_task(false)) {
+    const running = bus.registers.get(CpuWord.CURRENT_TASK);
+    if (running !== NULL) fire_sched_out_preempt_notifiers(running, next);
+    context_switch(next);
+    if (running !== NULL) {
+      leave_dead_cpu();
+      fire_sched_in_preempt_notifiers(running);
+    }
+  }
+});
+
+/** If this CPU went offline under the task, the task goes on elsewhere. */
+function leave_dead_cpu(): void {
+  if (arch.offline()) arch.migrate(bus.registers.get(CpuWord.CURRENT_TASK));
+}
+
+/** Preemption on again; who waited for that runs now. */
+export function preempt_enable(): void {
+  preempt_enable_no_resched();
+  preempt_check_resched();
+}
+
+/** Where preemption may happen: count zero, interrupts on, not in an interrupt, somebody waits. */
+export function preempt_check_resched(): void {
+  const { registers } = bus;
+  if (registers.preemptCount !== 0 || registers.hardirqCount !== 0 || !registers.irqsEnabled) return;
+  if (bus.loadLocal32(runqueueWaiters()) !== 0) preempt_schedule();
+}
+
+/** Address of this CPU's count of waiting kernel threads. Looked at often, by this CPU only: a local read. */
+function runqueueWaiters(): Ptr {
+  return __get_cpu_var(runqueues).addr + rq.offsetof('nr_kthreads');
+}
+
+/**
+ * Sleeps until `condition` over memory holds. Interrupts are taken and kernel threads run meanwhile.
+ * @param watch address of the word whose change ends the wait
+ */
+export const wait_event = kernel_function('wait_event', (watch: Ptr, condition: () => boolean): void => {
+  might_sleep('wait_event');
+  if (condition()) return;
+  const running = bus.registers.get(CpuWord.CURRENT_TASK);
+  if (running !== NULL) {
+    task_struct.at(running).state = TASK_SLEEPING;
+    fire_sched_out_preempt_notifiers(running, NULL);
+  }
+  bus.waitUntil(watch, condition);
+  if (running !== NULL) {
+    task_struct.at(running).state = TASK_RUNNING;
+    fire_sched_in_preempt_notifiers(running);
+  }
+});
+
+/** As wait_event, for at most `timeoutUs` simulated microseconds; answers whether the condition held. */
+export const wait_event_timeout = kernel_function(
+  'wait_event_timeout',
+  (watch: Ptr, condition: () => boolean, timeoutUs: number): boolean => {
+    might_sleep('wait_event_timeout');
+    return condition() || bus.waitUntilTimeout(watch, condition, timeoutUs);
+  },
+);
+
+/**
+ * Restricts the running task to `mask`, and moves it there if it is not.
+ * Where no CPU of the mask is idle, the task waits for one to be.
+ */
+export const set_cpus_allowed = kernel_function('set_cpus_allowed', (mask: cpumask_t): void => {
+  const task = current_task();
+  cpus_copy(task.cpus_allowed, mask);
+  if (!cpu_isset(currentCpu(), mask)) arch.migrate(task.addr);
+});
+
+/** The running task is on another CPU now: its queue says so, and the CPU it left runs nothing. */
+export function task_moved(task: Ptr, from: number, to: number): void {
+  task_struct.at(task).cpu = to;
+  WRITE_ONCE(per_cpu(runqueues, to), 'curr', task);
+  WRITE_ONCE(per_cpu(runqueues, from), 'curr', NULL);
+}
+
+/** True if the task may run on that CPU. */
+export function task_may_run_on(task: Ptr, cpu: number): boolean {
+  return cpu_isset(cpu, task_struct.at(task).cpus_allowed);
+}
+
+/** Lets kernel threads that wait for this CPU run. */
+export function yield_cpu(): void {
+  preempt_check_resched();
+}
+
+/** One preemption notifier: its operations, and its place in the task's list. */
+export const preempt_notifier = struct('preempt_notifier', { link: ptr, ops: ptr });
+export type preempt_notifier = StructView<typeof preempt_notifier>;
+export const preempt_ops = struct('preempt_ops', { sched_in: ptr, sched_out: ptr });
+
+function fire_sched_in_preempt_notifiers(task: Ptr): void {
+  let entry = task_struct.at(task).preempt_notifiers.next;
+  while (entry !== NULL) {
+    const notifier = preempt_notifier.at(entry);
+    const next = notifier.link;
+    call_pointer(preempt_ops.at(notifier.ops).sched_in, entry, currentCpu());
+    entry = next;
+  }
+}
+
+/** Interrupts are off around sched_out, as they are under the run queue's lock in Linux. */
+function fire_sched_out_preempt_notifiers(task: Ptr, next_task: Ptr): void {
+  let entry = task_struct.at(task).preempt_notifiers.next;
+  if (entry === NULL) return;
+  const enabled = bus.registers.irqsEnabled;
+  arch.cli();
+  while (entry !== NULL) {
+    const notifier = preempt_notifier.at(entry);
+    const next = notifier.link;
+    call_pointer(preempt_ops.at(notifier.ops).sched_out, entry, next_task);
+    entry = next;
+  }
+  if (enabled) arch.sti();
+}
+
+/** Interrupt return: the place where a reschedule IPI takes effect. */
+export function preempt_schedule_irq(): void {
+  if (preempt_count() === 0) preempt_check_resched();
+}
+
+/** The handler of the reschedule IPI: what matters happens on the way out of the interrupt. */
+export const smp_reschedule_interrupt: KernelFunction<[], void> = kernel_function(
+  'smp_reschedule_interrupt',
+  (): void => {},
+);

@@ -1,0 +1,86 @@
+/**
+ * Spinlocks. @linux include/linux/spinlock.h, include/asm-x86/spinlock_*.h, as of 2.6.24 (not ticket locks: those came later)
+ * Zeroed memory is an unlocked lock. Leaves out: read-write spinlocks, lockdep (a checker reads the trace instead).
+ */
+import { bus } from '#memory/bus';
+import { type StructView, s32, struct, u32 } from '#memory/struct';
+import { AccessKind, EventType, LockOperation } from '#trace/events';
+import { local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save, preempt_disable } from './irqflags.ts';
+import { preempt_enable } from './sched.ts';
+
+/** `owner_cpu` is CPU + 1 of the holder, for reports: owned by the holder. */
+export const spinlock_t = struct('spinlock_t', { slock: u32, owner_cpu: s32 });
+export type spinlock_t = StructView<typeof spinlock_t>;
+
+/** The acquisition itself. A spinner takes interrupts if its flag is on (spec 6.6). */
+function raw_spin_lock(lock: spinlock_t): void {
+  const address = lock.addr;
+  if (bus.exchange32(address, 1) !== 0) {
+    bus.emit(EventType.LOCK, address, LockOperation.CONTENDED, 0, 0);
+    do {
+      bus.waitUntil(address, () => bus.load32Marked(address, AccessKind.ONCE) === 0);
+    } while (bus.exchange32(address, 1) !== 0);
+  }
+  acquired(lock);
+}
+
+function acquired(lock: spinlock_t): void {
+  bus.storeLocal32(lock.addr + 4, bus.cpu + 1);
+  bus.emit(EventType.LOCK, lock.addr, LockOperation.ACQUIRED, 0, 0);
+}
+
+function raw_spin_unlock(lock: spinlock_t): void {
+  bus.emit(EventType.LOCK, lock.addr, LockOperation.RELEASED, 0, 0);
+  bus.storeLocal32(lock.addr + 4, 0);
+  // Release: pairs with the exchange of the next holder.
+  bus.store32Marked(lock.addr, 0, AccessKind.RELEASE);
+}
+
+export function spin_lock(lock: spinlock_t): void {
+  preempt_disable();
+  raw_spin_lock(lock);
+}
+
+/** True if it got the lock. */
+export function spin_trylock(lock: spinlock_t): boolean {
+  preempt_disable();
+  if (bus.exchange32(lock.addr, 1) !== 0) {
+    preempt_enable();
+    return false;
+  }
+  acquired(lock);
+  return true;
+}
+
+export function spin_unlock(lock: spinlock_t): void {
+  raw_spin_unlock(lock);
+  preempt_enable();
+}
+
+export function spin_lock_irq(lock: spinlock_t): void {
+  local_irq_disable();
+  spin_lock(lock);
+}
+
+export function spin_unlock_irq(lock: spinlock_t): void {
+  raw_spin_unlock(lock);
+  local_irq_enable();
+  preempt_enable();
+}
+
+/** Answers the flags that spin_unlock_irqrestore takes. */
+export function spin_lock_irqsave(lock: spinlock_t): boolean {
+  const flags = local_irq_save();
+  spin_lock(lock);
+  return flags;
+}
+
+export function spin_unlock_irqrestore(lock: spinlock_t, flags: boolean): void {
+  raw_spin_unlock(lock);
+  local_irq_restore(flags);
+  preempt_enable();
+}
+
+export function spin_is_locked(lock: spinlock_t): boolean {
+  return bus.load32Marked(lock.addr, AccessKind.ONCE) !== 0;
+}

@@ -1,0 +1,45 @@
+// @ts-check
+import path from 'node:path';
+import { defineConfig } from 'vitest/config';
+
+const TEST_TIMEOUT_MILLISECONDS = 30_000;
+
+/** Tests on the built package, imported by its own name: a worker on Node 20 cannot load .ts. */
+const builtSuites = ['threads', 'litmus', 'gallery', 'replay', 'cli'];
+
+/** What dist holds stays with Node: the test and the threads it starts then load the very same modules. */
+const outsideVite = [path.join(import.meta.dirname, 'dist')];
+
+export default defineConfig({
+  test: {
+    testTimeout: TEST_TIMEOUT_MILLISECONDS,
+    hookTimeout: TEST_TIMEOUT_MILLISECONDS,
+    // An empty house is a broken gate, not a green one.
+    passWithNoTests: false,
+    projects: [
+      {
+        extends: true,
+        // `#room/file` is the source here (package.json "imports").
+        resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] },
+        ssr: { resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] } },
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'],
+          server: { deps: { external: outsideVite } },
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'built',
+          include: builtSuites.map((suite) => `test/${suite}/**/*.test.ts`),
+          server: { deps: { external: outsideVite } },
+          // Each of these starts a machine full of threads: two files at once would fight for two cores.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
