@@ -15,3 +15,11 @@ export class TaskDied extends Error {
     this.name = 'TaskDied';
   }
 }
+
+/** An INIT was taken while the CPU ran: unwind to where it waits for SIPI. */
+export class ResetTaken extends Error {
+  constructor() {
+    super('the CPU was reset');
+    this.name = 'ResetTaken';
+  }
+}

@@ -24,12 +24,12 @@ import { die, panic, printk, KERN_EMERG, report_finding } from '#smp/printk';
 import { KILLED, preempt_schedule_irq, smp_reschedule_interrupt } from '#smp/sched';
 import { is_i386 } from '#smp/subarch';
 import { EventType } from '#trace/events';
-import { MachineStopped, TaskDied } from './control-flow.ts';
-import { acceptTask, leaveForOtherCpu } from './exchange.ts';
+import { MachineStopped, ResetTaken, TaskDied } from './control-flow.ts';
+import { ORPHANS, ORPHANS_ASLEEP, acceptTask, leaveForOtherCpu } from './exchange.ts';
+import { takeSignals } from './power.ts';
 import { ProcessorCore } from './registers-arch.ts';
 
 const PANIC = machineWord(MachineWord.PANIC);
-const ORPHANS = machineWord(MachineWord.ORPHANS);
 
 /** A bus of either kind: both are Bus and BaseBus. */
 export type ThreadBus = Bus & BaseBus;
@@ -89,9 +89,22 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
       const { registers, i32 } = this.bus;
       const pending = Atomics.load(i32, registers.base + CpuWord.PENDING);
       if ((pending & Pending.STOP) !== 0) throw new MachineStopped();
+      if (registers.power === PowerState.RUNNING) {
+        if ((pending & Pending.INIT) !== 0) this.#initWhileRunning();
+        // Only a CPU that waits for a SIPI takes one.
+        if ((pending & Pending.SIPI) !== 0) Atomics.and(i32, registers.base + CpuWord.PENDING, ~Pending.SIPI);
+      }
       if ((pending & PENDING_MASKABLE) === 0 || !registers.irqsEnabled) return;
       this.takeInterrupt();
     }
+  }
+
+  /** INIT does not ask: a CPU that is not shielded from it is in reset, whatever it was doing. */
+  #initWhileRunning(): void {
+    const { bus } = this;
+    Atomics.and(bus.i32, bus.registers.base + CpuWord.PENDING, ~(Pending.INIT | Pending.SIPI));
+    takeSignals(bus, Pending.INIT);
+    if (bus.registers.power === PowerState.WAIT_FOR_SIPI) throw new ResetTaken();
   }
 
   takeInterrupt(): void {
@@ -134,7 +147,7 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
       const result = call_pointer(fn, arg0, arg1, arg2, text);
       return typeof result === 'number' ? result | 0 : 0;
     } catch (error) {
-      if (error instanceof MachineStopped) throw error;
+      if (error instanceof MachineStopped || error instanceof ResetTaken) throw error;
       if (!(error instanceof TaskDied)) {
         this.#reportException(error);
         if (this.bus.registers.hardirqCount !== 0) this.#dieInInterrupt();
@@ -156,16 +169,17 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
     return !cpu_isset(this.bus.cpu, cpu_online_map);
   }
 
-  migrate(task: number): void {
-    leaveForOtherCpu(this.bus, this, task);
+  migrate(task: number, awake?: () => boolean): void {
+    leaveForOtherCpu(this.bus, this, task, awake);
   }
 
-  orphans(): boolean {
-    return this.bus.load32(ORPHANS * 4) !== 0;
+  orphans(asleep: boolean): boolean {
+    const { bus } = this;
+    return bus.load32(ORPHANS) !== 0 || (asleep && bus.load32(ORPHANS_ASLEEP) !== 0);
   }
 
-  adopt(): boolean {
-    return acceptTask(this.bus);
+  adopt(asleep: boolean): boolean {
+    return acceptTask(this.bus, asleep);
   }
 
   /** Wakes every other online CPU, so that an idle one looks round. */
@@ -213,7 +227,7 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
   }
 
   #rethrowControl(error: unknown): void {
-    if (error instanceof MachineStopped || error instanceof TaskDied) throw error;
+    if (error instanceof MachineStopped || error instanceof TaskDied || error instanceof ResetTaken) throw error;
   }
 
   /** Runs `live` until the machine stops; an exception on the way is reported and ends the machine. */

@@ -9,6 +9,7 @@
  */
 import { bus as attachedBus } from '#memory/bus';
 import { CPU_BLOCK_BYTES, CpuWord, MACHINE_BLOCK, MachineWord, PENDING_MASKABLE, Pending, PowerState } from '#memory/layout';
+import { NULL } from '#memory/struct';
 import { AccessKind } from '#trace/events';
 import { rq_has_work, task_may_run_on, task_moved } from '#smp/sched';
 import { preempt_enable_no_resched } from '#smp/irqflags';
@@ -16,9 +17,13 @@ import { come_online, play_dead } from '#smp/smpboot';
 import type { CpuThread, ThreadBus } from './cpu-thread.ts';
 import { takeSignals } from './power.ts';
 
-const ORPHANS = MACHINE_BLOCK + MachineWord.ORPHANS * 4;
+/** Addresses of the two counts of tasks that look for a CPU. */
+export const ORPHANS: number = MACHINE_BLOCK + MachineWord.ORPHANS * 4;
+export const ORPHANS_ASLEEP: number = MACHINE_BLOCK + MachineWord.ORPHANS_ASLEEP * 4;
 const NONE = 0;
 const WAITING = 1;
+/** As WAITING, of a task that sleeps: only a CPU without any task takes it. */
+const ASLEEP = 2;
 const OFFERED = 0x1000;
 const ACCEPTED = 0x2000;
 const DONE = 0x3000;
@@ -35,38 +40,45 @@ function read(word: number): number {
 /**
  * The running task leaves its CPU, which may have just gone offline. Comes back when the task is on another CPU.
  * @param task the running task
+ * @param awake for a task that sleeps: whether it has something to wake up for
  */
-export function leaveForOtherCpu(bus: ThreadBus, thread: CpuThread, task: number): void {
+export function leaveForOtherCpu(bus: ThreadBus, thread: CpuThread, task: number, awake?: () => boolean): void {
   const left = bus.cpu;
   const word = exchangeWord(bus, left);
   if (thread.offline()) {
     // Nobody else can carry this CPU to its end: its thread is ours until the exchange.
     play_dead();
     bus.registers.set(CpuWord.POWER, PowerState.SHUTDOWN);
+    // As far as the kernel can see the task has left, and the CPU runs nothing.
+    task_moved(NULL, left);
   }
-  bus.store32Marked(word, WAITING, AccessKind.RELEASE);
-  bus.add32(ORPHANS, 1);
-  thread.kickOthers();
+  let state = awake !== undefined && !awake() ? ASLEEP : WAITING;
+  const announce = (): void => {
+    bus.add32(state === ASLEEP ? ORPHANS_ASLEEP : ORPHANS, 1);
+    bus.store32Marked(word, state, AccessKind.RELEASE);
+    thread.kickOthers();
+  };
+  announce();
   const pending = bus.registers.base + CpuWord.PENDING;
   const restarted = (): boolean => (Atomics.load(bus.i32, pending) & (Pending.INIT | Pending.SIPI)) !== 0;
+  const woken = (): boolean => state === ASLEEP && awake !== undefined && awake();
   for (;;) {
-    bus.waitUntil(word, () => (read(word) & STEP_MASK) === OFFERED || restarted());
+    bus.waitUntil(word, () => (read(word) & STEP_MASK) === OFFERED || restarted() || woken());
     const offer = read(word);
     if ((offer & STEP_MASK) === OFFERED) {
       const to = offer & 0xfff;
       if (bus.compareExchange32(word, offer, ACCEPTED | to) !== offer) continue;
-      bus.waitUntil(word, () => (read(word) & STEP_MASK) === DONE);
+      bus.awaitExchange(word, ACCEPTED | to);
       bus.become(to);
       bus.store32Marked(word, NONE, AccessKind.RELEASE);
       return;
     }
-    if (!restarted() || bus.compareExchange32(word, WAITING, NONE) !== WAITING) continue;
+    if (bus.compareExchange32(word, state, NONE) !== state) continue;
+    bus.add32(state === ASLEEP ? ORPHANS_ASLEEP : ORPHANS, -1);
     // The CPU is started again before anybody took the task: it can go on here.
-    if (restart(bus, task)) {
-      bus.add32(ORPHANS, -1);
-      return;
-    }
-    bus.store32Marked(word, WAITING, AccessKind.RELEASE);
+    if (restarted() && restart(bus, task)) return;
+    if (woken()) state = WAITING;
+    announce();
   }
 }
 
@@ -77,13 +89,15 @@ function restart(bus: ThreadBus, task: number): boolean {
   come_online();
   preempt_enable_no_resched();
   bus.registers.set(CpuWord.CURRENT_TASK, task);
+  task_moved(task, bus.cpu);
   return true;
 }
 
 /** The first CPU that was left by a task which may run here, or -1. */
-function findOrphan(bus: ThreadBus): number {
+function findOrphan(bus: ThreadBus, asleep: boolean): number {
   for (let cpu = 0; cpu < bus.layout.nrPossible; cpu++) {
-    if (read(exchangeWord(bus, cpu)) !== WAITING) continue;
+    const state = read(exchangeWord(bus, cpu));
+    if (state !== WAITING && (state !== ASLEEP || !asleep)) continue;
     const task = bus.registersOf(cpu).get(CpuWord.CURRENT_TASK);
     if (task_may_run_on(task, bus.cpu)) return cpu;
   }
@@ -91,10 +105,12 @@ function findOrphan(bus: ThreadBus): number {
 }
 
 /**
- * From the idle loop: gives this CPU to a task whose own CPU went away. True if this thread is that other CPU now.
+ * From the idle loop, or for a task that sleeps: gives this CPU to a task whose own CPU went away. True if this thread
+ * is that other CPU now.
+ * @param asleep take a task that sleeps too
  */
-export function acceptTask(bus: ThreadBus): boolean {
-  const left = findOrphan(bus);
+export function acceptTask(bus: ThreadBus, asleep: boolean): boolean {
+  const left = findOrphan(bus, asleep);
   if (left < 0) return false;
   const here = bus.cpu;
   const word = exchangeWord(bus, left);
@@ -105,19 +121,21 @@ export function acceptTask(bus: ThreadBus): boolean {
   const answered = (): boolean => read(word) !== offer;
   const wanted = (): boolean => (Atomics.load(bus.i32, pending) & PENDING_MASKABLE) !== 0 || rq_has_work();
   let accepted = false;
-  if (bus.compareExchange32(word, WAITING, offer) === WAITING) {
+  const state = read(word);
+  const takeable = state === WAITING || (state === ASLEEP && asleep);
+  if (takeable && bus.compareExchange32(word, state, offer) === state) {
     bus.waitUntil(word, () => answered() || wanted());
     // Somebody needs this CPU as it is: take the offer back, unless it is taken already.
-    accepted = answered() || bus.compareExchange32(word, offer, WAITING) !== offer;
+    accepted = answered() || bus.compareExchange32(word, offer, state) !== offer;
   }
   if (!accepted) {
     bus.registers.set(CpuWord.IRQS_ENABLED, 1);
     bus.window();
     return false;
   }
-  bus.add32(ORPHANS, -1);
+  bus.add32(state === ASLEEP ? ORPHANS_ASLEEP : ORPHANS, -1);
   swapCpus(bus, left, here);
-  bus.store32Marked(word, DONE, AccessKind.RELEASE);
+  bus.exchangeThreads(word, DONE, left, here);
   bus.window();
   return true;
 }
@@ -125,11 +143,10 @@ export function acceptTask(bus: ThreadBus): boolean {
 /** Words that belong to the thread or to the task, and go with it. */
 const TRAVELLING = [CpuWord.CONTEXT, CpuWord.CURRENT_TASK, CpuWord.PREEMPT_COUNT, CpuWord.HARDIRQ_COUNT] as const;
 
-/** The task's CPU and this one trade threads. This thread is `left` afterwards. */
+/** The task's CPU and this one trade what goes with a thread. */
 function swapCpus(bus: ThreadBus, left: number, here: number): void {
   const old = bus.registersOf(left);
   const mine = bus.registersOf(here);
-  const task = old.get(CpuWord.CURRENT_TASK);
   for (const word of TRAVELLING) {
     const moved = old.get(word);
     old.set(word, mine.get(word));
@@ -137,7 +154,7 @@ function swapCpus(bus: ThreadBus, left: number, here: number): void {
   }
   mine.set(CpuWord.IRQS_ENABLED, 1);
   if (old.power === PowerState.RUNNING) old.set(CpuWord.IRQS_ENABLED, 1);
-  task_moved(task, left, here);
-  bus.become(left);
+  task_moved(mine.get(CpuWord.CURRENT_TASK), here);
+  task_moved(old.get(CpuWord.CURRENT_TASK), left);
 }
 

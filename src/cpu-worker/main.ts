@@ -26,6 +26,7 @@ import { strategyByNumber } from '#scheduler/policies';
 import { attachArch } from '#smp/arch';
 import { cpu_idle, start_secondary } from '#smp/smpboot';
 import { preempt_disable } from '#smp/irqflags';
+import { ResetTaken } from './control-flow.ts';
 import { CpuThread, type ThreadBus } from './cpu-thread.ts';
 import { powerUp, takeSignals } from './power.ts';
 
@@ -102,6 +103,16 @@ function live(bus: ThreadBus, thread: CpuThread): void {
       idle(bus);
     }
   }
+  for (;;) {
+    try {
+      runAsIs(bus, thread);
+    } catch (error) {
+      if (!(error instanceof ResetTaken)) throw error;
+    }
+  }
+}
+
+function runAsIs(bus: ThreadBus, thread: CpuThread): never {
   for (;;) {
     // After the idle loop this thread may be another CPU, dead or alive: look at its registers.
     if (bus.registers.power === PowerState.RUNNING) {

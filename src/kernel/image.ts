@@ -4,3 +4,5 @@
  */
 import '#smp/cpu';
 import './page_alloc.ts';
+import './torture/scftorture.ts';
+import './torture/lkdtm.ts';

@@ -20,6 +20,7 @@ import {
 } from '#smp/cpumask';
 import { local_irq_enable, preempt_disable } from '#smp/irqflags';
 import { KERN_INFO, KERN_NOTICE, printk } from '#smp/printk';
+import { migration_init } from '#smp/migration';
 import { user_thread } from '#smp/sched';
 import { cpu_idle, smp_prepare_boot_cpu } from '#smp/smpboot';
 import { mem_init } from './page_alloc.ts';
@@ -60,6 +61,7 @@ const smp_init = kernel_function('smp_init', (): void => {
 
 /** The first task. */
 const kernel_init = kernel_function('kernel_init', (): number => {
+  migration_init();
   smp_init();
   return 0;
 });

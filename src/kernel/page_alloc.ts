@@ -9,12 +9,12 @@
  * interrupts off and in interrupts: CPU_DYING and IPIs free pages (spec 3.7).
  */
 import { assert } from '#base/assert';
-import { atomic_add_return, atomic_inc, atomic_read, atomic_set, atomic_t } from '#memory/atomic';
+import { atomic_add_return, atomic_inc, atomic_set } from '#memory/atomic';
 import { bus } from '#memory/bus';
 import { vmlinux } from '#memory/image';
-import { MACHINE_BLOCK, MachineWord, PAGE_SHIFT, PAGE_SIZE } from '#memory/layout';
+import { PAGE_SHIFT, PAGE_SIZE } from '#memory/layout';
 import { INIT_LIST_HEAD, list_add, list_add_tail, list_del, list_head } from '#memory/list';
-import { NULL, type Ptr, type StructView, array, memset, ptr, struct, u32 } from '#memory/struct';
+import { NULL, type Ptr, array, memset, ptr, struct, u32 } from '#memory/struct';
 import { kernel_function, symbolName } from '#memory/symbols';
 import { EventType } from '#trace/events';
 import { might_sleep } from '#smp/irqflags';
@@ -22,45 +22,27 @@ import { KERN_ALERT, KERN_WARNING, dump_stack, printk, report_finding } from '#s
 import { spin_lock_irqsave, spin_unlock_irqrestore, spinlock_t } from '#smp/spinlock';
 import { should_failslab } from './failslab.ts';
 import { __GFP_COMP, __GFP_NOWARN, __GFP_WAIT, __GFP_ZERO } from './gfp.ts';
+import {
+  PG_buddy,
+  PG_poison,
+  PG_reserved,
+  PG_slab,
+  PG_tail,
+  POISON_FREE,
+  page,
+  page_address,
+  page_to_pfn,
+  pfn_to_page,
+  virt_to_page,
+} from './page.ts';
 import { return_address } from './return-address.ts';
 
 export * from './gfp.ts';
+export * from './page.ts';
 export { PAGE_SHIFT, PAGE_SIZE };
 
 /** Orders 0..10, as in Linux: a block is at most 4 MiB. */
 export const MAX_ORDER = 11;
-
-/** Byte that fills free memory. */
-export const POISON_FREE = 0x6b;
-
-/** Heads a free block; guarded by zone.lock. */
-const PG_buddy = 1;
-export const PG_slab = 2;
-const PG_reserved = 4;
-/** Filled with POISON_FREE when it was freed; owned by whoever owns the page. */
-const PG_poison = 8;
-/** Part of a compound page, not its head. */
-const PG_tail = 16;
-
-export const page = struct('page', {
-  /** PG_* bits; owned by whoever owns the page, PG_buddy by zone.lock */
-  flags: u32,
-  /** References; 0 = free */
-  _count: atomic_t,
-  /** Of a block's head, free or allocated. */
-  order: u32,
-  /** Of a compound page's tail: its head. */
-  first_page: ptr,
-  /** On a free list (zone.lock) or among its cache's slabs (kmem_cache_node.list_lock). */
-  lru: list_head,
-  /** Of a slab's head: its cache, first free object, objects in use; guarded by kmem_cache_node.list_lock */
-  slab: ptr,
-  freelist: ptr,
-  inuse: u32,
-  /** The function that allocated the block; immutable until it is freed. */
-  allocated_by: ptr,
-});
-export type page = StructView<typeof page>;
 
 const free_area = struct('free_area', { free_list: list_head, nr_free: u32 });
 
@@ -80,72 +62,6 @@ const zone_type = struct('zone', {
 
 /** Innermost lock: nothing is taken under it. Order: cache_chain_mutex > kmem_cache_node.list_lock > zone.lock. */
 export const zone = vmlinux.DEFINE('contig_page_data', zone_type);
-
-/** mem_map begins with the heap and never moves: reading where is not an access to memory. */
-function mem_map(): Ptr {
-  return bus.layout.heap;
-}
-
-/** True for an address inside a frame that the allocator hands out, or its own. */
-export function virt_addr_valid(address: Ptr): boolean {
-  return address >= bus.layout.heap && address < bus.layout.heapEnd;
-}
-
-/** The frame of an address. As in C, an address outside the heap answers a pointer nobody should follow. */
-export function virt_to_page(address: Ptr): Ptr {
-  return mem_map() + ((address >>> PAGE_SHIFT) - (bus.layout.heap >>> PAGE_SHIFT)) * page.size;
-}
-
-/** As virt_to_page; the head, for a tail of a compound page. */
-export function virt_to_head_page(address: Ptr): Ptr {
-  const frame = page.at(virt_to_page(address));
-  return (frame.flags & PG_tail) === 0 ? frame.addr : frame.first_page;
-}
-
-export function page_to_pfn(pg: Ptr): number {
-  return (bus.layout.heap >>> PAGE_SHIFT) + (pg - mem_map()) / page.size;
-}
-
-export function pfn_to_page(pfn: number): Ptr {
-  return mem_map() + (pfn - (bus.layout.heap >>> PAGE_SHIFT)) * page.size;
-}
-
-export function page_address(pg: Ptr): Ptr {
-  return page_to_pfn(pg) * PAGE_SIZE;
-}
-
-/** All memory is mapped for good, highmem too. */
-export function kmap(pg: Ptr): Ptr {
-  return page_address(pg);
-}
-
-/** The other half of kmap: nothing to undo. */
-export function kunmap(_page: Ptr): void {}
-
-const PA_OF_NULL = 0x7f00_0000_0000n;
-const PA_OF_NULL_I386 = 0x4000_0000n;
-
-/** Physical address. Memory is mapped one to one, but NULL is below the mapping and wraps (spec B.7). */
-export function __pa(address: Ptr): bigint {
-  if (address !== NULL) return BigInt(address);
-  return bus.loadLocal32(MACHINE_BLOCK + MachineWord.I386 * 4) === 0 ? PA_OF_NULL : PA_OF_NULL_I386;
-}
-
-export function __va(physical: bigint): Ptr {
-  return Number(physical);
-}
-
-export function page_to_phys(pg: Ptr): bigint {
-  return BigInt(page_address(pg));
-}
-
-export function page_count(pg: Ptr): number {
-  return atomic_read(page.at(pg)._count);
-}
-
-export function get_page(pg: Ptr): void {
-  atomic_inc(page.at(pg)._count);
-}
 
 /** Must hold zone.lock. */
 function add_free_block(pfn: number, order: number): void {

@@ -25,6 +25,7 @@ import type { ParallelBus } from '#memory/parallel-bus';
 import { stackOf } from '#memory/stack';
 import { cpumask_t } from '#memory/cpumask';
 import { symbolAddress } from '#memory/symbols';
+import { cpu_online } from '#smp/cpumask';
 import { KILLED, PF_HOST, TASK_DEAD, TASK_FREE, TASK_RUNNABLE, rq, runqueues, task_struct } from '#smp/sched';
 import { FAULT_SITES_MAX, fault_attr } from '#smp/fault_inject';
 import type { FindingRecord } from '#smp/printk';
@@ -265,6 +266,9 @@ export class Machine {
     if (fn === undefined) throw new SmplabError('SMPLAB_UNKNOWN_SYMBOL', `no kernel function is called ${call.symbol}`);
     const cpu = call.cpu ?? 0;
     const { i32 } = this.bus;
+    if (!this.look(() => cpu < this.config.possible && cpu_online(cpu))) {
+      throw new SmplabError('SMPLAB_BAD_USAGE', `CPU ${cpu} is not online: ${call.symbol} cannot run there`);
+    }
     return this.look(() => {
       const address = this.#freeTask();
       const task = task_struct.at(address);

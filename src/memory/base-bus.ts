@@ -81,6 +81,15 @@ export abstract class BaseBus {
     this.reloadContext();
   }
 
+  /**
+   * Thread exchange, the side that gives its CPU up: waits until `word` no longer holds `accepted`. From the moment the
+   * other side sees `accepted` this thread touches nothing of the CPU it leaves.
+   */
+  abstract awaitExchange(word: number, accepted: number): void;
+
+  /** Thread exchange, the side that takes the other CPU: writes `done` to `word` and lets the other thread be `here`. */
+  abstract exchangeThreads(word: number, done: number, left: number, here: number): void;
+
   /** Takes up the context that the CPU's block names. */
   reloadContext(): void {
     const context = this.registers.get(CpuWord.CONTEXT);

@@ -8,7 +8,7 @@ import { NR_CPUS } from '#base/limits';
 import { clear_bit, set_bit, test_and_set_bit, test_bit } from './atomic.ts';
 import { bus } from './bus.ts';
 import { CPUMASK_WORDS } from './layout.ts';
-import { type StructView, array, memset, struct, u32 } from './struct.ts';
+import { type StructView, array, struct, u32 } from './struct.ts';
 
 export { NR_CPUS };
 
@@ -41,7 +41,8 @@ export function cpu_test_and_set(cpu: number, mask: cpumask_t): boolean {
 }
 
 export function cpus_clear(mask: cpumask_t): void {
-  memset(mask.addr, 0, cpumask_t.size);
+  const words = wordsInUse();
+  for (let word = 0; word < words; word++) bus.store32(mask.addr + word * 4, 0);
 }
 
 /** dst = src; word by word, as a copy of the structure would be. */

@@ -215,6 +215,27 @@ export class DeterministicBus extends BaseBus implements Bus {
     }
   }
 
+  awaitExchange(word: number, accepted: number): void {
+    while (this.#look(() => this.load32(word) === accepted)) this.#dispatch(Status.BLOCKED);
+    this.#forget();
+  }
+
+  exchangeThreads(word: number, done: number, left: number, here: number): void {
+    // One step of the machine: the other thread sleeps on its baton word, and nobody else runs.
+    const { i32 } = this;
+    i32[word >>> 2] = done;
+    const old = this.registersOf(left);
+    const baton = old.base + CpuWord.BATON;
+    this.registersOf(here).set(CpuWord.STATUS, Status.READY);
+    old.set(CpuWord.STATUS, Status.RUNNING);
+    old.set(CpuWord.EXCHANGE_TO, here);
+    Atomics.store(i32, baton, Baton.BECOME);
+    Atomics.notify(i32, baton);
+    // Until it has taken the command it would take ours: both of us sleep on this word otherwise.
+    while (Atomics.load(i32, baton) !== Baton.NONE) Atomics.wait(i32, baton, Baton.BECOME);
+    this.become(left);
+  }
+
   protected boundary(): void {
     if ((this.i32[this.pendingIndex]! & Pending.STOP) !== 0) this.client.interruptWindow();
   }
@@ -449,10 +470,17 @@ export class DeterministicBus extends BaseBus implements Bus {
 
   #awaitBaton(): Baton {
     const { i32 } = this;
-    const word = this.registers.base + CpuWord.BATON;
-    // Look before sleeping: the baton may be here already. Pairs with the store, then notify, in #handOver().
-    while (Atomics.load(i32, word) === Baton.NONE) Atomics.wait(i32, word, Baton.NONE);
-    return Atomics.exchange(i32, word, Baton.NONE) as Baton;
+    for (;;) {
+      const word = this.registers.base + CpuWord.BATON;
+      // Look before sleeping: the baton may be here already. Pairs with the store, then notify, in #handOver().
+      while (Atomics.load(i32, word) === Baton.NONE) Atomics.wait(i32, word, Baton.NONE);
+      const to = this.registers.get(CpuWord.EXCHANGE_TO);
+      const command = Atomics.exchange(i32, word, Baton.NONE) as Baton;
+      if (command !== Baton.BECOME) return command;
+      // Thread exchange: this thread is another CPU now, and waits for that one's turn.
+      this.become(to);
+      Atomics.notify(i32, word);
+    }
   }
 }
 

@@ -77,8 +77,10 @@ export const MachineWord = {
   PANIC: 128,
   /** deterministic mode: the CPU that held the baton when the run came to rest */
   RESTING_CPU: 129,
-  /** tasks whose CPU went away under them */
+  /** tasks that want to go on and whose CPU went away under them */
   ORPHANS: 130,
+  /** the same, of tasks that sleep */
+  ORPHANS_ASLEEP: 132,
   /** processes the host has started */
   HOST_PIDS: 131,
   /** CPUs plugged in, as a bitmap of eight words */
@@ -152,6 +154,8 @@ export const CpuWord = {
   BATON: 80,
   /** thread exchange: 1 + the CPU that asks; see cpu-worker/exchange.ts */
   EXCHANGE: 96,
+  /** with Baton.BECOME: which CPU the parked thread is now */
+  EXCHANGE_TO: 98,
   /** 1 once the boot CPU has begun to start the kernel */
   STARTED: 97,
   /** 64 MSR slots of two words */
@@ -191,7 +195,7 @@ export const Pending = {
 export const PENDING_MASKABLE = 0xff;
 
 /** What the baton's holder, or the host, tells a parked CPU. Host and holder write, the CPU clears. */
-export const Baton = { NONE: 0, RUN: 1, TAKE_INTERRUPT: 2, RESUME: 3, STOP: 4 } as const;
+export const Baton = { NONE: 0, RUN: 1, TAKE_INTERRUPT: 2, RESUME: 3, STOP: 4, BECOME: 5 } as const;
 export type Baton = (typeof Baton)[keyof typeof Baton];
 
 export const PowerState = { OFF: 0, WAIT_FOR_SIPI: 1, RUNNING: 2, SHUTDOWN: 3 } as const;

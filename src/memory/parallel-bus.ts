@@ -152,17 +152,25 @@ export class ParallelBus extends BaseBus implements Bus {
     this.u8.set(bytes, address);
   }
 
-  waitUntil(watch: number, condition: () => boolean, _idle = false): void {
+  waitUntil(watch: number, condition: () => boolean, idle = false): void {
+    while (!condition()) {
+      if (!this.#poll(condition, idle)) this.#halt(watch, condition, watch === 0 ? Infinity : HALT_POLL_MS);
+    }
+  }
+
+  /** Looks for a while without sleeping. True if something happened: the condition may hold now. */
+  #poll(condition: () => boolean, idle: boolean): boolean {
     const { i32 } = this;
     const spins = i32[SPINS]!;
-    for (;;) {
-      for (let spin = 0; spin < spins; spin++) {
-        if (condition()) return;
-        if (i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+    for (let spin = 0; spin < spins; spin++) {
+      if (i32[this.pendingIndex] !== 0) {
+        this.client.interruptWindow();
+        if (idle || this.registers.irqsEnabled) return true;
       }
-      if (condition()) return;
-      this.#halt(watch, condition, watch === 0 ? Infinity : HALT_POLL_MS);
+      // Whatever ends the idle loop comes with an interrupt: polling looks for that alone.
+      if (!idle && condition()) return true;
     }
+    return false;
   }
 
   waitUntilTimeout(watch: number, condition: () => boolean, timeoutUs: number): boolean {
@@ -204,6 +212,18 @@ export class ParallelBus extends BaseBus implements Bus {
     const taken = (): boolean => (Atomics.load(this.i32, this.pendingIndex) & bits) !== 0;
     while (!taken()) this.#halt(0, taken, Infinity);
     return Atomics.and(this.i32, this.pendingIndex, ~bits) & bits;
+  }
+
+  awaitExchange(word: number, accepted: number): void {
+    // Not #halt(): that would write to the block of a CPU that is already the other thread's.
+    while (Atomics.load(this.u32, word >>> 2) === accepted) Atomics.wait(this.i32, word >>> 2, accepted);
+  }
+
+  exchangeThreads(word: number, done: number, left: number, _here: number): void {
+    this.become(left);
+    // Everything that moved is in memory before the other thread sees `done`. Pairs with awaitExchange().
+    Atomics.store(this.i32, word >>> 2, done);
+    Atomics.notify(this.i32, word >>> 2);
   }
 
   protected boundary(): void {

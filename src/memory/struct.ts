@@ -153,24 +153,20 @@ export interface Variable<T> {
 }
 
 class VariableView<T> implements Variable<T> {
-  readonly addr: Ptr;
-  readonly #type: Scalar<T>;
+  declare readonly addr: Ptr;
+  declare readonly valueType: Scalar<T>;
 
   constructor(type: Scalar<T>, address: Ptr) {
-    this.#type = type;
+    this.valueType = type;
     this.addr = address;
   }
 
   get value(): T {
-    return this.#type.load(this.addr);
+    return this.valueType.load(this.addr);
   }
 
   set value(value: T) {
-    this.#type.store(this.addr, value);
-  }
-
-  get valueType(): Scalar<T> {
-    return this.#type;
+    this.valueType.store(this.addr, value);
   }
 }
 
@@ -281,7 +277,7 @@ function defineField(prototype: object, name: string, type: AnyField, offset: nu
 const STRUCT = Symbol('struct');
 
 interface StructInternals {
-  readonly offsets: ReadonlyMap<string, number>;
+  readonly offsets: Readonly<Record<string, number>>;
   readonly fields: FieldTable;
 }
 
@@ -290,30 +286,31 @@ interface StructInternals {
  * @param name as in the kernel; shown in reports
  */
 export function struct<F extends FieldTable>(name: string, fields: F): StructType<F> {
-  const offsets = new Map<string, number>();
+  const offsets: Record<string, number> = {};
   let size = 0;
   let align = 1;
   for (const [field, type] of Object.entries(fields)) {
     size = Math.ceil(size / type.align) * type.align;
-    offsets.set(field, size);
+    offsets[field] = size;
     size += type.size;
     align = Math.max(align, type.align);
   }
   size = Math.ceil(size / align) * align;
 
   class StructView {
-    readonly addr: Ptr;
+    // Declared only: a field initialiser would cost each new view more than all the rest.
+    declare readonly addr: Ptr;
 
     constructor(address: Ptr) {
       this.addr = address;
     }
   }
-  for (const [field, offset] of offsets) defineField(StructView.prototype, field, fields[field]!, offset);
+  for (const [field, offset] of Object.entries(offsets)) defineField(StructView.prototype, field, fields[field]!, offset);
   const internals: StructInternals = { offsets, fields };
   Object.defineProperty(StructView.prototype, STRUCT, { value: internals });
 
   const offsetof = (field: keyof F): number => {
-    const offset = offsets.get(String(field));
+    const offset = offsets[String(field)];
     assert(offset !== undefined, `struct ${name}: no field ${String(field)}`);
     return offset;
   };
@@ -334,30 +331,31 @@ export function opaque(name: string, size: number, align: number): StructType<Re
   return { ...struct(name, {}), size: Math.ceil(size / align) * align, align };
 }
 
-interface FieldPlace {
-  readonly address: Ptr;
-  // oxlint-disable-next-line typescript/no-explicit-any -- as AnyField
-  readonly type: Scalar<any>;
+interface Internals {
+  readonly [STRUCT]: StructInternals;
 }
 
-function fieldPlace(view: { readonly addr: Ptr }, field: string): FieldPlace {
-  if (view instanceof VariableView) return { address: view.addr, type: view.valueType };
-  const internals = (view as unknown as { [STRUCT]: StructInternals })[STRUCT];
-  const type = internals.fields[field];
-  assert(type?.form === 'scalar', `fieldPlace: ${field} is not a scalar field`);
-  return { address: view.addr + internals.offsets.get(field)!, type };
+// oxlint-disable-next-line typescript/no-explicit-any -- as AnyField
+function fieldType(view: { readonly addr: Ptr }, field: string): Scalar<any> {
+  if (view instanceof VariableView) return view.valueType;
+  const type = (view as unknown as Internals)[STRUCT].fields[field];
+  assert(type?.form === 'scalar', `fieldType: ${field} is not a scalar field`);
+  return type;
+}
+
+function fieldAddress(view: { readonly addr: Ptr }, field: string): Ptr {
+  if (view instanceof VariableView) return view.addr;
+  return view.addr + (view as unknown as Internals)[STRUCT].offsets[field]!;
 }
 
 /** Address of a field: `&p->field`. Of a variable, use `.addr`. */
 export function addressOf<V extends { readonly addr: Ptr }, K extends string & keyof V>(view: V, field: K): Ptr {
-  const internals = (view as unknown as { [STRUCT]: StructInternals })[STRUCT];
-  return view.addr + internals.offsets.get(field)!;
+  return view.addr + (view as unknown as Internals)[STRUCT].offsets[field]!;
 }
 
 /** A marked load: happens once, whole, and is not a data race. Orders nothing. */
 export function READ_ONCE<V extends { readonly addr: Ptr }, K extends string & keyof V>(view: V, field: K): V[K] {
-  const { address, type } = fieldPlace(view, field);
-  return type.loadMarked(address, AccessKind.ONCE) as V[K];
+  return fieldType(view, field).loadMarked(fieldAddress(view, field), AccessKind.ONCE) as V[K];
 }
 
 /** A marked store: happens once, whole, and is not a data race. Orders nothing. */
@@ -366,8 +364,7 @@ export function WRITE_ONCE<V extends { readonly addr: Ptr }, K extends string & 
   field: K,
   value: V[K],
 ): void {
-  const { address, type } = fieldPlace(view, field);
-  type.storeMarked(address, value, AccessKind.ONCE);
+  fieldType(view, field).storeMarked(fieldAddress(view, field), value, AccessKind.ONCE);
 }
 
 /** What comes after it in the program happens after it. Pairs with smp_store_release. */
@@ -375,8 +372,7 @@ export function smp_load_acquire<V extends { readonly addr: Ptr }, K extends str
   view: V,
   field: K,
 ): V[K] {
-  const { address, type } = fieldPlace(view, field);
-  return type.loadMarked(address, AccessKind.ACQUIRE) as V[K];
+  return fieldType(view, field).loadMarked(fieldAddress(view, field), AccessKind.ACQUIRE) as V[K];
 }
 
 /** What comes before it in the program happens before it. Pairs with smp_load_acquire. */
@@ -385,8 +381,7 @@ export function smp_store_release<V extends { readonly addr: Ptr }, K extends st
   field: K,
   value: V[K],
 ): void {
-  const { address, type } = fieldPlace(view, field);
-  type.storeMarked(address, value, AccessKind.RELEASE);
+  fieldType(view, field).storeMarked(fieldAddress(view, field), value, AccessKind.RELEASE);
 }
 
 /** Full memory barrier. */
@@ -400,7 +395,7 @@ export function xchg<V extends { readonly addr: Ptr }, K extends string & keyof 
   field: K,
   value: number,
 ): number {
-  return bus.exchange32(fieldPlace(view, field).address, value);
+  return bus.exchange32(fieldAddress(view, field), value);
 }
 
 /** Writes `value` to a 32-bit field if it holds `expected`; answers what was there. Fully ordered. */
@@ -410,7 +405,7 @@ export function cmpxchg<V extends { readonly addr: Ptr }, K extends string & key
   expected: number,
   value: number,
 ): number {
-  return bus.compareExchange32(fieldPlace(view, field).address, expected, value);
+  return bus.compareExchange32(fieldAddress(view, field), expected, value);
 }
 
 /** memset, memcpy: one operation each. */

@@ -57,13 +57,18 @@ export interface Arch {
   ringHost(): void;
   /** True if this CPU is no longer online: its thread must leave it. */
   offline(): boolean;
-  /** Moves the running task to another CPU that is online (and in its cpus_allowed). Comes back there. */
-  migrate(task: number): void;
-
-  /** True while some task's CPU has died under it and it looks for another. */
-  orphans(): boolean;
-  /** From the idle loop: lets such a task have this CPU. True if this thread is another CPU now. */
-  adopt(): boolean;
+  /**
+   * Moves the running task to another CPU that is online and in its cpus_allowed. Comes back there.
+   * @param awake for a task that sleeps: whether it has something to wake up for
+   */
+  migrate(task: number, awake?: () => boolean): void;
+  /** True while some task's CPU has died under it and it looks for another. @param asleep count those that sleep too */
+  orphans(asleep: boolean): boolean;
+  /**
+   * Where this CPU has nothing to do: lets such a task have it. True if this thread is another CPU now.
+   * @param asleep take a task that sleeps too
+   */
+  adopt(asleep: boolean): boolean;
 
   /** Ends the current task as an oops does, or the machine if there is no task to end (interrupt, idle). Never returns. */
   killCurrent(reason: string): never;

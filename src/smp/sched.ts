@@ -14,7 +14,6 @@ import { cpu_isset, cpumask_t, cpus_copy } from '#memory/cpumask';
 import { vmlinux } from '#memory/image';
 import { CpuWord, MACHINE_BLOCK, MachineWord, TASK_BYTES } from '#memory/layout';
 import { list_head } from '#memory/list';
-import { cpu_possible_map } from './cpumask.ts';
 import { __get_cpu_var, per_cpu } from '#memory/percpu';
 import {
   NULL,
@@ -33,6 +32,7 @@ import {
 import { type KernelFunction, call_pointer, kernel_function } from '#memory/symbols';
 import { AccessKind, EventType } from '#trace/events';
 import { arch } from './arch.ts';
+import { NR_CPUS, cpu_possible_map, first_online_cpu, next_online_cpu } from './cpumask.ts';
 import { should_fail_allocation } from './fault_inject.ts';
 import { might_sleep, preempt_enable_no_resched, preempt_count } from './irqflags.ts';
 
@@ -363,12 +363,23 @@ export const wait_event = kernel_function('wait_event', (watch: Ptr, condition: 
     task_struct.at(running).state = TASK_SLEEPING;
     fire_sched_out_preempt_notifiers(running, NULL);
   }
-  bus.waitUntil(watch, condition);
+  if (running === NULL) bus.waitUntil(watch, condition);
+  else sleep_until(watch, condition, running);
   if (running !== NULL) {
     task_struct.at(running).state = TASK_RUNNING;
     fire_sched_in_preempt_notifiers(running);
   }
 });
+
+/** A sleeper's CPU is free for others: a task whose own CPU died may have it, and this one goes on elsewhere. */
+function sleep_until(watch: Ptr, condition: () => boolean, running: Ptr): void {
+  for (;;) {
+    bus.waitUntil(watch, () => condition() || arch.orphans(false));
+    if (!condition()) arch.adopt(false);
+    if (arch.offline()) arch.migrate(running, condition);
+    if (condition()) return;
+  }
+}
 
 /** As wait_event, for at most `timeoutUs` simulated microseconds; answers whether the condition held. */
 export const wait_event_timeout = kernel_function(
@@ -389,11 +400,39 @@ export const set_cpus_allowed = kernel_function('set_cpus_allowed', (mask: cpuma
   if (!cpu_isset(currentCpu(), mask)) arch.migrate(task.addr);
 });
 
-/** The running task is on another CPU now: its queue says so, and the CPU it left runs nothing. */
-export function task_moved(task: Ptr, from: number, to: number): void {
-  task_struct.at(task).cpu = to;
-  WRITE_ONCE(per_cpu(runqueues, to), 'curr', task);
-  WRITE_ONCE(per_cpu(runqueues, from), 'curr', NULL);
+/** What runs on a CPU has changed places with what ran on another: its queue says so. */
+export function task_moved(task: Ptr, cpu: number): void {
+  if (task !== NULL) task_struct.at(task).cpu = cpu;
+  WRITE_ONCE(per_cpu(runqueues, cpu), 'curr', task);
+}
+
+/**
+ * Gives the tasks that wait for a dead CPU to others.
+ * Must hold cpu_add_remove_lock; the CPU is dead, so nobody takes from its queue.
+ */
+export function migrate_live_tasks(dead: number): void {
+  const queue = per_cpu(runqueues, dead);
+  take_inbox(queue);
+  const enabled = lockQueue(queue);
+  let task = queue.users;
+  queue.users = NULL;
+  queue.nr_users = 0;
+  unlockQueue(queue, enabled);
+  while (task !== NULL) {
+    const { next } = task_struct.at(task);
+    task_struct.at(task).cpu = select_cpu(task);
+    wake_up_process(task);
+    task = next;
+  }
+}
+
+/** The first online CPU a task may run on; where there is none, its restriction is lifted, as in Linux. */
+function select_cpu(task: Ptr): number {
+  for (let cpu = first_online_cpu(); cpu < NR_CPUS; cpu = next_online_cpu(cpu)) {
+    if (task_may_run_on(task, cpu)) return cpu;
+  }
+  cpus_copy(task_struct.at(task).cpus_allowed, cpu_possible_map);
+  return first_online_cpu();
 }
 
 /** True if the task may run on that CPU. */

@@ -60,12 +60,12 @@ const STARTUP_VECTOR = 0x9f;
 /** The idle loop. Comes back only when this CPU has gone offline and is dead. */
 export const cpu_idle = kernel_function('cpu_idle', (): void => {
   for (;;) {
-    bus.waitUntil(0, () => rq_has_work() || arch.offline() || arch.orphans(), true);
+    bus.waitUntil(0, () => rq_has_work() || arch.offline() || arch.orphans(true), true);
     if (arch.offline()) {
       play_dead();
       return;
     }
-    if (arch.orphans() && arch.adopt()) return;
+    if (arch.orphans(true) && arch.adopt(true)) return;
     preempt_enable_no_resched();
     schedule();
     preempt_disable();

@@ -14,11 +14,11 @@
  */
 import { bus } from '#memory/bus';
 import { MSR_NUMBERS } from '#memory/firmware';
-import { CpuWord, PENDING_MASKABLE } from '#memory/layout';
+import { CpuWord, PENDING_MASKABLE, Pending } from '#memory/layout';
 import { type Ptr, type StructView, array, struct, u32, u64 } from '#memory/struct';
 import { arch } from '#smp/arch';
-import { die } from '#smp/printk';
 import { Outcome } from '#trace/events';
+import { do_general_protection, do_invalid_op } from '../traps.ts';
 import { VCPU_REGS_RSI, type kvm_vcpu } from './kvm.ts';
 import { MSR_EFER, MSR_EFER_SVME_MASK, MSR_IA32_TIME_STAMP_COUNTER } from './msr_index.ts';
 
@@ -26,10 +26,6 @@ import { MSR_EFER, MSR_EFER_SVME_MASK, MSR_IA32_TIME_STAMP_COUNTER } from './msr
 export const GUEST_INTERRUPTED = 0;
 export const GUEST_CPUID = 1;
 export const GUEST_HLT = 2;
-
-function invalid_opcode(instruction: string): never {
-  return die('invalid opcode: 0000', instruction);
-}
 
 /** The processor reads a register of its own: no RDMSR, no event. */
 function own_msr(msr: number): bigint {
@@ -50,7 +46,7 @@ function run_guest(vcpu: kvm_vcpu): number {
 }
 
 function require_svme(instruction: string): void {
-  if ((own_msr(MSR_EFER) & MSR_EFER_SVME_MASK) === 0n) invalid_opcode(instruction);
+  if ((own_msr(MSR_EFER) & MSR_EFER_SVME_MASK) === 0n) do_invalid_op(instruction);
 }
 
 export function asm_clgi(): void {
@@ -61,6 +57,7 @@ export function asm_clgi(): void {
 export function asm_stgi(): void {
   require_svme('stgi');
   bus.registers.set(CpuWord.GIF, 1);
+  if (bus.registers.get(CpuWord.INIT_PENDING) !== 0) bus.raise(bus.cpu, Pending.INIT);
 }
 
 /** #VMEXIT leaves GIF = 0; the caller's STGI sets it. */
@@ -112,12 +109,12 @@ const FIELDS_IMPLEMENTED: readonly number[] = Object.freeze(Object.values(VMCS_F
 
 const NO_CURRENT_VMCS = 0xffff_ffff_ffff_ffffn;
 const LAUNCH_STATE_LAUNCHED = 1;
-const VMXERR_VMLAUNCH_NONCLEAR_VMCS = 4n;
-const VMXERR_VMRESUME_NONLAUNCHED_VMCS = 5n;
+const VMXERR_VMLAUNCH_NONCLEAR_VMCS = 4;
+const VMXERR_VMRESUME_NONLAUNCHED_VMCS = 5;
 
 /** The page of this CPU's current VMCS; undefined if there is none. Outside VMX operation every use is #UD. */
 function current_vmcs_page(instruction: string): vmcs | undefined {
-  if (bus.registers.get(CpuWord.IN_VMX_ROOT) === 0) invalid_opcode(instruction);
+  if (bus.registers.get(CpuWord.IN_VMX_ROOT) === 0) do_invalid_op(instruction);
   const physical = bus.registers.get64(CpuWord.CURRENT_VMCS_LOW);
   return physical === NO_CURRENT_VMCS ? undefined : vmcs.at(Number(physical));
 }
@@ -134,6 +131,9 @@ export function asm_vmwrite(field: number, value: bigint): boolean {
 /** 0 when it fails: kvm-54 does not look. */
 export function asm_vmread(field: number): bigint {
   const page = current_vmcs_page('vmread');
+  if (page !== undefined && field === VMCS_FIELD.VM_INSTRUCTION_ERROR) {
+    return BigInt(bus.registers.get(CpuWord.VM_INSTRUCTION_ERROR));
+  }
   const place = FIELDS_IMPLEMENTED.indexOf(field);
   return page === undefined || place < 0 ? 0n : page.data.get(place);
 }
@@ -143,8 +143,8 @@ export function asm_vmlaunch(vcpu: kvm_vcpu, launched: boolean): number {
   const page = current_vmcs_page(launched ? 'vmresume' : 'vmlaunch');
   if (page === undefined) return -1;
   if ((page.launch_state === LAUNCH_STATE_LAUNCHED) !== launched) {
-    asm_vmwrite(
-      VMCS_FIELD.VM_INSTRUCTION_ERROR,
+    bus.registers.set(
+      CpuWord.VM_INSTRUCTION_ERROR,
       launched ? VMXERR_VMRESUME_NONLAUNCHED_VMCS : VMXERR_VMLAUNCH_NONCLEAR_VMCS,
     );
     return -1;
@@ -155,8 +155,8 @@ export function asm_vmlaunch(vcpu: kvm_vcpu, launched: boolean): number {
 
 /** A VMX instruction's outcome, once the faults are dealt with: true for VMsucceed. */
 function succeeded(outcome: Outcome, instruction: string): boolean {
-  if (outcome === Outcome.FAULT_UD) invalid_opcode(instruction);
-  if (outcome === Outcome.FAULT_GP) die('general protection fault: 0000', instruction);
+  if (outcome === Outcome.FAULT_UD) do_invalid_op(instruction);
+  if (outcome === Outcome.FAULT_GP) do_general_protection(instruction);
   return outcome === Outcome.SUCCESS;
 }
 

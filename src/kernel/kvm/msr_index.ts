@@ -40,6 +40,3 @@ export const SVM_VM_CR_SVM_DISABLE = 4n;
 
 export const SVM_CPUID_FEATURE_SHIFT = 2;
 export const SVM_CPUID_FUNC = 0x8000000a;
-
-/** CR4.VMXE */
-export const X86_CR4_VMXE = 0x00002000;

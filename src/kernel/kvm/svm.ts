@@ -129,9 +129,11 @@ export const svm_x86_ops = kvm_amd_ko.DEFINE('svm_x86_ops', kvm_x86_ops_t, {
 });
 
 export const svm_init = kernel_function('svm_init', (): number =>
-  kvm_init(svm_x86_ops.addr, vcpu_svm.size, THIS_MODULE),
+  kvm_init(svm_x86_ops.addr, vcpu_svm.size, THIS_MODULE.addr),
 );
 
 export const svm_exit = kernel_function('svm_exit', (): void => {
   kvm_exit();
 });
+
+export const THIS_MODULE = declare_module(kvm_amd_ko, { init: svm_init, exit: svm_exit, depends: [kvm_ko.name] });

@@ -4,7 +4,7 @@
  * @linux drivers/kvm/{svm,kvm_svm}.{c,h}, as of kvm-54
  * Leaves out: the parts of the VMCB that no modelled guest uses, the FPU's and the debug registers' state.
  */
-import { type Ptr, type StructView, array, ptr, s32, struct, u16, u32, u64 } from '#memory/struct';
+import { type Ptr, type StructView, array, ptr, s32, struct, u32, u64 } from '#memory/struct';
 import { kvm_vcpu } from './kvm.ts';
 import { kvm_amd_ko } from './kvm_ko.ts';
 
@@ -93,12 +93,6 @@ export function vmcb_of(svm: vcpu_svm): vmcb {
   return vmcb.at(svm.vmcb);
 }
 
-/** Type of a TSS descriptor that LTR may load; the processor marks it busy when it does. */
+/** A segment descriptor's type is the low half of its sixth byte; this one is a TSS that LTR may load. */
+export const DESC_TYPE_BYTE = 5;
 export const TSS_AVAILABLE = 9;
-/** The second half of a descriptor's first word pair: where the type is. */
-export const tss_desc_type_bits = struct('kvm_ldttss_desc', {
-  limit0: u16,
-  base0: u16,
-  base1_type: u16,
-  limit1_base2: u16,
-});

@@ -8,9 +8,9 @@
  * Leaves out: nested paging, which kvm-54 does not use.
  */
 import { ENOMEM } from '#base/errno';
-import { clear_bit, set_bit } from '#memory/atomic';
+import { clear_bit } from '#memory/atomic';
 import { per_cpu } from '#memory/percpu';
-import { NULL, type Ptr, memset } from '#memory/struct';
+import { NULL, type Ptr, memset, u32, variableAt } from '#memory/struct';
 import { kernel_function } from '#memory/symbols';
 import { NR_CPUS, first_online_cpu, next_online_cpu } from '#smp/cpumask';
 import { BUG_ON, KERN_INFO, printk } from '#smp/printk';
@@ -83,11 +83,10 @@ export const set_msr_interception = kernel_function(
       const base = msrpm_ranges[i]!;
       if (msr < base || msr >= base + MSRS_IN_RANGE) continue;
       const msr_offset = (i * MSRS_IN_RANGE + msr - base) * 2;
-      const address = msrpm + (msr_offset >>> 5) * 4;
-      if (read !== 0) clear_bit(msr_offset & 31, address);
-      else set_bit(msr_offset & 31, address);
-      if (write !== 0) clear_bit((msr_offset & 31) + 1, address);
-      else set_bit((msr_offset & 31) + 1, address);
+      const word = variableAt(u32, msrpm + (msr_offset >>> 5) * u32.size);
+      const msr_shift = msr_offset & 31;
+      const mask = (write !== 0 ? 0 : 2) | (read !== 0 ? 0 : 1);
+      word.value = (word.value & ~(3 << msr_shift)) | (mask << msr_shift);
       return;
     }
     BUG_ON(true, 'set_msr_interception');

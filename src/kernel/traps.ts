@@ -1,0 +1,16 @@
+/**
+ * Exceptions in kernel code that has no fixup: an oops each.
+ * @linux arch/x86/kernel/traps_64.c, as of 2.6.24
+ * Leaves out: fixup tables (rdmsr_safe and its like ask first instead), exceptions of user code.
+ */
+import { die } from '#smp/printk';
+
+/** #GP. @param detail what the processor refused */
+export function do_general_protection(detail: string): never {
+  return die('general protection fault: 0000', detail);
+}
+
+/** #UD. @param detail the instruction */
+export function do_invalid_op(detail: string): never {
+  return die('invalid opcode: 0000', detail);
+}
