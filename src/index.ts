@@ -5,3 +5,4 @@ export type { Fault, MachineConfig } from '#machine/config';
 export { closeSharedPool, createPool } from '#machine/pool';
 export type { CpuPool } from '#machine/pool';
 export { SmplabError } from '#base/errors';
+export { symbolName, symbolTable } from '#memory/symbols';

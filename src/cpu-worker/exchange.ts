@@ -5,7 +5,7 @@
  *
  * The two meet through EXCHANGE in the block of the CPU that is left: the task's thread writes WAITING; an idle CPU d
  * offers itself with OFFERED | d, and may take that back; the task's thread answers ACCEPTED | d and touches nothing any
- * more; the idle thread then swaps the two CPUs' words, becomes the CPU that was left, and writes DONE.
+ * more; the idle thread then swaps the two CPUs' words, becomes the CPU that was left, and writes NONE.
  */
 import { bus as attachedBus } from '#memory/bus';
 import { CPU_BLOCK_BYTES, CpuWord, MACHINE_BLOCK, MachineWord, PENDING_MASKABLE, Pending, PowerState } from '#memory/layout';
@@ -26,7 +26,6 @@ const WAITING = 1;
 const ASLEEP = 2;
 const OFFERED = 0x1000;
 const ACCEPTED = 0x2000;
-const DONE = 0x3000;
 const STEP_MASK = 0xf000;
 
 function exchangeWord(bus: ThreadBus, cpu: number): number {
@@ -45,7 +44,7 @@ function read(word: number): number {
 export function leaveForOtherCpu(bus: ThreadBus, thread: CpuThread, task: number, awake?: () => boolean): void {
   const left = bus.cpu;
   const word = exchangeWord(bus, left);
-  if (thread.offline()) {
+  if (thread.offline() && bus.registers.power === PowerState.RUNNING) {
     // Nobody else can carry this CPU to its end: its thread is ours until the exchange.
     play_dead();
     bus.registers.set(CpuWord.POWER, PowerState.SHUTDOWN);
@@ -69,8 +68,8 @@ export function leaveForOtherCpu(bus: ThreadBus, thread: CpuThread, task: number
       const to = offer & 0xfff;
       if (bus.compareExchange32(word, offer, ACCEPTED | to) !== offer) continue;
       bus.awaitExchange(word, ACCEPTED | to);
+      // The word belongs to the CPU's new thread by now: not even NONE is ours to write.
       bus.become(to);
-      bus.store32Marked(word, NONE, AccessKind.RELEASE);
       return;
     }
     if (bus.compareExchange32(word, state, NONE) !== state) continue;
@@ -135,7 +134,7 @@ export function acceptTask(bus: ThreadBus, asleep: boolean): boolean {
   }
   bus.add32(state === ASLEEP ? ORPHANS_ASLEEP : ORPHANS, -1);
   swapCpus(bus, left, here);
-  bus.exchangeThreads(word, DONE, left, here);
+  bus.exchangeThreads(word, left, here);
   bus.window();
   return true;
 }
@@ -155,6 +154,7 @@ function swapCpus(bus: ThreadBus, left: number, here: number): void {
   mine.set(CpuWord.IRQS_ENABLED, 1);
   if (old.power === PowerState.RUNNING) old.set(CpuWord.IRQS_ENABLED, 1);
   task_moved(mine.get(CpuWord.CURRENT_TASK), here);
-  task_moved(old.get(CpuWord.CURRENT_TASK), left);
+  // A dead CPU runs nothing, whatever its thread carries.
+  task_moved(old.power === PowerState.RUNNING ? old.get(CpuWord.CURRENT_TASK) : NULL, left);
 }
 

@@ -20,8 +20,8 @@ import {
 } from '#memory/layout';
 import { ParallelBus } from '#memory/parallel-bus';
 import { symbolHash } from '#memory/symbols';
-import { start_kernel } from '#kernel/init';
 import '#kernel/image';
+import { start_kernel } from '#kernel/init';
 import { strategyByNumber } from '#scheduler/policies';
 import { attachArch } from '#smp/arch';
 import { cpu_idle, start_secondary } from '#smp/smpboot';

@@ -34,6 +34,7 @@ export const file_operations = struct('file_operations', {
   /** (file, cmd, arg) => number */
   unlocked_ioctl: ptr,
   compat_ioctl: ptr,
+  /** (file, page offset) => address of a page, or negative errno */
   mmap: ptr,
 });
 export type file_operations = StructView<typeof file_operations>;
@@ -192,6 +193,20 @@ export const sys_ioctl = kernel_function('sys_ioctl', (fd: number, cmd: number, 
   const { f_op } = file.at(filp);
   const ioctl = f_op === NULL ? NULL : file_operations.at(f_op).unlocked_ioctl;
   const result = ioctl === NULL ? -ENOTTY : (call_pointer(ioctl, filp, cmd, arg) as number);
+  fput(filp);
+  return result;
+});
+
+/**
+ * Pages that a file lends: what kvm_run is read and written through. The operation answers a page, not a mapping.
+ * @returns the page's address, -EBADF, -ENODEV where the file has no pages, or what the operation says
+ */
+export const sys_mmap = kernel_function('sys_mmap', (fd: number, pgoff: number): number => {
+  const filp = fget(fd);
+  if (filp === NULL) return -EBADF;
+  const { f_op } = file.at(filp);
+  const mmap = f_op === NULL ? NULL : file_operations.at(f_op).mmap;
+  const result = mmap === NULL ? -ENODEV : (call_pointer(mmap, filp, pgoff) as number);
   fput(filp);
   return result;
 });

@@ -2,7 +2,14 @@
  * Everything that is linked into the simulated kernel, in link order. Importing this file decides every address: a
  * thread that imports something else first has another image, and its CPU refuses to start.
  */
-import '#smp/cpu';
-import './page_alloc.ts';
+import '#smp/migration';
+import './init.ts';
+import './module_load.ts';
+import './open.ts';
+import './power.ts';
+import './reboot.ts';
+import './kvm/kvm_main.ts';
+import './kvm/svm.ts';
+import './kvm/vmx.ts';
 import './torture/scftorture.ts';
 import './torture/lkdtm.ts';

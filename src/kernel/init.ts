@@ -24,6 +24,9 @@ import { migration_init } from '#smp/migration';
 import { user_thread } from '#smp/sched';
 import { cpu_idle, smp_prepare_boot_cpu } from '#smp/smpboot';
 import { mem_init } from './page_alloc.ts';
+import { identify_boot_cpu } from './processor.ts';
+import { do_basic_setup } from './services.ts';
+import { kmem_cache_init } from './slab.ts';
 
 /** Gives every possible CPU its copy of the per-CPU template, and fills __per_cpu_offset (spec 6.9). */
 const setup_per_cpu_areas = kernel_function('setup_per_cpu_areas', (): void => {
@@ -62,6 +65,7 @@ const smp_init = kernel_function('smp_init', (): void => {
 /** The first task. */
 const kernel_init = kernel_function('kernel_init', (): number => {
   migration_init();
+  do_basic_setup();
   smp_init();
   return 0;
 });
@@ -72,7 +76,9 @@ export const start_kernel = kernel_function('start_kernel', (): void => {
   find_cpus();
   setup_per_cpu_areas();
   smp_prepare_boot_cpu();
+  identify_boot_cpu();
   mem_init();
+  kmem_cache_init();
   local_irq_enable();
   preempt_disable();
   user_thread(kernel_init.addr, 0, 0);

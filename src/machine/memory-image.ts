@@ -17,7 +17,6 @@ import { symbolHash } from '#memory/symbols';
 import { strategyNumber } from '#scheduler/policies';
 import { seedState } from '#base/prng';
 import '#kernel/image';
-import '#kernel/init';
 import type { ResolvedConfig } from './config.ts';
 
 const encoder = new TextEncoder();

@@ -87,8 +87,8 @@ export abstract class BaseBus {
    */
   abstract awaitExchange(word: number, accepted: number): void;
 
-  /** Thread exchange, the side that takes the other CPU: writes `done` to `word` and lets the other thread be `here`. */
-  abstract exchangeThreads(word: number, done: number, left: number, here: number): void;
+  /** Thread exchange, the side that takes the other CPU: clears `word` and lets the other thread be `here`. */
+  abstract exchangeThreads(word: number, left: number, here: number): void;
 
   /** Takes up the context that the CPU's block names. */
   reloadContext(): void {

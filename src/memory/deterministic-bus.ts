@@ -220,10 +220,10 @@ export class DeterministicBus extends BaseBus implements Bus {
     this.#forget();
   }
 
-  exchangeThreads(word: number, done: number, left: number, here: number): void {
+  exchangeThreads(word: number, left: number, here: number): void {
     // One step of the machine: the other thread sleeps on its baton word, and nobody else runs.
     const { i32 } = this;
-    i32[word >>> 2] = done;
+    i32[word >>> 2] = 0;
     const old = this.registersOf(left);
     const baton = old.base + CpuWord.BATON;
     this.registersOf(here).set(CpuWord.STATUS, Status.READY);

@@ -219,10 +219,10 @@ export class ParallelBus extends BaseBus implements Bus {
     while (Atomics.load(this.u32, word >>> 2) === accepted) Atomics.wait(this.i32, word >>> 2, accepted);
   }
 
-  exchangeThreads(word: number, done: number, left: number, _here: number): void {
+  exchangeThreads(word: number, left: number, _here: number): void {
     this.become(left);
-    // Everything that moved is in memory before the other thread sees `done`. Pairs with awaitExchange().
-    Atomics.store(this.i32, word >>> 2, done);
+    // Everything that moved is in memory before the other thread sees it cleared. Pairs with awaitExchange().
+    Atomics.store(this.i32, word >>> 2, 0);
     Atomics.notify(this.i32, word >>> 2);
   }
 

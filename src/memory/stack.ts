@@ -1,4 +1,5 @@
 /** Call stacks: each context keeps its own in memory, so that anybody can read anybody's. */
+import { CALL_DEPTH_MAX } from '#base/limits';
 import { bus } from './bus.ts';
 import { CONTEXT_BYTES, CPU_BLOCK_BYTES, ContextWord, CpuWord } from './layout.ts';
 import { type FieldTable, type StructType, type View } from './struct.ts';
@@ -10,7 +11,7 @@ export function stackOf(cpu: number): string[] {
   if (cpu < 0) return [];
   const block = layout.cpuBlocks + cpu * CPU_BLOCK_BYTES;
   const context = layout.contexts + bus.loadLocal32(block + CpuWord.CONTEXT * 4) * CONTEXT_BYTES;
-  const depth = bus.loadLocal32(context + ContextWord.DEPTH * 4);
+  const depth = Math.min(bus.loadLocal32(context + ContextWord.DEPTH * 4), CALL_DEPTH_MAX);
   const names: string[] = [];
   for (let call = depth - 1; call >= 0; call--) {
     const address = bus.loadLocal32(context + (ContextWord.CALLS + call * 2) * 4);

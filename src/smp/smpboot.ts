@@ -28,7 +28,6 @@ import {
   local_irq_disable,
   local_irq_enable,
   preempt_disable,
-  preempt_enable_no_resched,
   smp_processor_id,
 } from './irqflags.ts';
 import { KERN_ERR, KERN_INFO, WARN_ON, panic, printk } from './printk.ts';
@@ -66,9 +65,8 @@ export const cpu_idle = kernel_function('cpu_idle', (): void => {
       return;
     }
     if (arch.orphans(true) && arch.adopt(true)) return;
-    preempt_enable_no_resched();
-    schedule();
-    preempt_disable();
+    // Preemption stays off: what gets this CPU is picked here, with a look at whether it still is one.
+    if (rq_has_work()) schedule();
   }
 });
 

@@ -23,6 +23,11 @@ const NR_IOBUS_DEVS = 6;
 /** Bit of kvm_vcpu.requests: flush the TLB before the next entry. */
 export const KVM_REQ_TLB_FLUSH = 0;
 
+/** Place of a CPU's TSS descriptor in its GDT; eight bytes each. */
+export const GDT_ENTRY_TSS = 8;
+export const GDT_ENTRY_TSS_I386 = 16;
+export const GDT_ENTRY_BYTES = 8;
+
 /** kvm_vcpu.mp_state */
 export const VCPU_MP_STATE_RUNNABLE = 0;
 export const VCPU_MP_STATE_UNINITIALIZED = 1;

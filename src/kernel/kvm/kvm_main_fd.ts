@@ -66,20 +66,23 @@ function set_regs(vcpu: kvm_vcpu, argp: Ptr): number {
   return kvm_arch_vcpu_ioctl_set_regs(vcpu, regs);
 }
 
-export const kvm_vcpu_ioctl = kernel_function('kvm_vcpu_ioctl', (filp: Ptr, ioctl: number, arg: number): number => {
-  const vcpu = kvm_vcpu.at(file.at(filp).private_data);
-  if (kvm.at(vcpu.kvm).mm !== current_task().mm) return -EIO;
-  switch (ioctl >>> 0) {
-    case KVM_RUN:
-      return arg !== 0 ? -EINVAL : kvm_arch_vcpu_ioctl_run(vcpu);
-    case KVM_GET_REGS:
-      return get_regs(vcpu, arg);
-    case KVM_SET_REGS:
-      return set_regs(vcpu, arg);
-    default:
-      return -EINVAL;
-  }
-});
+export const kvm_vcpu_ioctl = kernel_function(
+  'kvm_vcpu_ioctl',
+  (filp: Ptr, ioctl: number, arg: number): number => {
+    const vcpu = kvm_vcpu.at(file.at(filp).private_data);
+    if (kvm.at(vcpu.kvm).mm !== current_task().mm) return -EIO;
+    switch (ioctl >>> 0) {
+      case KVM_RUN:
+        return arg !== 0 ? -EINVAL : kvm_arch_vcpu_ioctl_run(vcpu);
+      case KVM_GET_REGS:
+        return get_regs(vcpu, arg);
+      case KVM_SET_REGS:
+        return set_regs(vcpu, arg);
+      default:
+        return -EINVAL;
+    }
+  },
+);
 
 /** The vCPU keeps its VM's file, and with it the VM. */
 export const kvm_vcpu_release = kernel_function('kvm_vcpu_release', (_inode: Ptr, filp: Ptr): number => {
@@ -120,34 +123,37 @@ function take_slot(vm: kvm, n: number, vcpu: kvm_vcpu): number {
 }
 
 /** A vCPU in slot n, as a file. */
-export const kvm_vm_ioctl_create_vcpu = kernel_function('kvm_vm_ioctl_create_vcpu', (vm: kvm, n: number): number => {
-  if (n < 0 || n >= KVM_MAX_VCPUS) return -EINVAL;
+export const kvm_vm_ioctl_create_vcpu = kernel_function(
+  'kvm_vm_ioctl_create_vcpu',
+  (vm: kvm, n: number): number => {
+    if (n < 0 || n >= KVM_MAX_VCPUS) return -EINVAL;
 
-  const address = kvm_arch_vcpu_create(vm, n);
-  if (IS_ERR(address)) return PTR_ERR(address);
-  const vcpu = kvm_vcpu.at(address);
+    const address = kvm_arch_vcpu_create(vm, n);
+    if (IS_ERR(address)) return PTR_ERR(address);
+    const vcpu = kvm_vcpu.at(address);
 
-  preempt_notifier_init(vcpu.preempt_notifier, kvm_preempt_ops.addr);
+    preempt_notifier_init(vcpu.preempt_notifier, kvm_preempt_ops.addr);
 
-  let r: number;
-  vcpu_destroy: {
-    r = kvm_arch_vcpu_setup(vcpu);
-    if (r !== 0) break vcpu_destroy; // which frees for the second time what setup has freed
+    let r: number;
+    vcpu_destroy: {
+      r = kvm_arch_vcpu_setup(vcpu);
+      if (r !== 0) break vcpu_destroy; // which frees for the second time what setup has freed
 
-    r = take_slot(vm, n, vcpu);
-    if (r !== 0) break vcpu_destroy;
+      r = take_slot(vm, n, vcpu);
+      if (r !== 0) break vcpu_destroy;
 
-    // From here on others see it: it may be running before this returns.
-    r = create_vcpu_fd(vcpu);
-    if (r >= 0) return r;
+      // From here on others see it: it may be running before this returns.
+      r = create_vcpu_fd(vcpu);
+      if (r >= 0) return r;
 
-    mutex_lock(vm.lock);
-    vm.vcpus.set(n, NULL);
-    mutex_unlock(vm.lock);
-  }
-  kvm_arch_vcpu_destroy(vcpu);
-  return r;
-});
+      mutex_lock(vm.lock);
+      vm.vcpus.set(n, NULL);
+      mutex_unlock(vm.lock);
+    }
+    kvm_arch_vcpu_destroy(vcpu);
+    return r;
+  },
+);
 
 function set_user_memory_region(vm: kvm, argp: Ptr): number {
   const mem = stack_alloc(kvm_userspace_memory_region);
@@ -161,20 +167,23 @@ function get_dirty_log(vm: kvm, argp: Ptr): number {
   return kvm_vm_ioctl_get_dirty_log(vm, log);
 }
 
-export const kvm_vm_ioctl = kernel_function('kvm_vm_ioctl', (filp: Ptr, ioctl: number, arg: number): number => {
-  const vm = kvm.at(file.at(filp).private_data);
-  if (vm.mm !== current_task().mm) return -EIO;
-  switch (ioctl >>> 0) {
-    case KVM_CREATE_VCPU:
-      return kvm_vm_ioctl_create_vcpu(vm, arg);
-    case KVM_SET_USER_MEMORY_REGION:
-      return set_user_memory_region(vm, arg);
-    case KVM_GET_DIRTY_LOG:
-      return get_dirty_log(vm, arg);
-    default:
-      return kvm_arch_vm_ioctl(vm, ioctl >>> 0, arg);
-  }
-});
+export const kvm_vm_ioctl = kernel_function(
+  'kvm_vm_ioctl',
+  (filp: Ptr, ioctl: number, arg: number): number => {
+    const vm = kvm.at(file.at(filp).private_data);
+    if (vm.mm !== current_task().mm) return -EIO;
+    switch (ioctl >>> 0) {
+      case KVM_CREATE_VCPU:
+        return kvm_vm_ioctl_create_vcpu(vm, arg);
+      case KVM_SET_USER_MEMORY_REGION:
+        return set_user_memory_region(vm, arg);
+      case KVM_GET_DIRTY_LOG:
+        return get_dirty_log(vm, arg);
+      default:
+        return kvm_arch_vm_ioctl(vm, ioctl >>> 0, arg);
+    }
+  },
+);
 
 export const kvm_vm_release = kernel_function('kvm_vm_release', (_inode: Ptr, filp: Ptr): number => {
   kvm_destroy_vm(kvm.at(file.at(filp).private_data));
@@ -208,20 +217,23 @@ export const kvm_dev_ioctl_create_vm = kernel_function('kvm_dev_ioctl_create_vm'
 /** User space may use two pages of each vCPU. */
 const VCPU_MMAP_BYTES = 2 * PAGE_SIZE;
 
-export const kvm_dev_ioctl = kernel_function('kvm_dev_ioctl', (filp: Ptr, ioctl: number, arg: number): number => {
-  switch (ioctl >>> 0) {
-    case KVM_GET_API_VERSION:
-      return arg !== 0 ? -EINVAL : KVM_API_VERSION;
-    case KVM_CREATE_VM:
-      return arg !== 0 ? -EINVAL : kvm_dev_ioctl_create_vm();
-    case KVM_CHECK_EXTENSION:
-      return kvm_dev_ioctl_check_extension(arg);
-    case KVM_GET_VCPU_MMAP_SIZE:
-      return arg !== 0 ? -EINVAL : VCPU_MMAP_BYTES;
-    default:
-      return kvm_arch_dev_ioctl(filp, ioctl >>> 0, arg);
-  }
-});
+export const kvm_dev_ioctl = kernel_function(
+  'kvm_dev_ioctl',
+  (filp: Ptr, ioctl: number, arg: number): number => {
+    switch (ioctl >>> 0) {
+      case KVM_GET_API_VERSION:
+        return arg !== 0 ? -EINVAL : KVM_API_VERSION;
+      case KVM_CREATE_VM:
+        return arg !== 0 ? -EINVAL : kvm_dev_ioctl_create_vm();
+      case KVM_CHECK_EXTENSION:
+        return kvm_dev_ioctl_check_extension(arg);
+      case KVM_GET_VCPU_MMAP_SIZE:
+        return arg !== 0 ? -EINVAL : VCPU_MMAP_BYTES;
+      default:
+        return kvm_arch_dev_ioctl(filp, ioctl >>> 0, arg);
+    }
+  },
+);
 
 /** `owner` is the vendor module's, from KI-12 on. */
 export const kvm_chardev_ops = kvm_ko.DEFINE('kvm_chardev_ops', file_operations, {

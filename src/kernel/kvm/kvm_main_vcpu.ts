@@ -20,7 +20,7 @@ import { get_cpu, put_cpu } from '#smp/percpu';
 import { preempt_enable, preempt_ops } from '#smp/sched';
 import { GFP_KERNEL, __GFP_ZERO, alloc_page, free_page, page_address } from '../page_alloc.ts';
 import { preempt_notifier_register, preempt_notifier_unregister } from '../preempt_notifier.ts';
-import { KVM_MAX_VCPUS, KVM_REQ_TLB_FLUSH, kvm, kvm_vcpu, vcpu_slot } from './kvm.ts';
+import { KVM_MAX_VCPUS, KVM_REQ_TLB_FLUSH, type kvm, kvm_vcpu, vcpu_slot } from './kvm.ts';
 import { kvm_ko } from './kvm_ko.ts';
 import { kvm_arch_vcpu_init, kvm_arch_vcpu_load, kvm_arch_vcpu_put, kvm_arch_vcpu_uninit } from './x86.ts';
 
@@ -91,22 +91,25 @@ export const kvm_vcpu_kick = kernel_function('kvm_vcpu_kick', (vcpu: kvm_vcpu): 
 });
 
 /** The part of a new vCPU that is the same for both vendors. */
-export const kvm_vcpu_init = kernel_function('kvm_vcpu_init', (vcpu: kvm_vcpu, vm: kvm, id: number): number => {
-  vcpu.cpu = -1;
-  vcpu.kvm = vm.addr;
-  vcpu.vcpu_id = id;
+export const kvm_vcpu_init = kernel_function(
+  'kvm_vcpu_init',
+  (vcpu: kvm_vcpu, vm: kvm, id: number): number => {
+    vcpu.cpu = -1;
+    vcpu.kvm = vm.addr;
+    vcpu.vcpu_id = id;
 
-  const page = alloc_page(GFP_KERNEL | __GFP_ZERO);
-  if (page === NULL) return -ENOMEM;
-  vcpu.run = page_address(page);
+    const page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+    if (page === NULL) return -ENOMEM;
+    vcpu.run = page_address(page);
 
-  const r = kvm_arch_vcpu_init(vcpu);
-  if (r < 0) {
-    free_page(vcpu.run);
-    return r;
-  }
-  return 0;
-});
+    const r = kvm_arch_vcpu_init(vcpu);
+    if (r < 0) {
+      free_page(vcpu.run);
+      return r;
+    }
+    return 0;
+  },
+);
 
 export const kvm_vcpu_uninit = kernel_function('kvm_vcpu_uninit', (vcpu: kvm_vcpu): void => {
   kvm_arch_vcpu_uninit(vcpu);

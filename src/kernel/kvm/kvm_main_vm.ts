@@ -103,17 +103,20 @@ function region_bytes(slot: kvm_memory_slot): number {
   return slot.npages << PAGE_SHIFT;
 }
 
-export const kvm_free_physmem_slot = kernel_function('kvm_free_physmem_slot', (free: kvm_memory_slot): void => {
-  if (free.rmap !== NULL) free_pages(free.rmap, get_order(free.npages * ptr.size));
-  if (free.dirty_bitmap !== NULL) free_pages(free.dirty_bitmap, get_order(dirty_bytes(free.npages)));
-  if (free.user_alloc === 0 && free.userspace_addr !== NULL) {
-    free_pages(free.userspace_addr, get_order(region_bytes(free)));
-  }
-  free.npages = 0;
-  free.rmap = NULL;
-  free.dirty_bitmap = NULL;
-  free.userspace_addr = NULL;
-});
+export const kvm_free_physmem_slot = kernel_function(
+  'kvm_free_physmem_slot',
+  (free: kvm_memory_slot): void => {
+    if (free.rmap !== NULL) free_pages(free.rmap, get_order(free.npages * ptr.size));
+    if (free.dirty_bitmap !== NULL) free_pages(free.dirty_bitmap, get_order(dirty_bytes(free.npages)));
+    if (free.user_alloc === 0 && free.userspace_addr !== NULL) {
+      free_pages(free.userspace_addr, get_order(region_bytes(free)));
+    }
+    free.npages = 0;
+    free.rmap = NULL;
+    free.dirty_bitmap = NULL;
+    free.userspace_addr = NULL;
+  },
+);
 
 export const kvm_free_physmem = kernel_function('kvm_free_physmem', (vm: kvm): void => {
   for (let i = 0; i < vm.nmemslots; ++i) kvm_free_physmem_slot(vm.memslots.at(i));
@@ -288,7 +291,8 @@ export const kvm_vm_ioctl_get_dirty_log = kernel_function(
     const memslot = vm.memslots.at(log.slot);
     let r = 0;
     if (memslot.dirty_bitmap === NULL) r = -ENOENT;
-    else if (copy_to_user(Number(log.dirty_bitmap), memslot.dirty_bitmap, dirty_bytes(memslot.npages)) !== 0) r = -EFAULT;
+    else if (copy_to_user(Number(log.dirty_bitmap), memslot.dirty_bitmap, dirty_bytes(memslot.npages)) !== 0)
+      r = -EFAULT;
     mutex_unlock(vm.lock);
     return r;
   },

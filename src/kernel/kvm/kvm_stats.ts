@@ -101,7 +101,11 @@ export const vcpu_stat_get = kernel_function('vcpu_stat_get', (offset: number): 
 });
 
 const vm_stat_fops = kvm_ko.DEFINE('vm_stat_fops', simple_attribute, DEFINE_SIMPLE_ATTRIBUTE(vm_stat_get));
-const vcpu_stat_fops = kvm_ko.DEFINE('vcpu_stat_fops', simple_attribute, DEFINE_SIMPLE_ATTRIBUTE(vcpu_stat_get));
+const vcpu_stat_fops = kvm_ko.DEFINE(
+  'vcpu_stat_fops',
+  simple_attribute,
+  DEFINE_SIMPLE_ATTRIBUTE(vcpu_stat_get),
+);
 
 /**
  * Nobody looks at an error here. Where another module has made the directory, debugfs answers NULL, which as a parent means

@@ -98,15 +98,18 @@ function mmu_free_memory_cache_page(cache: kvm_mmu_memory_cache): void {
   }
 }
 
-export const mmu_topup_memory_caches = kernel_function('mmu_topup_memory_caches', (vcpu: kvm_vcpu): number => {
-  let r = mmu_topup_memory_cache(vcpu.mmu_pte_chain_cache, pte_chain_cache.value, PTE_CHAIN_MIN);
-  if (r !== 0) return r;
-  r = mmu_topup_memory_cache(vcpu.mmu_rmap_desc_cache, rmap_desc_cache.value, RMAP_DESC_MIN);
-  if (r !== 0) return r;
-  r = mmu_topup_memory_cache_page(vcpu.mmu_page_cache, MMU_PAGE_MIN);
-  if (r !== 0) return r;
-  return mmu_topup_memory_cache(vcpu.mmu_page_header_cache, mmu_page_header_cache.value, PAGE_HEADER_MIN);
-});
+export const mmu_topup_memory_caches = kernel_function(
+  'mmu_topup_memory_caches',
+  (vcpu: kvm_vcpu): number => {
+    let r = mmu_topup_memory_cache(vcpu.mmu_pte_chain_cache, pte_chain_cache.value, PTE_CHAIN_MIN);
+    if (r !== 0) return r;
+    r = mmu_topup_memory_cache(vcpu.mmu_rmap_desc_cache, rmap_desc_cache.value, RMAP_DESC_MIN);
+    if (r !== 0) return r;
+    r = mmu_topup_memory_cache_page(vcpu.mmu_page_cache, MMU_PAGE_MIN);
+    if (r !== 0) return r;
+    return mmu_topup_memory_cache(vcpu.mmu_page_header_cache, mmu_page_header_cache.value, PAGE_HEADER_MIN);
+  },
+);
 
 /** Uses the caches as they are now: objects of a cache that was destroyed meanwhile go to whatever is there. */
 export const mmu_free_memory_caches = kernel_function('mmu_free_memory_caches', (vcpu: kvm_vcpu): void => {

@@ -16,19 +16,11 @@ import { rdmsrl, wrmsrl } from '../msr.ts';
 import { __free_page, page_to_phys } from '../page_alloc.ts';
 import { cpuid, store_gdt } from '../processor.ts';
 import { kfree } from '../slab.ts';
-import { kvm_x86_ops_t } from './kvm.ts';
+import { GDT_ENTRY_BYTES, GDT_ENTRY_TSS, GDT_ENTRY_TSS_I386, kvm_x86_ops_t } from './kvm.ts';
 import { kvm_amd_ko, kvm_ko } from './kvm_ko.ts';
 import { kvm_exit, kvm_init } from './kvm_main.ts';
 import { MSR_EFER, MSR_EFER_SVME_MASK, MSR_VM_HSAVE_PA, SVM_CPUID_FUNC } from './msr_index.ts';
-import {
-  GDT_ENTRY_BYTES,
-  GDT_ENTRY_TSS,
-  GDT_ENTRY_TSS_I386,
-  svm_cpu_data,
-  svm_data,
-  svm_features,
-  vcpu_svm,
-} from './svm_data.ts';
+import { svm_cpu_data, svm_data, svm_features, vcpu_svm } from './svm_data.ts';
 import { has_svm, is_disabled, svm_hardware_setup, svm_hardware_unsetup } from './svm_setup.ts';
 import {
   svm_cache_regs,
@@ -136,4 +128,8 @@ export const svm_exit = kernel_function('svm_exit', (): void => {
   kvm_exit();
 });
 
-export const THIS_MODULE = declare_module(kvm_amd_ko, { init: svm_init, exit: svm_exit, depends: [kvm_ko.name] });
+export const THIS_MODULE = declare_module(kvm_amd_ko, {
+  init: svm_init,
+  exit: svm_exit,
+  depends: [kvm_ko.name],
+});

@@ -12,11 +12,6 @@ import { kvm_amd_ko } from './kvm_ko.ts';
 export const IOPM_ALLOC_ORDER = 2;
 export const MSRPM_ALLOC_ORDER = 1;
 
-/** Place of a CPU's TSS descriptor in its GDT; eight bytes each. */
-export const GDT_ENTRY_TSS = 8;
-export const GDT_ENTRY_TSS_I386 = 16;
-export const GDT_ENTRY_BYTES = 8;
-
 /** Owned by its CPU once it is published, with interrupts or preemption off; made and published by the loading CPU. */
 export const svm_cpu_data = struct('svm_cpu_data', {
   cpu: s32,

@@ -46,7 +46,14 @@ import {
   SVM_CPUID_FUNC,
   SVM_VM_CR_SVM_DISABLE,
 } from './msr_index.ts';
-import { IOPM_ALLOC_ORDER, MSRPM_ALLOC_ORDER, iopm_base, msrpm_base, svm_cpu_data, svm_data } from './svm_data.ts';
+import {
+  IOPM_ALLOC_ORDER,
+  MSRPM_ALLOC_ORDER,
+  iopm_base,
+  msrpm_base,
+  svm_cpu_data,
+  svm_data,
+} from './svm_data.ts';
 
 /** The vendor is the boot CPU's, the rest is asked of the CPU this runs on. */
 export const has_svm = kernel_function('has_svm', (): number => {

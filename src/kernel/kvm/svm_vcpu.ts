@@ -16,11 +16,20 @@ import { local_irq_disable, raw_smp_processor_id } from '#smp/irqflags';
 import { KERN_ERR, printk } from '#smp/printk';
 import { is_i386 } from '#smp/subarch';
 import { rdmsrl, wrmsrl } from '../msr.ts';
-import { GFP_KERNEL, PAGE_SIZE, __free_page, __pa, __va, alloc_page, page_address, virt_to_page } from '../page_alloc.ts';
+import {
+  GFP_KERNEL,
+  PAGE_SIZE,
+  __free_page,
+  __pa,
+  __va,
+  alloc_page,
+  page_address,
+  virt_to_page,
+} from '../page_alloc.ts';
 import { kmem_cache_free, kmem_cache_zalloc } from '../slab.ts';
 import { GUEST_CPUID, GUEST_INTERRUPTED, asm_clgi, asm_stgi, asm_vmrun, rdtscll } from './asm.ts';
 import { KVM_EXIT_UNKNOWN, kvm_run } from './kvm_abi.ts';
-import { ERR_PTR, VCPU_REGS_RAX, VCPU_REGS_RSP, kvm, kvm_vcpu } from './kvm.ts';
+import { ERR_PTR, VCPU_REGS_RAX, VCPU_REGS_RSP, kvm, type kvm_vcpu } from './kvm.ts';
 import { kvm_vcpu_cache, kvm_vcpu_init, kvm_vcpu_uninit } from './kvm_main_vcpu.ts';
 import {
   MSR_CSTAR,
@@ -53,7 +62,7 @@ import {
   svm_data,
   to_svm,
   vcpu_svm,
-  vmcb,
+  type vmcb,
   vmcb_of,
 } from './svm_data.ts';
 import { fx_init, kvm_migrate_apic_timer } from './x86.ts';
@@ -270,7 +279,10 @@ export const svm_decache_regs = kernel_function('svm_decache_regs', (vcpu: Ptr):
   block.rip = svm.vcpu.rip;
 });
 
-export const svm_get_rflags = kernel_function('svm_get_rflags', (vcpu: Ptr): bigint => vmcb_of(to_svm(vcpu)).rflags);
+export const svm_get_rflags = kernel_function(
+  'svm_get_rflags',
+  (vcpu: Ptr): bigint => vmcb_of(to_svm(vcpu)).rflags,
+);
 
 export const svm_set_rflags = kernel_function('svm_set_rflags', (vcpu: Ptr, rflags: bigint): void => {
   vmcb_of(to_svm(vcpu)).rflags = rflags;

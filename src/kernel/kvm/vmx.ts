@@ -52,15 +52,12 @@ import {
   vmx_free_vcpu,
   vmx_get_rflags,
   vmx_handle_exit,
-  vmx_save_host_state,
   vmx_set_rflags,
   vmx_set_tss_addr,
-  vmx_vcpu_decache,
-  vmx_vcpu_load,
-  vmx_vcpu_put,
   vmx_vcpu_reset,
   vmx_vcpu_run,
 } from './vmx_vcpu.ts';
+import { vmx_save_host_state, vmx_vcpu_decache, vmx_vcpu_load, vmx_vcpu_put } from './vmx_vmcs.ts';
 
 /**
  * hardware_enable in kvm-54. On the CPU concerned, interrupts off. Whether VMXON succeeded is not looked at: a CPU that
@@ -152,4 +149,8 @@ export const vmx_exit = kernel_function('vmx_exit', (): void => {
   kvm_exit();
 });
 
-export const THIS_MODULE = declare_module(kvm_intel_ko, { init: vmx_init, exit: vmx_exit, depends: [kvm_ko.name] });
+export const THIS_MODULE = declare_module(kvm_intel_ko, {
+  init: vmx_init,
+  exit: vmx_exit,
+  depends: [kvm_ko.name],
+});

@@ -168,9 +168,12 @@ export const kvm_arch_hardware_enable = kernel_function('kvm_arch_hardware_enabl
   call_pointer(x86_ops().hardware_enable, garbage);
 });
 
-export const kvm_arch_hardware_disable = kernel_function('kvm_arch_hardware_disable', (garbage: Ptr): void => {
-  call_pointer(x86_ops().hardware_disable, garbage);
-});
+export const kvm_arch_hardware_disable = kernel_function(
+  'kvm_arch_hardware_disable',
+  (garbage: Ptr): void => {
+    call_pointer(x86_ops().hardware_disable, garbage);
+  },
+);
 
 /** Runs on each CPU by cross call. The answer goes through the pointer. */
 export const kvm_arch_check_processor_compat = kernel_function(
@@ -180,9 +183,12 @@ export const kvm_arch_check_processor_compat = kernel_function(
   },
 );
 
-export const kvm_arch_vcpu_load = kernel_function('kvm_arch_vcpu_load', (vcpu: kvm_vcpu, cpu: number): void => {
-  call_pointer(x86_ops().vcpu_load, vcpu.addr, cpu);
-});
+export const kvm_arch_vcpu_load = kernel_function(
+  'kvm_arch_vcpu_load',
+  (vcpu: kvm_vcpu, cpu: number): void => {
+    call_pointer(x86_ops().vcpu_load, vcpu.addr, cpu);
+  },
+);
 
 export const kvm_arch_vcpu_put = kernel_function('kvm_arch_vcpu_put', (vcpu: kvm_vcpu): void => {
   call_pointer(x86_ops().vcpu_put, vcpu.addr);

@@ -52,21 +52,24 @@ export const kvm_dev_ioctl_check_extension = kernel_function(
  * The list of MSRs. Two defects of kvm-54: room is asked for the saved ones only, though the emulated one is written too;
  * and that one's place is counted in bytes and then scaled as if in words, so it lands three lists further on.
  */
-export const kvm_get_msr_index_list = kernel_function('kvm_get_msr_index_list', (user_msr_list: Ptr): number => {
-  const msr_list = stack_alloc(kvm_msr_list);
-  if (copy_from_user(msr_list.addr, user_msr_list, kvm_msr_list.size) !== 0) return -EFAULT;
-  const n = msr_list.nmsrs;
-  const saved = num_msrs_to_save.value;
-  msr_list.nmsrs = saved + NUM_EMULATED_MSRS;
-  if (copy_to_user(user_msr_list, msr_list.addr, kvm_msr_list.size) !== 0) return -EFAULT;
-  if (n < saved) return -E2BIG;
+export const kvm_get_msr_index_list = kernel_function(
+  'kvm_get_msr_index_list',
+  (user_msr_list: Ptr): number => {
+    const msr_list = stack_alloc(kvm_msr_list);
+    if (copy_from_user(msr_list.addr, user_msr_list, kvm_msr_list.size) !== 0) return -EFAULT;
+    const n = msr_list.nmsrs;
+    const saved = num_msrs_to_save.value;
+    msr_list.nmsrs = saved + NUM_EMULATED_MSRS;
+    if (copy_to_user(user_msr_list, msr_list.addr, kvm_msr_list.size) !== 0) return -EFAULT;
+    if (n < saved) return -E2BIG;
 
-  const indices = user_msr_list + kvm_msr_list.size;
-  if (copy_to_user(indices, msrs_to_save().addr, saved * u32.size) !== 0) return -EFAULT;
-  const misplaced = indices + saved * u32.size * u32.size;
-  if (copy_to_user(misplaced, emulated_msrs.addr, NUM_EMULATED_MSRS * u32.size) !== 0) return -EFAULT;
-  return 0;
-});
+    const indices = user_msr_list + kvm_msr_list.size;
+    if (copy_to_user(indices, msrs_to_save().addr, saved * u32.size) !== 0) return -EFAULT;
+    const misplaced = indices + saved * u32.size * u32.size;
+    if (copy_to_user(misplaced, emulated_msrs.addr, NUM_EMULATED_MSRS * u32.size) !== 0) return -EFAULT;
+    return 0;
+  },
+);
 
 export const kvm_arch_dev_ioctl = kernel_function(
   'kvm_arch_dev_ioctl',
@@ -109,17 +112,20 @@ function set_memory_region(vm: kvm, argp: Ptr): number {
   return kvm_vm_ioctl_set_memory_region(vm, kvm_userspace_mem, 0);
 }
 
-export const kvm_arch_vm_ioctl = kernel_function('kvm_arch_vm_ioctl', (vm: kvm, ioctl: number, arg: number): number => {
-  switch (ioctl) {
-    case KVM_SET_TSS_ADDR:
-      return kvm_vm_ioctl_set_tss_addr(vm, arg);
-    case KVM_SET_MEMORY_REGION:
-      return set_memory_region(vm, arg);
-    case KVM_SET_NR_MMU_PAGES:
-      return kvm_vm_ioctl_set_nr_mmu_pages(vm, arg);
-    case KVM_GET_NR_MMU_PAGES:
-      return vm.n_alloc_mmu_pages;
-    default:
-      return -EINVAL;
-  }
-});
+export const kvm_arch_vm_ioctl = kernel_function(
+  'kvm_arch_vm_ioctl',
+  (vm: kvm, ioctl: number, arg: number): number => {
+    switch (ioctl) {
+      case KVM_SET_TSS_ADDR:
+        return kvm_vm_ioctl_set_tss_addr(vm, arg);
+      case KVM_SET_MEMORY_REGION:
+        return set_memory_region(vm, arg);
+      case KVM_SET_NR_MMU_PAGES:
+        return kvm_vm_ioctl_set_nr_mmu_pages(vm, arg);
+      case KVM_GET_NR_MMU_PAGES:
+        return vm.n_alloc_mmu_pages;
+      default:
+        return -EINVAL;
+    }
+  },
+);

@@ -11,7 +11,7 @@ import { type Ptr, addressOf } from '#memory/struct';
 import { call_pointer, kernel_function } from '#memory/symbols';
 import { local_irq_disable, local_irq_enable, preempt_disable } from '#smp/irqflags';
 import { BUG_ON } from '#smp/printk';
-import { current_task, need_resched, preempt_enable, yield_cpu } from '#smp/sched';
+import { current_task, preempt_enable, yield_cpu } from '#smp/sched';
 import { KVM_EXIT_HLT, KVM_EXIT_INTR, type kvm_regs, kvm_run } from './kvm_abi.ts';
 import {
   KVM_REQ_TLB_FLUSH,
@@ -67,7 +67,7 @@ export const kvm_arch_vcpu_destroy = kernel_function('kvm_arch_vcpu_destroy', (v
 
 /** Between two entries, where the task may be rescheduled: the preemption notifier puts the vCPU down meanwhile. */
 export const kvm_resched = kernel_function('kvm_resched', (_vcpu: kvm_vcpu): void => {
-  if (need_resched()) yield_cpu();
+  yield_cpu();
 });
 
 /** One entry into the guest and what comes of it: > 0 go on, 0 back to user space, < 0 an error. */
@@ -115,12 +115,15 @@ export const __vcpu_run = kernel_function('__vcpu_run', (vcpu: kvm_vcpu, run: kv
   return r;
 });
 
-export const kvm_arch_vcpu_ioctl_run = kernel_function('kvm_arch_vcpu_ioctl_run', (vcpu: kvm_vcpu): number => {
-  vcpu_load(vcpu);
-  const r = __vcpu_run(vcpu, kvm_run.at(vcpu.run));
-  vcpu_put(vcpu);
-  return r;
-});
+export const kvm_arch_vcpu_ioctl_run = kernel_function(
+  'kvm_arch_vcpu_ioctl_run',
+  (vcpu: kvm_vcpu): number => {
+    vcpu_load(vcpu);
+    const r = __vcpu_run(vcpu, kvm_run.at(vcpu.run));
+    vcpu_put(vcpu);
+    return r;
+  },
+);
 
 /** The guest executed HLT: without an in-kernel APIC that is user space's affair. */
 export const kvm_emulate_halt = kernel_function('kvm_emulate_halt', (vcpu: kvm_vcpu): number => {
@@ -149,7 +152,7 @@ const REGISTER_ORDER: readonly number[] = Object.freeze([
   VCPU_REGS_RDI,
   VCPU_REGS_RSP,
   VCPU_REGS_RBP,
-  ...Array.from({ length: 8 }, (_, index) => VCPU_REGS_R8 + index),
+  ...Array.from({ length: 8 }, (_nothing, index) => VCPU_REGS_R8 + index),
 ]);
 
 export const kvm_arch_vcpu_ioctl_get_regs = kernel_function(

@@ -46,8 +46,7 @@ const lkdtm_do = kernel_function('lkdtm_do_action', (which: Ptr): number => {
       BUG_ON(true, 'lkdtm_do_action');
       break;
     case LKDTM_PANIC:
-      panic('dumptest');
-      break;
+      return panic('dumptest');
     case LKDTM_EXCEPTION:
       return word.at(NULL).value;
     case LKDTM_WILD:
@@ -55,7 +54,7 @@ const lkdtm_do = kernel_function('lkdtm_do_action', (which: Ptr): number => {
     case LKDTM_OVERFLOW:
       return recurse(0);
     case LKDTM_LOOP:
-      for (;;) if (Number(which) < 0) break;
+      while (which === LKDTM_LOOP);
       break;
     case LKDTM_SPINLOCKUP:
       bus.waitUntil(0, () => false);
