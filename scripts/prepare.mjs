@@ -75,7 +75,8 @@ function filesBelow(folder) {
 
 /** One hash over the sources and the configuration of the build. */
 export function sourceHash() {
-  const hash = createHash('sha256');
+  // The code cache beside the thread code is for one V8 only.
+  const hash = createHash('sha256').update(process.versions.v8);
   const inputs = [...filesBelow(path.join(root, 'src')), ...buildInputs.map((file) => path.join(root, file))];
   for (const file of inputs) {
     if (!existsSync(file)) continue;

@@ -7,7 +7,10 @@
  */
 
 /** Where the build starts. Everything else under src must be reachable from one of these or from a test. */
-export const entryPoints = ['src/index.ts', 'src/cli/main.ts', 'src/cpu-worker/main.ts'];
+export const entryPoints = ['src/index.ts', 'src/cli/main.ts'];
+
+/** What CPU threads run; built apart, as CommonJS. */
+export const threadEntryPoints = ['src/cpu-worker/loader.ts', 'src/cpu-worker/main.ts'];
 
 /** Everybody but a scenario may import these. `base` itself knows nobody, `trace` knows only `base`. */
 export const everyones = ['base', 'trace'];

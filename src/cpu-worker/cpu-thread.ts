@@ -102,7 +102,8 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
   /** INIT does not ask: a CPU that is not shielded from it is in reset, whatever it was doing. */
   #initWhileRunning(): void {
     const { bus } = this;
-    Atomics.and(bus.i32, bus.registers.base + CpuWord.PENDING, ~(Pending.INIT | Pending.SIPI));
+    // The SIPI that follows it stays: this CPU is about to wait for one.
+    Atomics.and(bus.i32, bus.registers.base + CpuWord.PENDING, ~Pending.INIT);
     takeSignals(bus, Pending.INIT);
     if (bus.registers.power === PowerState.WAIT_FOR_SIPI) throw new ResetTaken();
   }

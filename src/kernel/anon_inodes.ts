@@ -19,7 +19,9 @@ import { kvm_ko } from './kvm/kvm_ko.ts';
 /** Written by module init and exit only; read without a lock by who opens a file. */
 const anon_inode_mnt = kvm_ko.DEFINE('anon_inode_mnt', ptr);
 const anon_inode_inode = kvm_ko.DEFINE('anon_inode_inode', ptr);
-const anon_inode_fs_type = kvm_ko.DEFINE('anon_inode_fs_type', file_system_type, { name: 'kvm_anon_inodefs' });
+const anon_inode_fs_type = kvm_ko.DEFINE('anon_inode_fs_type', file_system_type, {
+  name: 'kvm_anon_inodefs',
+});
 
 const anon_inode_mkinode = kernel_function('anon_inode_mkinode', (): Ptr => {
   const ino = new_inode(anon_inode_mnt.value);

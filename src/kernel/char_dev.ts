@@ -62,4 +62,3 @@ export const proc_devices = kernel_function('proc_devices', (): string => {
   mutex_unlock(chrdevs_lock);
   return `${text}\nBlock devices:\n`;
 });
-

@@ -16,7 +16,13 @@ import { type KernelFunction, call_pointer, kernel_function } from '#memory/symb
 import { mutex, mutex_lock, mutex_unlock } from '#smp/mutex';
 import { KERN_ERR, printk } from '#smp/printk';
 import { file, file_operations } from './file.ts';
-import { GFP_KERNEL, SLAB_RECLAIM_ACCOUNT, kmem_cache_create, kmem_cache_free, kmem_cache_zalloc } from './slab.ts';
+import {
+  GFP_KERNEL,
+  SLAB_RECLAIM_ACCOUNT,
+  kmem_cache_create,
+  kmem_cache_free,
+  kmem_cache_zalloc,
+} from './slab.ts';
 
 export const S_IFDIR = 0o40000;
 export const S_IFREG = 0o100000;
@@ -55,7 +61,7 @@ export const debugfs_init = kernel_function('debugfs_init', (): number => {
 /** Must hold parent.i_mutex. NULL if there is no such entry. */
 function lookup(parent: dentry, name: string): Ptr {
   const entries = parent.d_subdirs;
-  for (let at = entries.next; at !== entries.addr; ) {
+  for (let at = entries.next; at !== entries.addr;) {
     const entry = dentry.container(at, 'd_child');
     if (entry.d_name === name) return entry.addr;
     at = entry.d_child.next;

@@ -24,7 +24,8 @@ const NR_SITES = addressOf(fault_attr, 'nr_sites');
 export function should_failslab(kind: string, detail: string, caller: Ptr): boolean {
   let error = should_fail_allocation(kind, detail);
   // Immutable during a run, so reading it is not a scheduling point; without sites no name is made.
-  if (error === 0 && bus.loadLocal32(NR_SITES) !== 0) error = should_fail(`${kind}@${symbolName(caller) ?? ''}`);
+  if (error === 0 && bus.loadLocal32(NR_SITES) !== 0)
+    error = should_fail(`${kind}@${symbolName(caller) ?? ''}`);
   if (error !== 0) printk(KERN_NOTICE, `FAULT_INJECTION: forcing a failure of ${kind}:${detail}`);
   return error !== 0;
 }

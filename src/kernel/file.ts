@@ -17,7 +17,14 @@ import { spin_lock, spin_unlock, spinlock_t } from '#smp/spinlock';
 import { iput, mntput } from './inode.ts';
 import { module_put, try_module_get } from './module.ts';
 import { virt_addr_valid } from './page_alloc.ts';
-import { GFP_KERNEL, SLAB_HWCACHE_ALIGN, SLAB_PANIC, kmem_cache_create, kmem_cache_free, kmem_cache_zalloc } from './slab.ts';
+import {
+  GFP_KERNEL,
+  SLAB_HWCACHE_ALIGN,
+  SLAB_PANIC,
+  kmem_cache_create,
+  kmem_cache_free,
+  kmem_cache_zalloc,
+} from './slab.ts';
 
 /**
  * Function pointers, and the module that has them. Immutable, but for kvm_chardev_ops.owner (spec KI-12).
@@ -55,6 +62,8 @@ export const file = struct('file', {
 export type file = StructView<typeof file>;
 
 const NR_OPEN = 128;
+/** Descriptors 0 to 2: every process comes with these, to a console that is not modelled. */
+const STANDARD_STREAMS = 0b111;
 
 const files_struct = struct('files_struct', {
   file_lock: spinlock_t,
@@ -72,6 +81,7 @@ const filp_cachep = vmlinux.DEFINE('filp_cachep', ptr);
 /** Boot. @linux fs/dcache.c (vfs_caches_init), as of 2.6.24 */
 export const files_init = kernel_function('files_init', (): void => {
   filp_cachep.value = kmem_cache_create('filp', file.size, 0, SLAB_HWCACHE_ALIGN | SLAB_PANIC, NULL);
+  init_files.open_fds.set(0, STANDARD_STREAMS);
 });
 
 /** A file without operations, with one reference; NULL when there is no memory. */

@@ -39,19 +39,22 @@ export const register_filesystem = kernel_function('register_filesystem', (fs: f
 });
 
 /** 0, or -EINVAL if it is not registered. */
-export const unregister_filesystem = kernel_function('unregister_filesystem', (fs: file_system_type): number => {
-  mutex_lock(file_systems_lock);
-  let error = -EINVAL;
-  for (let place = variableAt(ptr, file_systems.addr); place.value !== NULL; ) {
-    const type = file_system_type.at(place.value);
-    if (type.addr === fs.addr) {
-      place.value = fs.next;
-      fs.next = NULL;
-      error = 0;
-      break;
+export const unregister_filesystem = kernel_function(
+  'unregister_filesystem',
+  (fs: file_system_type): number => {
+    mutex_lock(file_systems_lock);
+    let error = -EINVAL;
+    for (let place = variableAt(ptr, file_systems.addr); place.value !== NULL;) {
+      const type = file_system_type.at(place.value);
+      if (type.addr === fs.addr) {
+        place.value = fs.next;
+        fs.next = NULL;
+        error = 0;
+        break;
+      }
+      place = variableAt(ptr, addressOf(type, 'next'));
     }
-    place = variableAt(ptr, addressOf(type, 'next'));
-  }
-  mutex_unlock(file_systems_lock);
-  return error;
-});
+    mutex_unlock(file_systems_lock);
+    return error;
+  },
+);

@@ -13,3 +13,5 @@ import './kvm/svm.ts';
 import './kvm/vmx.ts';
 import './torture/scftorture.ts';
 import './torture/lkdtm.ts';
+import './torture/membench.ts';
+import './torture/onoff.ts';

@@ -23,7 +23,16 @@ import {
   module_users,
   modules,
 } from './module.ts';
-import { MAX_ORDER, PAGE_SIZE, PG_slab, is_free_block, is_reserved, is_tail, page, page_address } from './page_alloc.ts';
+import {
+  MAX_ORDER,
+  PAGE_SIZE,
+  PG_slab,
+  is_free_block,
+  is_reserved,
+  is_tail,
+  page,
+  page_address,
+} from './page_alloc.ts';
 import { reboot_notifier_list } from './reboot.ts';
 import { cache_chain, is_boot_cache } from './slab_cache.ts';
 import { RED_ACTIVE, kmem_cache, kmem_cache_node, metadata_of } from './slab_def.ts';
@@ -48,7 +57,8 @@ const LIST_MAX = 4096;
 /** Addresses of a list's links, without the head. */
 function links(head: list_head): Ptr[] {
   const found: Ptr[] = [];
-  for (let at = head.next; at !== head.addr && found.length < LIST_MAX; at = list_head.at(at).next) found.push(at);
+  for (let at = head.next; at !== head.addr && found.length < LIST_MAX; at = list_head.at(at).next)
+    found.push(at);
   return found;
 }
 
@@ -96,7 +106,7 @@ export function liveAllocations(): LiveAllocation[] {
   const found: LiveAllocation[] = [];
   const { heap, heapEnd } = bus.layout;
   const frames = (heapEnd - heap) / PAGE_SIZE;
-  for (let frame = 0; frame < frames; ) {
+  for (let frame = 0; frame < frames;) {
     const view = page.at(heap + frame * page.size);
     const { order } = view;
     if (is_free_block(view)) {
@@ -146,7 +156,7 @@ export interface KernelInventory {
 
 function notifiers(first: Ptr): NotifierEntry[] {
   const found: NotifierEntry[] = [];
-  for (let at = first; at !== NULL && found.length < LIST_MAX; ) {
+  for (let at = first; at !== NULL && found.length < LIST_MAX;) {
     const block = notifier_block.at(at);
     const { notifier_call, priority } = block;
     found.push({ function: symbolName(notifier_call) ?? `0x${notifier_call.toString(16)}`, priority });
@@ -160,7 +170,8 @@ const STATES = { [MODULE_STATE_COMING]: 'coming', [MODULE_STATE_GOING]: 'going' 
 function loadedModules(): ModuleEntry[] {
   return links(modules).map((link) => {
     const mod = module.container(link, 'list');
-    const state = mod.state === MODULE_STATE_COMING || mod.state === MODULE_STATE_GOING ? STATES[mod.state] : 'live';
+    const state =
+      mod.state === MODULE_STATE_COMING || mod.state === MODULE_STATE_GOING ? STATES[mod.state] : 'live';
     return { name: mod.name, state, references: module_refcount(mod), usedBy: module_users(mod) };
   });
 }
@@ -177,7 +188,7 @@ function debugfsPaths(dir: dentry, prefix: string): string[] {
 
 function fileSystems(): string[] {
   const names: string[] = [];
-  for (let at = file_systems.value; at !== NULL && names.length < LIST_MAX; ) {
+  for (let at = file_systems.value; at !== NULL && names.length < LIST_MAX;) {
     const type = file_system_type.at(at);
     names.push(type.name);
     at = type.next;

@@ -41,7 +41,7 @@ export const misc_init = kernel_function('misc_init', (): number => register_chr
 
 /** Must hold misc_mtx. NULL if nobody has the minor. */
 function find_minor(minor: number): Ptr {
-  for (let at = misc_list.next; at !== misc_list.addr; ) {
+  for (let at = misc_list.next; at !== misc_list.addr;) {
     const device = miscdevice.container(at, 'list');
     if (device.minor === minor) return device.addr;
     at = device.list.next;
@@ -132,7 +132,7 @@ export const misc_open = kernel_function('misc_open', (minor: number, filp: Ptr)
 export function misc_minor_by_name(name: string): number {
   mutex_lock(misc_mtx);
   let minor = -1;
-  for (let at = misc_list.next; at !== misc_list.addr; ) {
+  for (let at = misc_list.next; at !== misc_list.addr;) {
     const device = miscdevice.container(at, 'list');
     if (device.name === name) minor = device.minor;
     at = device.list.next;
@@ -145,7 +145,7 @@ export function misc_minor_by_name(name: string): number {
 export const proc_misc = kernel_function('proc_misc', (): string => {
   mutex_lock(misc_mtx);
   let text = '';
-  for (let at = misc_list.next; at !== misc_list.addr; ) {
+  for (let at = misc_list.next; at !== misc_list.addr;) {
     const device = miscdevice.container(at, 'list');
     text += `${String(device.minor).padStart(3)} ${device.name}\n`;
     at = device.list.next;

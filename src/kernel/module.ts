@@ -92,7 +92,7 @@ export function image_of(name: string): ModuleImage | undefined {
 
 /** Must hold module_mutex. NULL if it is not loaded. */
 export function find_module(name: string): Ptr {
-  for (let at = modules.next; at !== modules.addr; ) {
+  for (let at = modules.next; at !== modules.addr;) {
     const mod = module.container(at, 'list');
     if (mod.name === name) return mod.addr;
     at = mod.list.next;
@@ -165,7 +165,7 @@ export function use_module(user: module, used: module): number {
 export function module_users(mod: module): string[] {
   const names: string[] = [];
   const users = mod.modules_which_use_me;
-  for (let link = users.next; link !== users.addr; ) {
+  for (let link = users.next; link !== users.addr;) {
     const entry = module_use.container(link, 'list');
     names.push(module.at(entry.module_which_uses).name);
     link = entry.list.next;
@@ -175,11 +175,11 @@ export function module_users(mod: module): string[] {
 
 /** Must hold module_mutex. Lets go of every module that `mod` uses. */
 export function module_unload_free(mod: module): void {
-  for (let at = modules.next; at !== modules.addr; ) {
+  for (let at = modules.next; at !== modules.addr;) {
     const used = module.container(at, 'list');
     at = used.list.next;
     const users = used.modules_which_use_me;
-    for (let link = users.next; link !== users.addr; ) {
+    for (let link = users.next; link !== users.addr;) {
       const entry = module_use.container(link, 'list');
       link = entry.list.next;
       if (entry.module_which_uses !== mod.addr) continue;

@@ -193,8 +193,9 @@ export const alloc_page = kernel_function('alloc_page', (gfp: number): Ptr =>
 );
 
 /** There is one node: the number says where Linux would look first. */
-export const alloc_pages_node = kernel_function('alloc_pages_node', (_nid: number, gfp: number, order: number): Ptr =>
-  do_alloc_pages(gfp, order, return_address(0)),
+export const alloc_pages_node = kernel_function(
+  'alloc_pages_node',
+  (_nid: number, gfp: number, order: number): Ptr => do_alloc_pages(gfp, order, return_address(0)),
 );
 
 /** As alloc_pages; answers the address of the memory. */
@@ -238,7 +239,9 @@ function put_block(pg: Ptr, order: number): void {
 }
 
 /** Drops a reference; the last one frees the block. */
-export const __free_pages = kernel_function('__free_pages', (pg: Ptr, order: number): void => put_block(pg, order));
+export const __free_pages = kernel_function('__free_pages', (pg: Ptr, order: number): void =>
+  put_block(pg, order),
+);
 
 export const __free_page = kernel_function('__free_page', (pg: Ptr): void => put_block(pg, 0));
 

@@ -48,12 +48,15 @@ const suspend_enter = kernel_function('suspend_enter', (state: number): number =
 });
 
 /** Other CPUs down, sleep, other CPUs up: also when one of them would not go. */
-export const suspend_devices_and_enter = kernel_function('suspend_devices_and_enter', (state: number): number => {
-  let error = disable_nonboot_cpus();
-  if (error === 0) error = suspend_enter(state);
-  enable_nonboot_cpus();
-  return error;
-});
+export const suspend_devices_and_enter = kernel_function(
+  'suspend_devices_and_enter',
+  (state: number): number => {
+    let error = disable_nonboot_cpus();
+    if (error === 0) error = suspend_enter(state);
+    enable_nonboot_cpus();
+    return error;
+  },
+);
 
 /** @returns 0 after waking up, -ENODEV if the platform cannot sleep, -EBUSY if somebody else is at it, or what refused */
 export const pm_suspend = kernel_function('pm_suspend', (state: number): number => {

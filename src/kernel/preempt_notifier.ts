@@ -23,20 +23,26 @@ export function preempt_notifier_init(pn: notifier, ops: Ptr): void {
  * In front of the running task's list. No lock: only the task itself changes its list, and the scheduler reads it on the
  * CPU the task runs on.
  */
-export const preempt_notifier_register = kernel_function('preempt_notifier_register', (pn: notifier): void => {
-  const head = current_task().preempt_notifiers;
-  pn.link = head.next;
-  head.next = pn.addr;
-});
+export const preempt_notifier_register = kernel_function(
+  'preempt_notifier_register',
+  (pn: notifier): void => {
+    const head = current_task().preempt_notifiers;
+    pn.link = head.next;
+    head.next = pn.addr;
+  },
+);
 
 /** Removes it from the running task's list. */
-export const preempt_notifier_unregister = kernel_function('preempt_notifier_unregister', (pn: notifier): void => {
-  let place = variableAt(ptr, addressOf(current_task().preempt_notifiers, 'next'));
-  while (place.value !== NULL) {
-    if (place.value === pn.addr) {
-      place.value = pn.link;
-      return;
+export const preempt_notifier_unregister = kernel_function(
+  'preempt_notifier_unregister',
+  (pn: notifier): void => {
+    let place = variableAt(ptr, addressOf(current_task().preempt_notifiers, 'next'));
+    while (place.value !== NULL) {
+      if (place.value === pn.addr) {
+        place.value = pn.link;
+        return;
+      }
+      place = variableAt(ptr, addressOf(preempt_notifier.at(place.value), 'link'));
     }
-    place = variableAt(ptr, addressOf(preempt_notifier.at(place.value), 'link'));
-  }
-});
+  },
+);

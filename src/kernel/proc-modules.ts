@@ -16,14 +16,15 @@ import {
 export const proc_modules = kernel_function('proc_modules', (): string => {
   mutex_lock(module_mutex);
   let text = '';
-  for (let at: Ptr = modules.next; at !== modules.addr; ) {
+  for (let at: Ptr = modules.next; at !== modules.addr;) {
     const mod = module.container(at, 'list');
     at = mod.list.next;
     const users = module_users(mod);
     let uses = users.length === 0 ? '-' : '';
     for (const name of users) uses += `${name},`;
     const { state } = mod;
-    const word = state === MODULE_STATE_GOING ? 'Unloading' : state === MODULE_STATE_COMING ? 'Loading' : 'Live';
+    const word =
+      state === MODULE_STATE_GOING ? 'Unloading' : state === MODULE_STATE_COMING ? 'Loading' : 'Live';
     text += `${mod.name} ${mod.core_size} ${module_refcount(mod)} ${uses} ${word} 0x${mod.addr.toString(16)}\n`;
   }
   mutex_unlock(module_mutex);

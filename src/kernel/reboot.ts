@@ -42,12 +42,14 @@ export const reboot_notifier_list = vmlinux.DEFINE('reboot_notifier_list', block
 /** Written by who boots, and by who ends the machine. */
 export const system_state = vmlinux.DEFINE('system_state', u32);
 
-export const register_reboot_notifier = kernel_function('register_reboot_notifier', (nb: notifier_block): number =>
-  blocking_notifier_chain_register(reboot_notifier_list, nb),
+export const register_reboot_notifier = kernel_function(
+  'register_reboot_notifier',
+  (nb: notifier_block): number => blocking_notifier_chain_register(reboot_notifier_list, nb),
 );
 
-export const unregister_reboot_notifier = kernel_function('unregister_reboot_notifier', (nb: notifier_block): number =>
-  blocking_notifier_chain_unregister(reboot_notifier_list, nb),
+export const unregister_reboot_notifier = kernel_function(
+  'unregister_reboot_notifier',
+  (nb: notifier_block): number => blocking_notifier_chain_unregister(reboot_notifier_list, nb),
 );
 
 /** Everything that happens before the machine is gone, and after which it still answers. */

@@ -62,7 +62,14 @@ function calculate_alignment(flags: number, align: number, size: number): number
 }
 
 /** Fills in a cache and links it. Must hold cache_chain_mutex, but at boot. */
-function kmem_cache_open(cache: kmem_cache, name: string, size: number, align: number, flags: number, ctor: Ptr): void {
+function kmem_cache_open(
+  cache: kmem_cache,
+  name: string,
+  size: number,
+  align: number,
+  flags: number,
+  ctor: Ptr,
+): void {
   const geometry = slab_geometry(size, calculate_alignment(flags, align, size));
   cache.size = geometry.size;
   cache.objsize = size;
@@ -81,7 +88,7 @@ function kmem_cache_open(cache: kmem_cache, name: string, size: number, align: n
 
 /** Must hold cache_chain_mutex. */
 function find_by_name(name: string): Ptr {
-  for (let at = cache_chain.next; at !== cache_chain.addr; ) {
+  for (let at = cache_chain.next; at !== cache_chain.addr;) {
     const cache = kmem_cache.container(at, 'next');
     if (cache.name === name) return cache.addr;
     at = cache.next.next;
@@ -98,7 +105,7 @@ function find_mergeable(size: number, align: number, flags: number, ctor: Ptr): 
   const word = is_i386() ? 4 : 8;
   const alignment = calculate_alignment(flags, align, size);
   const wanted = object_inuse(size, alignment);
-  for (let at = cache_chain.next; at !== cache_chain.addr; ) {
+  for (let at = cache_chain.next; at !== cache_chain.addr;) {
     const cache = kmem_cache.container(at, 'next');
     at = cache.next.next;
     const { inuse } = cache;
@@ -146,7 +153,8 @@ export const kmem_cache_create = kernel_function(
     mutex_lock(cache_chain_mutex);
     const cache = create_locked(name, size, align, flags, ctor);
     mutex_unlock(cache_chain_mutex);
-    if (cache === NULL && (flags & SLAB_PANIC) !== 0) panic(`kmem_cache_create(): failed to create slab \`${name}'`);
+    if (cache === NULL && (flags & SLAB_PANIC) !== 0)
+      panic(`kmem_cache_create(): failed to create slab \`${name}'`);
     return cache;
   },
 );
@@ -158,7 +166,8 @@ function kmem_cache_close(cache: kmem_cache): number {
   for (;;) {
     const flags = spin_lock_irqsave(node.list_lock);
     let at = node.partial.next;
-    while (at !== node.partial.addr && page.container(at, 'lru').inuse !== 0) at = page.container(at, 'lru').lru.next;
+    while (at !== node.partial.addr && page.container(at, 'lru').inuse !== 0)
+      at = page.container(at, 'lru').lru.next;
     const found = at !== node.partial.addr;
     const slab = page.container(at, 'lru');
     if (found) list_del(slab.lru);

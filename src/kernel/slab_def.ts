@@ -30,7 +30,12 @@ export const RED_ACTIVE = 0xcccccccc;
 export const SLAB_MINALIGN = 8;
 
 /** Metadata behind an object's `inuse` bytes, in this order. */
-export const object_meta = struct('object_meta', { redzone: u32, next_free: ptr, allocated_by: ptr, freed_by: ptr });
+export const object_meta = struct('object_meta', {
+  redzone: u32,
+  next_free: ptr,
+  allocated_by: ptr,
+  freed_by: ptr,
+});
 export type object_meta = StructView<typeof object_meta>;
 
 /** Slabs of a cache. Reached through a pointer, so that a use of a destroyed cache is an oops and not a hang. */

@@ -6,7 +6,7 @@
  *
  * Lock order: kmem_cache_node.list_lock > zone.lock. Interrupts are off under both: objects are freed in IPIs (spec 3.7).
  */
-import { NULL, type Ptr, cmpxchg, memset } from '#memory/struct';
+import { NULL, type Ptr, addressOf, cmpxchg, memset } from '#memory/struct';
 import { bus } from '#memory/bus';
 import { list_add, list_del } from '#memory/list';
 import { call_pointer, symbolName } from '#memory/symbols';
@@ -77,7 +77,8 @@ function check_free_object(cache: kmem_cache, object: Ptr): void {
     `last allocated by ${name_of(meta.getUint32(object_meta.offsetof('allocated_by'), true))}, ` +
     `freed by ${name_of(meta.getUint32(object_meta.offsetof('freed_by'), true))}`;
   const redzone = meta.getUint32(0, true);
-  if (redzone !== RED_INACTIVE) slab_bug(cache, object, 'Redzone overwritten', `${hex(redzone)} behind it, ${last}`);
+  if (redzone !== RED_INACTIVE)
+    slab_bug(cache, object, 'Redzone overwritten', `${hex(redzone)} behind it, ${last}`);
   if (cache.ctor !== NULL) return;
   for (let offset = 0; offset < inuse; offset++) {
     const expected = offset === inuse - 1 ? POISON_END : POISON_FREE;
@@ -86,6 +87,12 @@ function check_free_object(cache: kmem_cache, object: Ptr): void {
     slab_bug(cache, object, 'Poison overwritten', found);
     return;
   }
+}
+
+/** The event only: not an access of the kernel's, which would race with a merge that raises objsize (SLUB). */
+function trace_object(cache: kmem_cache, object: Ptr, allocated: number): void {
+  const size = bus.loadLocal32(addressOf(cache, 'objsize'));
+  bus.emit(EventType.ALLOCATION, object, size, cache.addr, allocated);
 }
 
 /** Takes an object without fault injection. NULL when memory is used up. */
@@ -113,7 +120,7 @@ export function slab_alloc(cache: kmem_cache, gfp: number, caller: Ptr): Ptr {
   spin_unlock_irqrestore(node.list_lock, flags);
 
   // The object is this caller's from here on.
-  bus.emit(EventType.ALLOCATION, object, cache.objsize, cache.addr, 1);
+  trace_object(cache, object, 1);
   check_free_object(cache, object);
   meta.redzone = RED_ACTIVE;
   meta.allocated_by = caller;
@@ -145,12 +152,17 @@ export function slab_free(pg: Ptr, object: Ptr, caller: Ptr): void {
     const what = redzone === RED_INACTIVE ? 'Object already free' : 'Redzone overwritten';
     const before = `first freed by ${name_of(meta.freed_by)}`;
     const detail = redzone === RED_INACTIVE ? before : `${hex(redzone)} behind it`;
-    slab_bug(cache, object, what, `freed by ${name_of(caller)}, allocated by ${name_of(meta.allocated_by)}, ${detail}`);
+    slab_bug(
+      cache,
+      object,
+      what,
+      `freed by ${name_of(caller)}, allocated by ${name_of(meta.allocated_by)}, ${detail}`,
+    );
     return;
   }
   meta.freed_by = caller;
   if (cache.ctor === NULL) poison(object, cache.inuse);
-  bus.emit(EventType.ALLOCATION, object, cache.objsize, cache.addr, 0);
+  trace_object(cache, object, 0);
 
   const flags = spin_lock_irqsave(node.list_lock);
   const next = slab.freelist;

@@ -52,7 +52,7 @@ function complain(name: string): number {
 
 /** Must hold sysdev_list_lock. */
 function class_exists(name: string): boolean {
-  for (let at = system_subsys.next; at !== system_subsys.addr; ) {
+  for (let at = system_subsys.next; at !== system_subsys.addr;) {
     const cls = sysdev_class.container(at, 'entry');
     if (cls.name === name) return true;
     at = cls.entry.next;
@@ -73,15 +73,18 @@ export const sysdev_class_register = kernel_function('sysdev_class_register', (c
   return exists ? complain(name) : 0;
 });
 
-export const sysdev_class_unregister = kernel_function('sysdev_class_unregister', (cls: sysdev_class): void => {
-  spin_lock(sysdev_list_lock);
-  list_del(cls.entry);
-  spin_unlock(sysdev_list_lock);
-});
+export const sysdev_class_unregister = kernel_function(
+  'sysdev_class_unregister',
+  (cls: sysdev_class): void => {
+    spin_lock(sysdev_list_lock);
+    list_del(cls.entry);
+    spin_unlock(sysdev_list_lock);
+  },
+);
 
 /** Must hold sysdev_list_lock. */
 function device_exists(cls: sysdev_class, id: number): boolean {
-  for (let at = cls.devices.next; at !== cls.devices.addr; ) {
+  for (let at = cls.devices.next; at !== cls.devices.addr;) {
     const device = sys_device.container(at, 'entry');
     if (device.id === id) return true;
     at = device.entry.next;
@@ -116,7 +119,7 @@ function __sysdev_resume(device: sys_device): void {
 
 /** Resumes the devices of a class up to, and without, `end`. */
 function resume_devices(cls: sysdev_class, end: Ptr): void {
-  for (let at = cls.devices.next; at !== cls.devices.addr; ) {
+  for (let at = cls.devices.next; at !== cls.devices.addr;) {
     const device = sys_device.container(at, 'entry');
     if (device.addr === end) return;
     __sysdev_resume(device);
@@ -127,7 +130,7 @@ function resume_devices(cls: sysdev_class, end: Ptr): void {
 /** Suspends a class's devices; the device that would not, or NULL. */
 function suspend_devices(cls: sysdev_class, state: number): { readonly failed: Ptr; readonly error: number } {
   const { suspend } = cls;
-  for (let at = cls.devices.next; at !== cls.devices.addr; ) {
+  for (let at = cls.devices.next; at !== cls.devices.addr;) {
     const device = sys_device.container(at, 'entry');
     const error = suspend === NULL ? 0 : (call_pointer(suspend, device.addr, state) as number);
     if (error !== 0) {
@@ -144,12 +147,12 @@ function suspend_devices(cls: sysdev_class, state: number): { readonly failed: P
  * is resumed, and the error answered. Interrupts are off, one CPU is left.
  */
 export const sysdev_suspend = kernel_function('sysdev_suspend', (state: number): number => {
-  for (let at = system_subsys.prev; at !== system_subsys.addr; ) {
+  for (let at = system_subsys.prev; at !== system_subsys.addr;) {
     const cls = sysdev_class.container(at, 'entry');
     const { failed, error } = suspend_devices(cls, state);
     if (error !== 0) {
       resume_devices(cls, failed);
-      for (let later = cls.entry.next; later !== system_subsys.addr; ) {
+      for (let later = cls.entry.next; later !== system_subsys.addr;) {
         const other = sysdev_class.container(later, 'entry');
         resume_devices(other, NULL);
         later = other.entry.next;
@@ -163,7 +166,7 @@ export const sysdev_suspend = kernel_function('sysdev_suspend', (state: number):
 
 /** In order of registration. Interrupts are off. */
 export const sysdev_resume = kernel_function('sysdev_resume', (): number => {
-  for (let at = system_subsys.next; at !== system_subsys.addr; ) {
+  for (let at = system_subsys.next; at !== system_subsys.addr;) {
     const cls = sysdev_class.container(at, 'entry');
     resume_devices(cls, NULL);
     at = cls.entry.next;
@@ -171,16 +174,21 @@ export const sysdev_resume = kernel_function('sysdev_resume', (): number => {
   return 0;
 });
 
+function shutdown_devices(cls: sysdev_class): void {
+  const { shutdown } = cls;
+  if (shutdown === NULL) return;
+  for (let at = cls.devices.next; at !== cls.devices.addr;) {
+    const device = sys_device.container(at, 'entry');
+    call_pointer(shutdown, device.addr);
+    at = device.entry.next;
+  }
+}
+
 /** Classes in reverse order of registration. */
 export const sysdev_shutdown = kernel_function('sysdev_shutdown', (): void => {
-  for (let at = system_subsys.prev; at !== system_subsys.addr; ) {
+  for (let at = system_subsys.prev; at !== system_subsys.addr;) {
     const cls = sysdev_class.container(at, 'entry');
-    const { shutdown } = cls;
-    for (let link = cls.devices.next; shutdown !== NULL && link !== cls.devices.addr; ) {
-      const device = sys_device.container(link, 'entry');
-      call_pointer(shutdown, device.addr);
-      link = device.entry.next;
-    }
+    shutdown_devices(cls);
     at = cls.entry.prev;
   }
 });

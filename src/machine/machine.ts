@@ -2,6 +2,7 @@
  * A simulated machine, seen from the host: power it on, run system calls on it, look into it at rest, take it back to a
  * snapshot, power it off.
  */
+import { setMaxListeners } from 'node:events';
 import { assert } from '#base/assert';
 import { SmplabError } from '#base/errors';
 import { machineWord } from '#memory/base-bus';
@@ -31,7 +32,7 @@ import { FAULT_SITES_MAX, fault_attr } from '#smp/fault_inject';
 import type { FindingRecord } from '#smp/printk';
 import { ENOMEM } from '#base/errno';
 import { type TraceEvent } from '#trace/events';
-import { mergeEvents, readRing } from '#trace/ring';
+import { clearRing, mergeEvents, readRing } from '#trace/ring';
 import { type MachineConfig, type ResolvedConfig, resolveConfig } from './config.ts';
 import { freshMemory } from './memory-image.ts';
 import { type CpuPool, hostCores, sharedPool } from './pool.ts';
@@ -111,6 +112,8 @@ export class Machine {
     this.layout = memory.layout;
     this.bus = memory.bus;
     this.#abort = new AbortController();
+    // One listener for each CPU's task.
+    setMaxListeners(0, this.#abort.signal);
     for (let cpu = 0; cpu < config.possible; cpu++) {
       const thread = pool.start({ buffer: memory.buffer, geometry: memory.input, cpu }, this.#abort.signal);
       this.#threads.push(thread.catch((error: unknown) => this.#threadDied(cpu, error)));
@@ -192,6 +195,11 @@ export class Machine {
       events: mergeEvents(rings.map((ring) => ring.events)),
       lost: rings.reduce((sum, ring) => sum + ring.lost, 0),
     };
+  }
+
+  /** Empties the trace: what follows is recorded from its start. At rest. */
+  clearTrace(): void {
+    for (let cpu = 0; cpu < this.layout.nrPossible; cpu++) clearRing(this.bus.i32, ringWord(this.layout, cpu));
   }
 
   /** Arms fault injection (smp/fault_inject): what was armed before is forgotten. */

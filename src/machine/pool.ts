@@ -27,7 +27,7 @@ export interface CpuPool {
 function cpuEntry(): string {
   const here = import.meta.url;
   const root = here.slice(0, here.lastIndexOf('/dist/') + '/dist/'.length);
-  return fileURLToPath(new URL('cpu-worker/main.js', root));
+  return fileURLToPath(new URL('cpu-worker/loader.cjs', root));
 }
 
 /** Makes a pool. Its threads start as machines ask for them, and stay. */

@@ -8,7 +8,7 @@
 import { AccessKind } from '#trace/events';
 import { BaseBus, CPU_BLOCK_WORDS, machineWord } from './base-bus.ts';
 import type { Bus, BusClient } from './bus.ts';
-import { CpuWord, type Geometry, MachineWord, PAGE_SIZE, PENDING_MASKABLE, PowerState } from './layout.ts';
+import { CpuWord, type Geometry, MachineWord, PAGE_SIZE, PENDING_MASKABLE } from './layout.ts';
 
 const SLEEPERS = machineWord(MachineWord.SLEEPERS);
 const SPINS = machineWord(MachineWord.SPINS);
@@ -265,15 +265,13 @@ export class ParallelBus extends BaseBus implements Bus {
     }
   }
 
-  /** True if every other CPU is off, or asleep with nothing to take and no earlier deadline than ours. */
+  /** True if every other CPU's thread sleeps with nothing to take and no earlier deadline than ours. */
   #othersAtRest(): boolean {
     const { i32 } = this;
     const mine = this.registers.get(CpuWord.DEADLINE_US);
     let base = this.registersOf(0).base;
     for (let cpu = 0; cpu < this.layout.nrPossible; cpu++, base += CPU_BLOCK_WORDS) {
       if (cpu === this.cpu) continue;
-      const power = i32[base + CpuWord.POWER];
-      if (power === PowerState.OFF || power === PowerState.SHUTDOWN) continue;
       if (Atomics.load(i32, base + CpuWord.HALTED) === 0) return false;
       const pending = Atomics.load(i32, base + CpuWord.PENDING);
       if (pending !== 0 && i32[base + CpuWord.IRQS_ENABLED] !== 0) return false;

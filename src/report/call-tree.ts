@@ -17,8 +17,8 @@ export interface CallTreeOptions extends FlowOptions {
   readonly below?: string;
   /** Kinds of event to show. Default: everything that is not a memory operation, a lock, an allocation or a task switch. */
   readonly kinds?: ReadonlySet<EventType>;
-  /** Calls of one function that follow each other on one CPU with nothing below them become one line. */
-  readonly collapse?: boolean;
+  /** So many calls of one function, one after the other on one CPU with nothing shown below them, become one line. */
+  readonly collapse?: number;
   /** More precise than the other options: false drops the line. */
   readonly keep?: (line: FlowLine) => boolean;
   /** Deeper calls are not shown. */
@@ -47,9 +47,7 @@ const SEQUENCE_WIDTH = 6;
 
 interface Row {
   readonly line: FlowLine;
-  text: string;
-  /** Calls this row stands for. */
-  count: number;
+  readonly text: string;
 }
 
 /** The tree as lines of text. Empty if `below` names a function that was not called. */
@@ -70,14 +68,32 @@ function treeRows(model: TraceModel, options: CallTreeOptions): Row[] {
     if (!kinds.has(line.event.type) || options.keep?.(line) === false) continue;
     if (line.depth > (options.depthMax ?? Infinity)) continue;
     const text = eventText(model, line);
-    if (text === undefined) continue;
-    const last = rows.at(-1);
-    if (options.collapse === true && last !== undefined && repeats(last.line, line)) {
-      last.count++;
-      last.text = text;
-    } else rows.push({ line, text, count: 1 });
+    if (text !== undefined) rows.push({ line, text });
   }
-  return rows;
+  return options.collapse === undefined ? rows : collapsed(rows, options.collapse);
+}
+
+/** Runs of at least `least` calls of one function as one row: the first, and how many. */
+function collapsed(rows: readonly Row[], least: number): Row[] {
+  const result: Row[] = [];
+  for (let at = 0; at < rows.length;) {
+    let end = at + 1;
+    while (end < rows.length && repeats(rows[end - 1]!.line, rows[end]!.line)) end++;
+    const run = rows.slice(at, end);
+    if (run.length < least) result.push(...run);
+    else
+      result.push({
+        line: run[0]!.line,
+        text: `${range(run[0]!.text, run.at(-1)!.text)}  ${run.length} calls`,
+      });
+    at = end;
+  }
+  return result;
+}
+
+/** `svm_cpu_init(cpu 0) ... (cpu 3)` */
+function range(first: string, last: string): string {
+  return first === last ? first : `${first} ... ${last.slice(last.indexOf('('))}`;
 }
 
 /** The same call again, right after the other one, on the same CPU: with nothing shown in between. */
@@ -115,14 +131,13 @@ export function contextText(context: number): string {
 
 export const CONTEXT_LEGEND = 'ctx: d = interrupts off, h = in an interrupt, p = preemption off';
 
-function rowText({ line, text, count }: Row, cpus: number, options: CallTreeOptions, paint: Paint): string {
+function rowText({ line, text }: Row, cpus: number, options: CallTreeOptions, paint: Paint): string {
   const { event, depth } = line;
   const head = `${String(event.sequence).padStart(SEQUENCE_WIDTH)}  `;
   const context = contextText(event.context);
-  const times = count === 1 ? '' : `  (${count} calls, this is the last)`;
   const lane = lanes(cpus, event.cpu);
   const space = (options.width ?? Infinity) - head.length - lane.length - context.length - 4;
-  const body = `${'  '.repeat(depth)}${text}${times}`;
+  const body = `${'  '.repeat(depth)}${text}`;
   const cut = body.length <= space ? body : `${body.slice(0, space - 3)}...`;
   const painted = event.type === EventType.FUNCTION_ENTRY ? cut : emphasis(event.type, cut, paint);
   return `${paint.faint(head)}${paint.cpu(event.cpu, lane)}  ${paint.faint(context)}  ${painted}`.trimEnd();

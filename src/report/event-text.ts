@@ -2,7 +2,15 @@
 import { EventType } from '#trace/events';
 import type { FlowLine } from './flow.ts';
 import { type TraceModel, logRecord } from './model.ts';
-import { callArguments, hex, instructionText, milestoneText, msrName, resultText, vectorName } from './names.ts';
+import {
+  callArguments,
+  hex,
+  instructionText,
+  milestoneText,
+  msrName,
+  resultText,
+  vectorName,
+} from './names.ts';
 
 function value64(low: number, high: number): bigint {
   return (BigInt(high) << 32n) | BigInt(low);

@@ -22,6 +22,8 @@ export interface FlowLine {
 export interface FlowOptions {
   /** Functions that are not shown themselves; what they call moves up. */
   readonly omit?: ReadonlySet<string>;
+  /** If given, only these functions are shown; the others are omitted. */
+  readonly show?: ReadonlySet<string>;
   /** Functions shown without what is below them. Interrupts that land there are shown. */
   readonly fold?: ReadonlySet<string>;
 }
@@ -117,9 +119,14 @@ export function flowLines(model: TraceModel, options: FlowOptions = {}): FlowLin
   const ends = exits(model.events);
   const flows = new Map<number, CpuFlow>();
   const lines: FlowLine[] = [];
+  const flowOf = (cpu: number): CpuFlow => {
+    const flow = flows.get(cpu) ?? new CpuFlow();
+    flows.set(cpu, flow);
+    return flow;
+  };
+  for (const event of model.earlier ?? []) learn(flowOf(event.cpu), event);
   for (const event of model.events) {
-    const flow = flows.get(event.cpu) ?? new CpuFlow();
-    flows.set(event.cpu, flow);
+    const flow = flowOf(event.cpu);
     const line = step(model, flow, event, ends.get(event), options);
     if (line !== undefined) lines.push(line);
   }
@@ -135,36 +142,48 @@ function step(
 ): FlowLine | undefined {
   flow.unwind(event.depth);
   const at = { event, depth: flow.depth, interrupts: flow.interrupts };
-  switch (event.type) {
-    case EventType.FUNCTION_ENTRY: {
-      const symbol = symbolAt(model, event.a);
-      const hidden = flow.folded;
-      const shown = !hidden && options.omit?.has(symbol) !== true;
-      flow.push({ depth: event.depth, kind: 'call', shown, folds: options.fold?.has(symbol) === true });
-      // What runs on an idle CPU is not shown as the idle loop's work.
-      if (symbol === 'cpu_idle') flow.push(boundary('bottom', event.depth + 1));
-      return shown ? { ...at, symbol, ...(exit === undefined ? {} : { exit }) } : undefined;
-    }
-    case EventType.FUNCTION_EXIT: {
-      const symbol = symbolAt(model, event.a);
-      return flow.folded || options.omit?.has(symbol) === true ? undefined : { ...at, symbol };
-    }
-    case EventType.IRQ_ENTRY:
-      flow.push(boundary('interrupt', event.depth));
-      return { ...at, interrupts: flow.interrupts };
-    case EventType.IRQ_EXIT:
-      flow.end('interrupt');
-      return { event, depth: flow.depth, interrupts: flow.interrupts };
-    case EventType.TASK:
-      if (event.c === 1) flow.push(boundary('bottom', event.depth));
-      else flow.end('bottom');
-      return flow.folded ? undefined : at;
-    default: {
-      const before = register(flow, event);
-      if (flow.folded && event.type !== EventType.PRINTK && event.type !== EventType.FINDING) return undefined;
-      return before === undefined ? at : { ...at, before };
-    }
+  if (event.type === EventType.FUNCTION_ENTRY) return enter(model, flow, at, exit, options);
+  if (event.type === EventType.FUNCTION_EXIT) {
+    const symbol = symbolAt(model, event.a);
+    return flow.folded || !isShown(symbol, options) ? undefined : { ...at, symbol };
   }
+  if (event.type === EventType.IRQ_ENTRY) {
+    flow.push(boundary('interrupt', event.depth));
+    return { ...at, interrupts: flow.interrupts };
+  }
+  if (event.type === EventType.IRQ_EXIT) {
+    flow.end('interrupt');
+    return { event, depth: flow.depth, interrupts: flow.interrupts };
+  }
+  if (event.type === EventType.TASK) {
+    if (event.c === 1) flow.push(boundary('bottom', event.depth));
+    else flow.end('bottom');
+    return flow.folded ? undefined : at;
+  }
+  const before = learn(flow, event);
+  const isSaid = event.type === EventType.PRINTK || event.type === EventType.FINDING;
+  if (flow.folded && !isSaid) return undefined;
+  return before === undefined ? at : { ...at, before };
+}
+
+function enter(
+  model: TraceModel,
+  flow: CpuFlow,
+  at: FlowLine,
+  exit: TraceEvent | undefined,
+  options: FlowOptions,
+): FlowLine | undefined {
+  const { depth, a } = at.event;
+  const symbol = symbolAt(model, a);
+  const shown = !flow.folded && isShown(symbol, options);
+  flow.push({ depth, kind: 'call', shown, folds: options.fold?.has(symbol) === true });
+  // What runs on an idle CPU is not shown as the idle loop's work.
+  if (symbol === 'cpu_idle') flow.push(boundary('bottom', depth + 1));
+  return shown ? { ...at, symbol, ...(exit === undefined ? {} : { exit }) } : undefined;
+}
+
+function isShown(symbol: string, { omit, show }: FlowOptions): boolean {
+  return omit?.has(symbol) !== true && (show === undefined || show.has(symbol));
 }
 
 function boundary(kind: 'interrupt' | 'bottom', depth: number): Frame {
@@ -172,7 +191,7 @@ function boundary(kind: 'interrupt' | 'bottom', depth: number): Frame {
 }
 
 /** Notes what a register holds now; answers what a written one held before. */
-function register(flow: CpuFlow, event: TraceEvent): bigint | undefined {
+function learn(flow: CpuFlow, event: TraceEvent): bigint | undefined {
   const isMsr = event.type === EventType.MSR_READ || event.type === EventType.MSR_WRITE;
   const isCr4 = event.type === EventType.INSTRUCTION && event.a === Instruction.MOV_TO_CR4;
   if (!isMsr && !isCr4) return undefined;

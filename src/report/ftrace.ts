@@ -86,18 +86,14 @@ function row({ event, depth }: FlowLine, text: string): string {
 
 function eventRows(model: TraceModel, line: FlowLine): string[] {
   const { event } = line;
-  switch (event.type) {
-    case EventType.FUNCTION_ENTRY:
-      return [row(line, `${callText(model, line)} {`)];
-    case EventType.FUNCTION_EXIT:
-      return [row(line, `} /* ${line.symbol ?? symbolAt(model, event.a)} */`)];
-    case EventType.IRQ_ENTRY:
-      return [`${cpuColumn(event.cpu)}   ==========> |`];
-    case EventType.IRQ_EXIT:
-      return [`${cpuColumn(event.cpu)}   <========== |`];
-    default:
-      return COMMENTED.has(event.type) ? [row(line, `/* ${eventText(model, line) ?? ''} */`)] : [];
+  const { type, cpu } = event;
+  if (type === EventType.FUNCTION_ENTRY) return [row(line, `${callText(model, line)} {`)];
+  if (type === EventType.FUNCTION_EXIT) {
+    return [row(line, `} /* ${line.symbol ?? symbolAt(model, event.a)} */`)];
   }
+  if (type === EventType.IRQ_ENTRY) return [`${cpuColumn(cpu)}   ==========> |`];
+  if (type === EventType.IRQ_EXIT) return [`${cpuColumn(cpu)}   <========== |`];
+  return COMMENTED.has(type) ? [row(line, `/* ${eventText(model, line) ?? ''} */`)] : [];
 }
 
 /** ftrace's rule between two tasks on one CPU. */

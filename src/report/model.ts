@@ -30,6 +30,8 @@ export interface TraceModel {
   readonly cpus: number;
   /** Events that did not fit. */
   readonly lost: number;
+  /** Of a part of a trace: what came before. Views take from it what registers held, and show none of it. */
+  readonly earlier?: readonly TraceEvent[];
   /** Words for PRINTK events. */
   readonly log?: readonly LogLine[];
   /** Words for FINDING events, by their number. */
@@ -48,7 +50,12 @@ export function logRecord(model: TraceModel, record: number): LogLine | undefine
 
 /** The part of a trace between two sequence numbers, both included. */
 export function sliceTrace(model: TraceModel, from: number, to: number): TraceModel {
-  return { ...model, events: model.events.filter(({ sequence }) => sequence >= from && sequence <= to) };
+  const earlier = model.events.filter(({ sequence }) => sequence < from);
+  return {
+    ...model,
+    events: model.events.filter(({ sequence }) => sequence >= from && sequence <= to),
+    earlier: [...(model.earlier ?? []), ...earlier],
+  };
 }
 
 /**

@@ -53,8 +53,8 @@ export function perfettoTrace(model: TraceModel): ChromeTrace {
     open.set(line.event.cpu, slices);
     out.push(...convert(model, line, slices, arrows));
   }
-  const end = model.events.at(-1)?.sequence ?? 0;
-  for (const [cpu, slices] of open) closeTo(out, slices, cpu, end, -Infinity);
+  const last = model.events.at(-1)?.sequence ?? 0;
+  for (const [cpu, slices] of open) closeTo(out, slices, cpu, last, -Infinity);
   return {
     displayTimeUnit: 'ns',
     otherData: { schema: 'smplab.perfetto/1', unit: 'sequence numbers', lost: model.lost },
@@ -97,52 +97,59 @@ function closeTo(out: ChromeEvent[], slices: OpenSlices, cpu: number, ts: number
   }
 }
 
+/** One event's part of the trace, and what it does to the slices that are open. */
 function convert(model: TraceModel, line: FlowLine, slices: OpenSlices, arrows: Arrows): ChromeEvent[] {
   const { event } = line;
-  const { a, b, c, d } = event;
+  if (event.type === EventType.FUNCTION_ENTRY) return begin(line, slices);
+  if (event.type === EventType.FUNCTION_EXIT) return end(event, slices);
+  if (event.type === EventType.IRQ_ENTRY) return beginInterrupt(event, slices, arrows);
+  if (event.type === EventType.IRQ_EXIT) {
+    const out: ChromeEvent[] = [];
+    closeTo(out, slices, event.cpu, event.sequence, event.depth - 0.5);
+    return out;
+  }
+  const instant = { name: eventText(model, line) ?? 'event', ph: 'i', s: 't', ...at(event) } as const;
+  if (event.type === EventType.IPI_SEND) {
+    const id = arrows.start(event.a, event.b);
+    return [
+      { ...instant, cat: 'ipi' },
+      { name: 'ipi', cat: 'ipi', ph: 's', id, ...at(event) },
+    ];
+  }
+  const cat = INSTANTS.get(event.type);
+  return cat === undefined ? [] : [{ ...instant, cat }];
+}
+
+function begin({ event, symbol, interrupts }: FlowLine, slices: OpenSlices): ChromeEvent[] {
+  const { a, b, c, d, cpu, sequence, depth, context, pid } = event;
   const out: ChromeEvent[] = [];
-  const where = at(event);
-  switch (event.type) {
-    case EventType.FUNCTION_ENTRY: {
-      const name = line.symbol ?? hex(a);
-      closeTo(out, slices, event.cpu, event.sequence, event.depth);
-      slices.push({ name, depth: event.depth });
-      const args = { a: hex(b), b: hex(c), c: hex(d), context: contextText(event.context), pid: event.pid };
-      out.push({ name, cat: line.interrupts > 0 ? 'irq' : 'call', ph: 'B', ...where, args });
-      break;
-    }
-    case EventType.FUNCTION_EXIT: {
-      closeTo(out, slices, event.cpu, event.sequence, event.depth + 1);
-      const slice = slices.at(-1);
-      if (slice?.depth !== event.depth) break;
-      slices.pop();
-      const result = resultText(b) === '' ? hex(b) : resultText(b).slice(' = '.length);
-      out.push({ name: slice.name, ph: 'E', ...where, args: { result } });
-      break;
-    }
-    case EventType.IRQ_ENTRY: {
-      const name = `${vectorName(a)} interrupt`;
-      closeTo(out, slices, event.cpu, event.sequence, event.depth);
-      slices.push({ name, depth: event.depth - 0.5 });
-      out.push({ name, cat: 'irq', ph: 'B', ...where });
-      for (const id of arrows.arrive(a, event.cpu)) {
-        out.push({ name: 'ipi', cat: 'ipi', ph: 'f', bp: 'e', id, ...where });
-      }
-      break;
-    }
-    case EventType.IRQ_EXIT:
-      closeTo(out, slices, event.cpu, event.sequence, event.depth - 0.5);
-      break;
-    case EventType.IPI_SEND: {
-      const name = eventText(model, line) ?? 'ipi';
-      out.push({ name, cat: 'ipi', ph: 'i', s: 't', ...where });
-      out.push({ name: 'ipi', cat: 'ipi', ph: 's', id: arrows.start(a, b), ...where });
-      break;
-    }
-    default: {
-      const cat = INSTANTS.get(event.type);
-      if (cat !== undefined) out.push({ name: eventText(model, line) ?? cat, cat, ph: 'i', s: 't', ...where });
-    }
+  const name = symbol ?? hex(a);
+  closeTo(out, slices, cpu, sequence, depth);
+  slices.push({ name, depth });
+  const args = { a: hex(b), b: hex(c), c: hex(d), context: contextText(context), pid };
+  out.push({ name, cat: interrupts > 0 ? 'irq' : 'call', ph: 'B', ...at(event), args });
+  return out;
+}
+
+function end(event: TraceEvent, slices: OpenSlices): ChromeEvent[] {
+  const out: ChromeEvent[] = [];
+  closeTo(out, slices, event.cpu, event.sequence, event.depth + 1);
+  const slice = slices.at(-1);
+  if (slice?.depth !== event.depth) return out;
+  slices.pop();
+  const result = resultText(event.b) === '' ? hex(event.b) : resultText(event.b).slice(' = '.length);
+  out.push({ name: slice.name, ph: 'E', ...at(event), args: { result } });
+  return out;
+}
+
+function beginInterrupt(event: TraceEvent, slices: OpenSlices, arrows: Arrows): ChromeEvent[] {
+  const out: ChromeEvent[] = [];
+  const name = `${vectorName(event.a)} interrupt`;
+  closeTo(out, slices, event.cpu, event.sequence, event.depth);
+  slices.push({ name, depth: event.depth - 0.5 });
+  out.push({ name, cat: 'irq', ph: 'B', ...at(event) });
+  for (const id of arrows.arrive(event.a, event.cpu)) {
+    out.push({ name: 'ipi', cat: 'ipi', ph: 'f', bp: 'e', id, ...at(event) });
   }
   return out;
 }

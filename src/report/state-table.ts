@@ -7,10 +7,11 @@ export interface CpuHolds {
   readonly online: boolean;
   /** Its bit in cpus_hardware_enabled: virtualisation was tried here. */
   readonly hardwareEnabled: boolean;
-  readonly efer?: string;
-  readonly vm_hsave_pa?: string;
-  readonly feature_control?: string;
-  readonly cr4?: string;
+  // Registers are hex; null = this CPU has none, absent = the other vendor's.
+  readonly efer?: string | null;
+  readonly vm_hsave_pa?: string | null;
+  readonly feature_control?: string | null;
+  readonly cr4?: string | null;
   readonly inVmxRoot?: boolean;
   readonly perCpuPointer: { readonly name: string; readonly value: string; readonly owner: number | null };
 }
@@ -24,19 +25,23 @@ const EFER_SVME = 0x1000n;
 
 /** True if the processor would run a guest: what the bit in cpus_hardware_enabled promises. */
 export function virtualisationOn(state: CpuHolds): boolean {
-  if (state.efer !== undefined) return (BigInt(state.efer) & EFER_SVME) !== 0n && state.online;
+  if (state.efer !== undefined) return (BigInt(state.efer ?? 0) & EFER_SVME) !== 0n && state.online;
   return state.inVmxRoot === true;
 }
 
-function short(hexText: string | undefined): string {
-  return hexText === undefined ? '-' : hexText.replace(/^0x/, '');
+function short(hexText: string | null | undefined): string {
+  return hexText?.replace(/^0x/, '') ?? '-';
+}
+
+function pointerText({ name, value, owner }: CpuHolds['perCpuPointer']): string {
+  if (BigInt(value) === 0n) return 'NULL';
+  return owner === null ? 'stale' : name;
 }
 
 /** Two lines of one cell: what the kernel believes, and what the registers say. */
 function cell(state: CpuHolds): readonly [string, string] {
   const { online, hardwareEnabled, perCpuPointer } = state;
-  const pointer = BigInt(perCpuPointer.value) === 0n ? `no ${perCpuPointer.name}` : perCpuPointer.name;
-  const belief = `${online ? 'online' : 'offline'}, ${hardwareEnabled ? 'bit' : 'no bit'}, ${pointer}`;
+  const belief = `${online ? 'on' : 'off'}, ${hardwareEnabled ? 'bit' : 'no bit'}, ${pointerText(perCpuPointer)}`;
   const registers =
     state.efer !== undefined
       ? `EFER ${short(state.efer)} HSAVE ${short(state.vm_hsave_pa)}`
@@ -46,10 +51,13 @@ function cell(state: CpuHolds): readonly [string, string] {
 
 /** What a cell's words mean, in one line each. */
 export function stateLegend(isAmd: boolean): string[] {
-  const common = 'bit = in cpus_hardware_enabled ("tried", not "worked")';
-  return isAmd
-    ? [`${common}; EFER 1000 = SVME, SVM is on; HSAVE = VM_HSAVE_PA, 0 = none`]
-    : [`${common}; CR4 2000 = VMXE; FC = FEATURE_CONTROL; VMX = in VMX root operation`];
+  const pointer = isAmd ? 'svm_data' : 'vmxarea';
+  return [
+    `on, off = online or not; bit = in cpus_hardware_enabled ("tried", not "worked"); NULL = no ${pointer}`,
+    isAmd
+      ? 'EFER 1000 = SVME: SVM is on; HSAVE = VM_HSAVE_PA, where the host state is saved'
+      : 'CR4 2000 = VMXE; FC = FEATURE_CONTROL; VMX = in VMX root operation; stale = was given back',
+  ];
 }
 
 /** One table for all stages: two lines for each CPU, a column for each stage. */
@@ -63,7 +71,9 @@ export function stateMatrix(stages: readonly Stage[], paint: Paint = plain): str
     Math.max(title.length, ...cells.flatMap(({ text }) => text.map(({ length }) => length))),
   );
   const label = (text: string): string => text.padEnd(6);
-  const lines = [label('') + columns.map(({ title }, at) => paint.strong(title.padEnd(widths[at]! + 2))).join('')];
+  const lines = [
+    label('') + columns.map(({ title }, at) => paint.strong(title.padEnd(widths[at]! + 2))).join(''),
+  ];
   for (const [row, cpu] of cpus.entries()) {
     for (const half of [0, 1] as const) {
       const texts = columns.map(({ cells }, at) => {
@@ -78,23 +88,33 @@ export function stateMatrix(stages: readonly Stage[], paint: Paint = plain): str
   return lines.map((line) => line.trimEnd());
 }
 
-/** One CPU at one stage, as one line. */
-export function stateRow(state: CpuHolds, paint: Paint = plain): string {
-  const [belief, registers] = cell(state);
+/** One CPU at one stage, in words. */
+export function stateSentence(state: CpuHolds, paint: Paint = plain): string {
+  const { cpu, online, hardwareEnabled, perCpuPointer: pointer } = state;
   const on = virtualisationOn(state);
-  return `${paint.cpu(state.cpu, `cpu ${state.cpu}`)}  ${belief}; ${on ? paint.good(registers) : registers}`;
+  const register = state.efer === undefined ? `CR4 ${state.cr4 ?? '-'}` : `EFER ${state.efer ?? '-'}`;
+  const virtualisation = `${register}: virtualisation is ${on ? 'on' : 'off'}`;
+  return [
+    `${paint.cpu(cpu, `CPU ${cpu}`)} is ${online ? 'online' : 'offline'}`,
+    `enabled bit ${hardwareEnabled ? 'set' : 'clear'}`,
+    BigInt(pointer.value) === 0n ? `${pointer.name} is NULL` : `has ${pointer.name}`,
+    on ? paint.good(virtualisation) : paint.bad(virtualisation),
+  ].join(', ');
 }
 
 /** CPUs of one stage that hold the same, as one line each: for machines with many. */
 export function stateSummary(cpus: readonly CpuHolds[]): string[] {
   const groups = new Map<string, number[]>();
   for (const state of cpus) {
-    const { perCpuPointer: pointer } = state;
     const on = virtualisationOn(state);
-    const key =
-      `${state.online ? 'online' : 'offline'}, virtualisation ${on ? 'on' : 'off'}` +
-      `${state.hardwareEnabled === on ? '' : state.hardwareEnabled ? ', bit set all the same' : ', bit clear all the same'}` +
-      `, ${BigInt(pointer.value) === 0n ? 'no ' : ''}${pointer.name}`;
+    const bit = state.hardwareEnabled ? 'set' : 'clear';
+    const { name, value } = state.perCpuPointer;
+    const key = [
+      state.online ? 'online' : 'offline',
+      `virtualisation ${on ? 'on' : 'off'}`,
+      ...(state.hardwareEnabled === on ? [] : [`bit ${bit} all the same`]),
+      BigInt(value) === 0n ? `no ${name}` : name,
+    ].join(', ');
     groups.set(key, [...(groups.get(key) ?? []), state.cpu]);
   }
   return [...groups].map(([key, members]) => `cpu ${ranges(members)}: ${key}`);
@@ -103,7 +123,7 @@ export function stateSummary(cpus: readonly CpuHolds[]): string[] {
 /** `0-2,5` */
 export function ranges(numbers: readonly number[]): string {
   const parts: string[] = [];
-  for (let at = 0; at < numbers.length; ) {
+  for (let at = 0; at < numbers.length;) {
     const from = numbers[at]!;
     let to = from;
     while (numbers[at + 1] === to + 1) to = numbers[++at]!;

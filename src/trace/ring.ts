@@ -39,6 +39,11 @@ export function appendEvent(
   words[at + 6] = d;
 }
 
+/** Forgets what a ring holds. Call at quiescence. */
+export function clearRing(words: Int32Array, base: number): void {
+  words[base] = 0;
+}
+
 /** What a ring holds, and how many events did not fit. */
 export interface RingContents {
   readonly events: TraceEvent[];

@@ -182,7 +182,9 @@ export function kernelBench(options: BenchOptions = {}): Bench {
     for (let index = 0; index < count; index++) {
       const at = layout.findings + index * FINDING_BYTES;
       const length = bus.u32[at >>> 2]!;
-      records.push(JSON.parse(new TextDecoder().decode(bus.u8.slice(at + 4, at + 4 + length))) as FindingRecord);
+      records.push(
+        JSON.parse(new TextDecoder().decode(bus.u8.slice(at + 4, at + 4 + length))) as FindingRecord,
+      );
     }
     return records;
   };

@@ -8,6 +8,9 @@
  * The guest: `1: test rsi, rsi; jz 2f; dec rsi; cpuid; jmp 1b; 2: hlt; jmp 1b`. It exits RSI times by CPUID, which KVM
  * handles, and then by HLT, which goes to user space; set RSI with KVM_SET_REGS. It needs no memory.
  *
+ * A VMCS's launch state is in its page, and only VMCLEAR resets it. So a vCPU that was skipped when its CPU went offline
+ * (spec 5.2) and goes on elsewhere without VMCLEAR fails to enter, with error 4.
+ *
  * @linux drivers/kvm/{svm,vmx}.c, as of kvm-54 (the asm statements)
  * Leaves out: consistency checks of VMCB and VMCS, other exits, what happens while the host has GIF = 0 (the model keeps
  * interrupts off with the interrupt flag instead).

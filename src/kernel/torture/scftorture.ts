@@ -22,6 +22,15 @@ export const scf_torture_single = kernel_function('scf_torture_single', (cpu: nu
   return 0;
 });
 
+/** As scf_torture_single, and lets the busy CPUs go at the end. */
+export const scf_torture_single_then_stop = kernel_function(
+  'scf_torture_single_then_stop',
+  (cpu: number, rounds: number): number => {
+    scf_torture_single(cpu, rounds);
+    return scf_stop();
+  },
+);
+
 /** Calls every CPU `rounds` times and waits each time. */
 export const scf_torture_all = kernel_function('scf_torture_all', (rounds: number): number => {
   for (let round = 0; round < rounds; round++) on_each_cpu(scf_handler, NULL, 0, 1);

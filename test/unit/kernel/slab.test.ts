@@ -24,8 +24,12 @@ import { cache_chain_mutex } from '#kernel/slab_cache';
 import { PageFault, kernelBench } from '../../support/kernel-bench.ts';
 
 const make = kernel_function('make_object', (cache: number): number => kmem_cache_alloc(cache, GFP_KERNEL));
-const give = kernel_function('give_object', (cache: number, object: number): void => kmem_cache_free(cache, object));
-const construct = kernel_function('construct_object', (_cache: number, object: number): void => memset(object, 0x11, 24));
+const give = kernel_function('give_object', (cache: number, object: number): void =>
+  kmem_cache_free(cache, object),
+);
+const construct = kernel_function('construct_object', (_cache: number, object: number): void =>
+  memset(object, 0x11, 24),
+);
 
 function cacheOf(name: string, size: number, align = 0): number {
   return kmem_cache_create(name, size, align, 0, 0);
@@ -38,7 +42,9 @@ describe.each([
   it('objects are aligned, do not overlap, and come back first', () => {
     kernelBench({ slub });
     const cache = cacheOf('t', 88, 16);
-    const objects = Array.from({ length: 200 }, () => kmem_cache_alloc(cache, GFP_KERNEL)).toSorted((a, b) => a - b);
+    const objects = Array.from({ length: 200 }, () => kmem_cache_alloc(cache, GFP_KERNEL)).toSorted(
+      (a, b) => a - b,
+    );
     for (const [index, object] of objects.entries()) {
       expect(object % 16).toBe(0);
       if (index > 0) expect(object - objects[index - 1]!).toBeGreaterThanOrEqual(88);
@@ -92,7 +98,9 @@ describe.each([
       {
         kind: 'slab-corruption',
         title: 'BUG t: Poison overwritten',
-        detail: expect.stringMatching(/byte 8 .* last allocated by make_object, freed by give_object/) as string,
+        detail: expect.stringMatching(
+          /byte 8 .* last allocated by make_object, freed by give_object/,
+        ) as string,
       },
     ]);
   });
@@ -103,7 +111,9 @@ describe.each([
     const object = make(cache);
     bench.bus.store32(object + 40, 1);
     give(cache, object);
-    expect(bench.findings()).toMatchObject([{ kind: 'slab-corruption', title: 'BUG t: Redzone overwritten' }]);
+    expect(bench.findings()).toMatchObject([
+      { kind: 'slab-corruption', title: 'BUG t: Redzone overwritten' },
+    ]);
   });
 
   it('an object freed twice is found, and stays free once', () => {
@@ -113,7 +123,11 @@ describe.each([
     give(cache, object);
     give(cache, object);
     expect(bench.findings()).toMatchObject([
-      { kind: 'slab-corruption', title: 'BUG t: Object already free', stack: expect.arrayContaining(['give_object']) as string[] },
+      {
+        kind: 'slab-corruption',
+        title: 'BUG t: Object already free',
+        stack: expect.arrayContaining(['give_object']) as string[],
+      },
     ]);
     expect(objectsInUse(cache)).toBe(0);
     expect(make(cache)).not.toBe(make(cache));
@@ -208,7 +222,9 @@ describe('SLAB', () => {
     const cache = cacheOf('t', 40);
     make(cache);
     kmem_cache_destroy(cache);
-    expect(bench.findings()).toMatchObject([{ kind: 'leak', title: 'kmem_cache_destroy: cache t still has 1 object(s)' }]);
+    expect(bench.findings()).toMatchObject([
+      { kind: 'leak', title: 'kmem_cache_destroy: cache t still has 1 object(s)' },
+    ]);
     expect(bench.log()).toContain("slab error in kmem_cache_destroy(): cache `t': Can't free all objects");
     expect(liveAllocations().some((one) => one.cache === 't' && one.kind === 'cache')).toBe(true);
   });

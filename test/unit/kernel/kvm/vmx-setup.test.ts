@@ -8,7 +8,8 @@ import { boot } from './bench.ts';
 
 /** MSRs in the order setup_vmcs_config reads them, and one letter for a list of them. */
 const READ = { p: 0x481, c: 0x482, s: 0x48b, x: 0x483, e: 0x484, b: 0x480 } as const;
-const reads = (letters: string): number[] => [...letters].map((letter) => READ[letter as keyof typeof READ]);
+const reads = (letters: string): number[] =>
+  Array.from(letters, (letter) => READ[letter as keyof typeof READ]);
 
 interface Row {
   readonly set: QuirkName;

@@ -1,0 +1,115 @@
+/** Values of options: each says what it expected when it is given something else. */
+import * as errno from '#base/errno';
+import { NR_CPUS } from '#base/limits';
+import { QUIRKS, type QuirkName, type Vendor, type CpuOverrides } from '#machine/choices';
+import type { Fault } from '#machine/config';
+import { FAULT_SITES } from '#machine/walk';
+import { UsageError } from './exit-code.ts';
+
+/** A whole number in a range; decimal or 0x hex. */
+export function wholeNumber(option: string, least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^(?:\d+|0x[0-9a-f]+)$/i.test(text) ? Number(text) : NaN;
+    if (!Number.isInteger(value) || value < least || value > most) {
+      throw new UsageError(`${option} ${text}: expected a whole number from ${least} to ${most}`);
+    }
+    return value;
+  };
+}
+
+export const cpuCount = (option: string): ((text: string) => number) => wholeNumber(option, 1, NR_CPUS);
+
+/** For an option that may be given several times. */
+export function collect<T>(
+  parse: (text: string) => T,
+): (text: string, before: readonly T[] | undefined) => T[] {
+  return (text, before) => [...(before ?? []), parse(text)];
+}
+
+/** Error numbers by name. */
+const ERRNO: ReadonlyMap<string, number> = new Map(
+  Object.entries(errno).flatMap(([name, value]): [string, number][] =>
+    typeof value === 'number' ? [[name, value]] : [],
+  ),
+);
+
+const NTH_MAX = 0x7fffffff;
+/** As many bytes as the machine keeps of a site's name. */
+const SITE_LENGTH_MAX = 47;
+
+/** `nth=N`, `SITE`, `SITE=ERRNO`. */
+export function parseFault(text: string): Fault {
+  const [name, value] = text.split('=', 2) as [string, string | undefined];
+  if (name === 'nth') return { nth: wholeNumber('--fault nth=N: N', 1, NTH_MAX)(value ?? '') };
+  const kind = name.split(/[:@]/, 1)[0]!;
+  if (!FAULT_SITES.includes(kind)) {
+    throw new UsageError(`--fault ${text}: expected nth=N, or one of ${FAULT_SITES.join(', ')}`);
+  }
+  if (name.length > SITE_LENGTH_MAX) {
+    throw new UsageError(`--fault ${text}: expected at most ${SITE_LENGTH_MAX} characters`);
+  }
+  if (value === undefined) return { site: name };
+  const error = ERRNO.get(value.replace(/^-/, '').toUpperCase());
+  if (error === undefined) {
+    throw new UsageError(`--fault ${text}: expected an error such as ENOMEM, EBUSY, EIO after the =`);
+  }
+  return { site: name, error: -error };
+}
+
+export function faultText(fault: Fault): string {
+  if ('nth' in fault) return `nth=${fault.nth}`;
+  return fault.error === undefined ? fault.site : `${fault.site}=${errno.errnoName(fault.error).slice(1)}`;
+}
+
+/** As many as the machine can arm at a time. */
+const FAULT_SITES_MAX = 8;
+
+export function checkFaults(faults: readonly Fault[]): void {
+  const counted = faults.filter((fault) => 'nth' in fault).length;
+  if (counted > 1) throw new UsageError('--fault nth=N: can be given once');
+  if (faults.length - counted > FAULT_SITES_MAX) {
+    throw new UsageError(`--fault: expected at most ${FAULT_SITES_MAX} sites`);
+  }
+}
+
+export interface QuirkSpec {
+  readonly name: string;
+  readonly cpu: number | undefined;
+}
+
+/** `NAME` or `NAME@CPU`. */
+export function parseQuirk(text: string): QuirkSpec {
+  const at = text.lastIndexOf('@');
+  if (at < 0) return { name: text, cpu: undefined };
+  return {
+    name: text.slice(0, at),
+    cpu: wholeNumber(`--quirk ${text}: CPU`, 0, NR_CPUS - 1)(text.slice(at + 1)),
+  };
+}
+
+export interface QuirkLayers {
+  readonly all?: CpuOverrides;
+  readonly perCpu?: Readonly<Record<string, CpuOverrides>>;
+}
+
+/** Puts every quirk where it belongs: on all CPUs, or on one. */
+export function quirkLayers(specs: readonly QuirkSpec[], vendor: Vendor, possible: number): QuirkLayers {
+  const known = Object.entries(QUIRKS)
+    .filter(([, quirk]) => quirk.vendor === vendor)
+    .map(([name]) => name);
+  const all: QuirkName[] = [];
+  const perCpu: Record<string, { readonly quirks: QuirkName[] }> = {};
+  for (const { name, cpu } of specs) {
+    if (!known.includes(name)) {
+      throw new UsageError(`--quirk ${name}: expected one of ${known.join(', ')} for ${vendor}`);
+    }
+    if (cpu === undefined) all.push(name as QuirkName);
+    else if (cpu >= possible) {
+      throw new UsageError(`--quirk ${name}@${cpu}: there is no CPU ${cpu}, expected 0 to ${possible - 1}`);
+    } else (perCpu[cpu] ??= { quirks: [] }).quirks.push(name as QuirkName);
+  }
+  return {
+    ...(all.length === 0 ? {} : { all: { quirks: all } }),
+    ...(Object.keys(perCpu).length === 0 ? {} : { perCpu }),
+  };
+}
