@@ -18,7 +18,7 @@ export function bootHeader(machine: MachineConfig, faults: readonly string[], pa
       : 'parallel';
   return [
     paint.strong(
-      `smplab boot: ${cpus} CPUs, ${machine.vendor}, ${machine.arch ?? 'x86_64'}, ${machine.allocator ?? 'slab'}, ${mode}`,
+      `smplab boot: ${cpus} ${cpus === '1' ? 'CPU' : 'CPUs'}, ${machine.vendor}, ${machine.arch ?? 'x86_64'}, ${machine.allocator ?? 'slab'}, ${mode}`,
     ),
     ...faults.map((fault) => `  fault: ${fault}`),
   ];

@@ -38,6 +38,8 @@ export interface CpuTask {
 }
 
 const RUN_STATE = machineWord(MachineWord.RUN_STATE);
+const RUN_EPOCH = machineWord(MachineWord.RUN_EPOCH);
+const POWERED_OFF = -1;
 const AT_REST = machineWord(MachineWord.CPUS_AT_REST);
 
 /**
@@ -60,7 +62,9 @@ export function serve(task: CpuTask): void {
   attachArch(thread);
   if (bus.registers.power === PowerState.OFF) powerUp(bus, task.cpu);
   try {
-    while (rest(bus)) thread.untilStopped(() => live(bus, thread));
+    for (let epoch = rest(bus, 0); epoch !== POWERED_OFF; epoch = rest(bus, epoch)) {
+      thread.untilStopped(() => live(bus, thread));
+    }
   } finally {
     attachBus(undefined);
   }
@@ -74,17 +78,20 @@ function makeBus(task: CpuTask, layout: ReturnType<typeof geometry>, words: Int3
   return new DeterministicBus(task.buffer, layout, task.cpu, thread, strategy);
 }
 
-/** Waits for the host. False when the machine is powered off. */
-function rest(bus: ThreadBus): boolean {
+/**
+ * Waits for the host to start the machine once more than `epoch` says. Answers the new epoch, or POWERED_OFF.
+ * A start that was followed by a stop before this thread looked is a start all the same: it has to come to rest again.
+ */
+function rest(bus: ThreadBus, epoch: number): number {
   const { i32 } = bus;
   const wake = bus.registers.base + CpuWord.WAKE;
   Atomics.add(i32, AT_REST, 1);
   bus.ringDoorbell();
   for (;;) {
     const seen = Atomics.load(i32, wake);
-    const state = Atomics.load(i32, RUN_STATE);
-    if (state === RunState.RUNNING) return true;
-    if (state === RunState.OFF) return false;
+    if (Atomics.load(i32, RUN_STATE) === RunState.OFF) return POWERED_OFF;
+    const now = Atomics.load(i32, RUN_EPOCH);
+    if (now !== epoch) return now;
     Atomics.wait(i32, wake, seen);
   }
 }

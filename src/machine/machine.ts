@@ -88,6 +88,7 @@ export interface Snapshot {
 }
 
 const RUN_STATE = machineWord(MachineWord.RUN_STATE);
+const RUN_EPOCH = machineWord(MachineWord.RUN_EPOCH);
 const AT_REST = machineWord(MachineWord.CPUS_AT_REST);
 const DOORBELL = machineWord(MachineWord.DOORBELL);
 const TASKS_OPEN = machineWord(MachineWord.TASKS_OPEN);
@@ -232,10 +233,20 @@ export class Machine {
   /** Takes the machine back to a snapshot of its own. */
   async restore(snapshot: Snapshot): Promise<void> {
     await this.#stop();
+    this.#keepSyncWords(snapshot);
     this.bus.u8.set(snapshot.bytes);
     this.#start();
-    if (this.config.mode === 'deterministic') return;
-    this.#ringAll();
+  }
+
+  /** Words that threads sleep on are of this moment, not of the snapshot's: a changed one would be a lost wake-up. */
+  #keepSyncWords(snapshot: Snapshot): void {
+    const { i32 } = this.bus;
+    const kept = new Int32Array(snapshot.bytes.buffer, snapshot.bytes.byteOffset, snapshot.bytes.byteLength >>> 2);
+    for (const word of [RUN_STATE, RUN_EPOCH, AT_REST, DOORBELL]) kept[word] = i32[word]!;
+    for (let cpu = 0; cpu < this.layout.nrPossible; cpu++) {
+      const wake = this.bus.registersOf(cpu).base + CpuWord.WAKE;
+      kept[wake] = i32[wake]!;
+    }
   }
 
   /** Switches the machine off and gives its threads back. Threads that do not come to rest are ended. Idempotent. */
@@ -327,6 +338,7 @@ export class Machine {
     i32[machineWord(MachineWord.SLEEPERS)] = 0;
     this.#state = 'on';
     Atomics.store(i32, RUN_STATE, RunState.RUNNING);
+    Atomics.add(i32, RUN_EPOCH, 1);
     this.#ringAll();
     if (this.config.mode === 'deterministic' && i32[TASKS_OPEN]! > 0) this.#hand(0, Baton.RUN);
   }

@@ -83,6 +83,8 @@ export const MachineWord = {
   ORPHANS_ASLEEP: 132,
   /** processes the host has started */
   HOST_PIDS: 131,
+  /** starts of the machine so far: a thread that waits for the host goes on when this changes */
+  RUN_EPOCH: 133,
   /** CPUs plugged in, as a bitmap of eight words */
   PRESENT: 136,
   /** CPUs the kernel brings up at boot (maxcpus=) */

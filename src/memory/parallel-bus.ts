@@ -17,6 +17,10 @@ const CLOCK_US = machineWord(MachineWord.CLOCK_US);
 /** Milliseconds a sleeping waiter may miss a plain store for: stores other than Atomics wake nobody. */
 const HALT_POLL_MS = 1;
 
+/** The same for timed waits too short for anybody to be kept from anything by their ending early. */
+const SHORT_POLL_MS = 0.05;
+const SHORT_WAIT_US = 10_000;
+
 /** Looks that a timed wait takes at a machine in which nobody else moves before its time passes. */
 const QUIET_LOOKS = 3;
 
@@ -176,12 +180,13 @@ export class ParallelBus extends BaseBus implements Bus {
   waitUntilTimeout(watch: number, condition: () => boolean, timeoutUs: number): boolean {
     const { i32 } = this;
     const deadline = (Atomics.load(i32, CLOCK_US) + timeoutUs) | 0;
-    const found = this.#waitUntilDeadline(watch, condition, deadline);
+    const poll = timeoutUs <= SHORT_WAIT_US ? SHORT_POLL_MS : HALT_POLL_MS;
+    const found = this.#waitUntilDeadline(watch, condition, deadline, poll);
     this.registers.set(CpuWord.DEADLINE_US, 0);
     return found;
   }
 
-  #waitUntilDeadline(watch: number, condition: () => boolean, deadline: number): boolean {
+  #waitUntilDeadline(watch: number, condition: () => boolean, deadline: number, poll: number): boolean {
     const { i32 } = this;
     let quiet = 0;
     for (;;) {
@@ -199,7 +204,7 @@ export class ParallelBus extends BaseBus implements Bus {
       } else {
         quiet = 0;
       }
-      this.#halt(watch, condition, HALT_POLL_MS);
+      this.#halt(watch, condition, poll);
     }
   }
 

@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest';
+import { smplab } from './run.ts';
+
+describe('the tour', () => {
+  it('runs without a command, to its end, in lines of at most 100 columns, without colour', async () => {
+    const { code, stdout, stderr } = await smplab([]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const lines = stdout.trimEnd().split('\n');
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(100);
+    expect(lines.length).toBeLessThan(200);
+    expect(stdout).not.toContain('\u001B');
+    expect(stdout).toContain('Left behind: nothing');
+  });
+
+  it('answers the open questions of the seed text, eight of them', async () => {
+    const { stdout } = await smplab(['tour', '--seed', '1']);
+    expect(stdout.split('\n').filter((line) => /^\?\? "/.test(line))).toHaveLength(8);
+    expect(stdout).toContain('max_asid 63, next_asid 64');
+  });
+
+  it('shows each CPU switch SVM on, and CPU 3 come back without it', async () => {
+    const { stdout } = await smplab(['tour', '--seed', '1']);
+    const enabled = [...stdout.matchAll(/^ +\d+ {2}([. 0-3]{7}) {2}d.p +wrmsr EFER 0xd01 -> 0x1d01$/gm)];
+    expect(enabled.map(([, lane]) => lane!.replaceAll(/[. ]/g, '')).toSorted()).toEqual(['0', '1', '2', '3']);
+    expect(stdout).toContain('"svm_cpu_init: svm_data is NULL on 3"');
+    expect(stdout).toContain(
+      'CPU 3 is online, enabled bit set, svm_data is NULL, EFER 0xd01: virtualisation is off.',
+    );
+  });
+
+  it('a seed gives the same tour every time', async () => {
+    const [first, again] = [await smplab(['tour', '--seed', '7']), await smplab(['tour', '--seed', '7'])];
+    expect(again.stdout).toBe(first.stdout);
+  });
+});
