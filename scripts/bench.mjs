@@ -20,7 +20,8 @@ const PAIRS = 7;
 /** @param {number[]} values */
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 /** @param {number} value */
-const short = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
+const short = (value) =>
+  value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 
 /** @param {string} what @param {string} figure @param {string} [beside] */
 function row(what, figure, beside = '') {
@@ -36,7 +37,8 @@ async function section(name, run) {
 async function timed(machine, symbol, options) {
   const begin = performance.now();
   const outcome = await machine.call(symbol, options);
-  if (outcome.kind !== 'returned' || outcome.value < 0) throw new Error(`${symbol}: ${JSON.stringify(outcome)}`);
+  if (outcome.kind !== 'returned' || outcome.value < 0)
+    throw new Error(`${symbol}: ${JSON.stringify(outcome)}`);
   return performance.now() - begin;
 }
 
@@ -64,7 +66,11 @@ await section('struct', async () => {
     ours.push(field);
     ratios.push(field / bare);
   }
-  row('struct field access, parallel bus', `${short(median(ours))} ns`, `${short(median(ratios))}x a bare typed array (limit 3)`);
+  row(
+    'struct field access, parallel bus',
+    `${short(median(ours))} ns`,
+    `${short(median(ratios))}x a bare typed array (limit 3)`,
+  );
   await machine.powerOff();
 });
 
@@ -105,8 +111,15 @@ await section('call', async () => {
     for (let round = 0; round < 3_000; round++) sync();
     const synckit = ((performance.now() - syncBegin) / 3_000) * 1e6;
     const best = Math.min(channel, task, synckit);
-    row('  MessageChannel / piscina.run / synckit', `${[channel, task, synckit].map((v) => (v / 1000).toFixed(1)).join(' / ')} us`);
-    row('  our cross call is faster than the best of them by', `${short(best / median(ours))}x`, '(limit 10)');
+    row(
+      '  MessageChannel / piscina.run / synckit',
+      `${[channel, task, synckit].map((v) => (v / 1000).toFixed(1)).join(' / ')} us`,
+    );
+    row(
+      '  our cross call is faster than the best of them by',
+      `${short(best / median(ours))}x`,
+      '(limit 10)',
+    );
   }
 });
 
@@ -116,7 +129,8 @@ await section('each', async () => {
     const rounds = cpus <= 2 ? 20_000 : 500;
     await timed(machine, 'scf_torture_all', { args: [rounds] });
     const figures = [];
-    for (let pair = 0; pair < 5; pair++) figures.push(((await timed(machine, 'scf_torture_all', { args: [rounds] })) / rounds) * 1e3);
+    for (let pair = 0; pair < 5; pair++)
+      figures.push(((await timed(machine, 'scf_torture_all', { args: [rounds] })) / rounds) * 1e3);
     row(`on_each_cpu over ${cpus} CPUs`, `${short(median(figures))} us`);
     await machine.powerOff();
   }
@@ -135,7 +149,11 @@ await section('boot', async () => {
       ratios.push((cold.at(-1) ?? NaN) / bare);
       await machine.powerOff();
     }
-    row(`cold boot, ${cpus} CPUs`, `${short(median(cold))} ms`, `${short(median(ratios))}x starting as many bare threads (limit 1.5)`);
+    row(
+      `cold boot, ${cpus} CPUs`,
+      `${short(median(cold))} ms`,
+      `${short(median(ratios))}x starting as many bare threads (limit 1.5)`,
+    );
     const warm = [];
     for (let pair = 0; pair < 15; pair++) {
       const begin = performance.now();
@@ -156,9 +174,14 @@ await section('hotplug', async () => {
       await timed(machine, 'hotplug_torture', { args: [cpus - 1, 20] });
       const figures = [];
       for (let pair = 0; pair < 3; pair++) {
-        figures.push((cycles / (await timed(machine, 'hotplug_torture', { args: [cpus - 1, cycles] }))) * 1e3);
+        figures.push(
+          (cycles / (await timed(machine, 'hotplug_torture', { args: [cpus - 1, cycles] }))) * 1e3,
+        );
       }
-      row(`off/on cycles, ${cpus} CPUs, kvm ${loaded ? 'loaded' : 'not loaded'}`, `${short(median(figures))} /s`);
+      row(
+        `off/on cycles, ${cpus} CPUs, kvm ${loaded ? 'loaded' : 'not loaded'}`,
+        `${short(median(figures))} /s`,
+      );
       await machine.powerOff();
     }
   }
@@ -172,7 +195,11 @@ await section('snapshot', async () => {
     const begin = performance.now();
     for (let round = 0; round < 200; round++) await machine.restore(snapshot);
     const took = ((performance.now() - begin) / 200) * 1e3;
-    row(`snapshot restore, booted 4-CPU machine, ${mode}`, `${short(took)} us`, `${(snapshot.bytes.length / 1024).toFixed(0)} KiB kept`);
+    row(
+      `snapshot restore, booted 4-CPU machine, ${mode}`,
+      `${short(took)} us`,
+      `${(snapshot.bytes.length / 1024).toFixed(0)} KiB kept`,
+    );
     await machine.powerOff();
   }
 });

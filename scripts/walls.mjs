@@ -21,7 +21,8 @@ import { filesUnder, report, roomOf, rootArgument, textOf } from './sources.mjs'
 /** A node of swc's tree; loosely typed, for the tree is walked by shape. @typedef {any} Node */
 /** @typedef {(node: Node, rule: string, message: string) => void} Tell */
 
-const LINUX_SPELLING = /^_{0,2}([a-z][a-z0-9_]*|[A-Z][A-Z0-9_]*)$/;
+// lower_case, UPPER_CASE, or the two mixed around underscores (send_IPI_mask, PG_slab); never camelCase.
+const LINUX_SPELLING = /^_{0,2}([a-z][a-z0-9]*|[A-Z][A-Z0-9]*)(_+([a-z0-9]+|[A-Z0-9]+))*_*$/;
 const CONTAINERS = new Set(['Map', 'Set', 'WeakMap', 'WeakSet', 'Array', 'WeakRef', 'Date']);
 /** @param {string} names */
 const setOf = (names) => new Set(names.split(' '));

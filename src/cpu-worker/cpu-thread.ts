@@ -228,7 +228,8 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
   }
 
   #rethrowControl(error: unknown): void {
-    if (error instanceof MachineStopped || error instanceof TaskDied || error instanceof ResetTaken) throw error;
+    if (error instanceof MachineStopped || error instanceof TaskDied || error instanceof ResetTaken)
+      throw error;
   }
 
   /** Runs `live` until the machine stops; an exception on the way is reported and ends the machine. */

@@ -8,7 +8,15 @@
  * more; the idle thread then swaps the two CPUs' words, becomes the CPU that was left, and writes NONE.
  */
 import { bus as attachedBus } from '#memory/bus';
-import { CPU_BLOCK_BYTES, CpuWord, MACHINE_BLOCK, MachineWord, PENDING_MASKABLE, Pending, PowerState } from '#memory/layout';
+import {
+  CPU_BLOCK_BYTES,
+  CpuWord,
+  MACHINE_BLOCK,
+  MachineWord,
+  PENDING_MASKABLE,
+  Pending,
+  PowerState,
+} from '#memory/layout';
 import { NULL } from '#memory/struct';
 import { AccessKind } from '#trace/events';
 import { rq_has_work, task_may_run_on, task_moved } from '#smp/sched';
@@ -41,7 +49,12 @@ function read(word: number): number {
  * @param task the running task
  * @param awake for a task that sleeps: whether it has something to wake up for
  */
-export function leaveForOtherCpu(bus: ThreadBus, thread: CpuThread, task: number, awake?: () => boolean): void {
+export function leaveForOtherCpu(
+  bus: ThreadBus,
+  thread: CpuThread,
+  task: number,
+  awake?: () => boolean,
+): void {
   const left = bus.cpu;
   const word = exchangeWord(bus, left);
   if (thread.offline() && bus.registers.power === PowerState.RUNNING) {
@@ -140,7 +153,12 @@ export function acceptTask(bus: ThreadBus, asleep: boolean): boolean {
 }
 
 /** Words that belong to the thread or to the task, and go with it. */
-const TRAVELLING = [CpuWord.CONTEXT, CpuWord.CURRENT_TASK, CpuWord.PREEMPT_COUNT, CpuWord.HARDIRQ_COUNT] as const;
+const TRAVELLING = [
+  CpuWord.CONTEXT,
+  CpuWord.CURRENT_TASK,
+  CpuWord.PREEMPT_COUNT,
+  CpuWord.HARDIRQ_COUNT,
+] as const;
 
 /** The task's CPU and this one trade what goes with a thread. */
 function swapCpus(bus: ThreadBus, left: number, here: number): void {
@@ -157,4 +175,3 @@ function swapCpus(bus: ThreadBus, left: number, here: number): void {
   // A dead CPU runs nothing, whatever its thread carries.
   task_moved(old.power === PowerState.RUNNING ? old.get(CpuWord.CURRENT_TASK) : NULL, left);
 }
-

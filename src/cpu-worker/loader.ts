@@ -25,10 +25,13 @@ function readCache(): Buffer | undefined {
 }
 
 const cachedData = readCache();
-const script = new vm.Script(`(function (exports, require, module) {${readFileSync(codeFile, 'latin1')}\n})`, {
-  filename: codeFile,
-  ...(cachedData === undefined ? {} : { cachedData }),
-});
+const script = new vm.Script(
+  `(function (exports, require, module) {${readFileSync(codeFile, 'latin1')}\n})`,
+  {
+    filename: codeFile,
+    ...(cachedData === undefined ? {} : { cachedData }),
+  },
+);
 
 interface Exports {
   serve: typeof Serve;

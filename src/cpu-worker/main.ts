@@ -23,7 +23,7 @@ import { symbolHash } from '#memory/symbols';
 import '#kernel/image';
 import { start_kernel } from '#kernel/init';
 import { strategyByNumber } from '#scheduler/policies';
-import { attachArch } from '#smp/arch';
+import { attach_arch } from '#smp/arch';
 import { cpu_idle, start_secondary } from '#smp/smpboot';
 import { preempt_disable } from '#smp/irqflags';
 import { ResetTaken } from './control-flow.ts';
@@ -49,7 +49,10 @@ const AT_REST = machineWord(MachineWord.CPUS_AT_REST);
 export function serve(task: CpuTask): void {
   const layout = geometry(task.geometry);
   const words = new Int32Array(task.buffer);
-  assert(words[machineWord(MachineWord.MAGIC)] === MACHINE_MAGIC, 'serve: this is not the memory of a machine');
+  assert(
+    words[machineWord(MachineWord.MAGIC)] === MACHINE_MAGIC,
+    'serve: this is not the memory of a machine',
+  );
   const hash = sealImage().hash ^ symbolHash();
   assert(
     words[machineWord(MachineWord.LAYOUT_HASH)] === hash,
@@ -59,7 +62,7 @@ export function serve(task: CpuTask): void {
   const bus = makeBus(task, layout, words, thread);
   thread.attach(bus);
   attachBus(bus);
-  attachArch(thread);
+  attach_arch(thread);
   if (bus.registers.power === PowerState.OFF) powerUp(bus, task.cpu);
   try {
     for (let epoch = rest(bus, 0); epoch !== POWERED_OFF; epoch = rest(bus, epoch)) {
@@ -70,7 +73,12 @@ export function serve(task: CpuTask): void {
   }
 }
 
-function makeBus(task: CpuTask, layout: ReturnType<typeof geometry>, words: Int32Array, thread: CpuThread): ThreadBus {
+function makeBus(
+  task: CpuTask,
+  layout: ReturnType<typeof geometry>,
+  words: Int32Array,
+  thread: CpuThread,
+): ThreadBus {
   if (words[machineWord(MachineWord.MODE)] === Mode.PARALLEL) {
     return new ParallelBus(task.buffer, layout, task.cpu, thread);
   }

@@ -61,6 +61,7 @@ export interface ModuleImage {
 }
 
 /** The file system's /lib/modules: code and not state, filled by imports, the same in every thread, never changed after. */
+// wall: heap-state: code, filled by imports and never changed after
 const module_images: ModuleImage[] = [];
 
 /**

@@ -33,12 +33,18 @@ const proc_read = kernel_function('proc_file_read', (filp: Ptr): string => {
   return call_pointer(show) as string;
 });
 
-const DEVICES = { fops: { read: proc_read.addr }, show: proc_devices.addr };
-const proc_devices_file = vmlinux.DEFINE('proc_devices_file', proc_file, DEVICES);
-const MISC = { fops: { read: proc_read.addr }, show: proc_misc.addr };
-const proc_misc_file = vmlinux.DEFINE('proc_misc_file', proc_file, MISC);
-const MODULES = { fops: { read: proc_read.addr }, show: proc_modules.addr };
-const proc_modules_file = vmlinux.DEFINE('proc_modules_file', proc_file, MODULES);
+const proc_devices_file = vmlinux.DEFINE('proc_devices_file', proc_file, {
+  fops: { read: proc_read.addr },
+  show: proc_devices.addr,
+});
+const proc_misc_file = vmlinux.DEFINE('proc_misc_file', proc_file, {
+  fops: { read: proc_read.addr },
+  show: proc_misc.addr,
+});
+const proc_modules_file = vmlinux.DEFINE('proc_modules_file', proc_file, {
+  fops: { read: proc_read.addr },
+  show: proc_modules.addr,
+});
 
 /** Minor of the node at /dev/NAME, -1 if there is no node. That of kvm is always there; the others come with their device. */
 function device_minor(name: string): number {

@@ -152,9 +152,9 @@ function prep_new_block(pg: Ptr, order: number, gfp: number, caller: Ptr): void 
   for (let index = 0; index < count; index++) {
     const frame = page.at(pg + index * page.size);
     if ((frame.flags & PG_poison) !== 0) check_page_poison(frame.addr);
-    const compoundTail = index > 0 && (gfp & __GFP_COMP) !== 0;
-    frame.flags = compoundTail ? PG_tail : 0;
-    if (compoundTail) frame.first_page = pg;
+    const compound_tail = index > 0 && (gfp & __GFP_COMP) !== 0;
+    frame.flags = compound_tail ? PG_tail : 0;
+    if (compound_tail) frame.first_page = pg;
   }
   const head = page.at(pg);
   head.order = order;

@@ -260,6 +260,6 @@ export const kmem_cache_init = kernel_function('kmem_cache_init', (): void => {
 /** True for the caches that the allocator itself made at boot. */
 export function is_boot_cache(cache: Ptr): boolean {
   const { addr } = kmalloc_caches;
-  const behindKmalloc = cache >= addr && cache < addr + KMALLOC_SIZES.length * kmem_cache.size;
-  return cache === cache_cache.addr || behindKmalloc;
+  const behind_kmalloc = cache >= addr && cache < addr + KMALLOC_SIZES.length * kmem_cache.size;
+  return cache === cache_cache.addr || behind_kmalloc;
 }

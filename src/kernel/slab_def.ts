@@ -9,6 +9,7 @@
  *
  *     object .. inuse | red zone | next free object | allocated by | freed by | padding
  */
+import { ByteRecord } from '#memory/record';
 import { bus } from '#memory/bus';
 import { MACHINE_BLOCK, MachineWord, PAGE_SIZE } from '#memory/layout';
 import { list_head } from '#memory/list';
@@ -130,18 +131,16 @@ export function slab_geometry(objsize: number, align: number): SlabGeometry {
 /** A new slab's content: every object free and poisoned, each pointing to the next. Pure. */
 export function fresh_slab(geometry: SlabGeometry, base: number, poison: boolean): Uint8Array {
   const { size, inuse, objects, order } = geometry;
-  const bytes = new Uint8Array(PAGE_SIZE << order).fill(0x5a);
-  const words = new DataView(bytes.buffer);
+  const slab = new ByteRecord(PAGE_SIZE << order, 0x5a);
   for (let index = 0; index < objects; index++) {
     const at = index * size;
-    if (poison) bytes.fill(POISON_FREE, at, at + inuse);
-    else bytes.fill(0, at, at + inuse);
-    if (poison) bytes[at + inuse - 1] = POISON_END;
-    words.setUint32(at + inuse + object_meta.offsetof('redzone'), RED_INACTIVE, true);
+    slab.fill(poison ? POISON_FREE : 0, at, at + inuse);
+    if (poison) slab.fill(POISON_END, at + inuse - 1, at + inuse);
+    slab.setU32(at + inuse + object_meta.offsetof('redzone'), RED_INACTIVE);
     const next = index + 1 < objects ? base + at + size : 0;
-    words.setUint32(at + inuse + object_meta.offsetof('next_free'), next, true);
-    words.setUint32(at + inuse + object_meta.offsetof('allocated_by'), 0, true);
-    words.setUint32(at + inuse + object_meta.offsetof('freed_by'), 0, true);
+    slab.setU32(at + inuse + object_meta.offsetof('next_free'), next);
+    slab.setU32(at + inuse + object_meta.offsetof('allocated_by'), 0);
+    slab.setU32(at + inuse + object_meta.offsetof('freed_by'), 0);
   }
-  return bytes;
+  return slab.bytes;
 }

@@ -6,6 +6,7 @@
  *
  * Lock order: kmem_cache_node.list_lock > zone.lock. Interrupts are off under both: objects are freed in IPIs (spec 3.7).
  */
+import { ByteRecord } from '#memory/record';
 import { NULL, type Ptr, addressOf, cmpxchg, memset } from '#memory/struct';
 import { bus } from '#memory/bus';
 import { list_add, list_del } from '#memory/list';
@@ -71,12 +72,12 @@ function construct_all(cache: kmem_cache, base: Ptr): void {
 /** Checks that nobody wrote to an object, or behind it, while it was free. */
 function check_free_object(cache: kmem_cache, object: Ptr): void {
   const { inuse } = cache;
-  const bytes = bus.loadBytes(object, inuse + object_meta.size);
-  const meta = new DataView(bytes.buffer, bytes.byteOffset + inuse);
+  const record = ByteRecord.of(bus.loadBytes(object, inuse + object_meta.size));
+  const { bytes } = record;
   const last =
-    `last allocated by ${name_of(meta.getUint32(object_meta.offsetof('allocated_by'), true))}, ` +
-    `freed by ${name_of(meta.getUint32(object_meta.offsetof('freed_by'), true))}`;
-  const redzone = meta.getUint32(0, true);
+    `last allocated by ${name_of(record.getU32(inuse + object_meta.offsetof('allocated_by')))}, ` +
+    `freed by ${name_of(record.getU32(inuse + object_meta.offsetof('freed_by')))}`;
+  const redzone = record.getU32(inuse);
   if (redzone !== RED_INACTIVE)
     slab_bug(cache, object, 'Redzone overwritten', `${hex(redzone)} behind it, ${last}`);
   if (cache.ctor !== NULL) return;
@@ -130,10 +131,10 @@ export function slab_alloc(cache: kmem_cache, gfp: number, caller: Ptr): Ptr {
 
 /** What a free object holds: poison to its end, and the red zone of a free one behind. */
 function poison(object: Ptr, inuse: number): void {
-  const bytes = new Uint8Array(inuse + REDZONE_BYTES).fill(POISON_FREE);
-  bytes[inuse - 1] = POISON_END;
-  new DataView(bytes.buffer).setUint32(inuse, RED_INACTIVE, true);
-  bus.storeBytes(object, bytes);
+  const record = new ByteRecord(inuse + REDZONE_BYTES, POISON_FREE);
+  record.fill(POISON_END, inuse - 1, inuse);
+  record.setU32(inuse, RED_INACTIVE);
+  bus.storeBytes(object, record.bytes);
 }
 
 /** Gives an object back to the slab whose head page is `pg`. */

@@ -1,18 +1,12 @@
 /** What a machine is made of, and what a user may get wrong about it. */
 import { SmplabError } from '#base/errors';
-import {
-  CALL_TIMEOUT_MS_DEFAULT,
-  NR_CPUS,
-  STEPS_MAX_DEFAULT,
-  TRACE_EVENTS_MAX_DEFAULT,
-} from '#base/limits';
+import { CALL_TIMEOUT_MS_DEFAULT, NR_CPUS, STEPS_MAX_DEFAULT, TRACE_EVENTS_MAX_DEFAULT } from '#base/limits';
 import { type HardwareConfig, validateHardware } from '#memory/firmware';
 import { strategyNames } from '#scheduler/policies';
 
 /** One call that is made to fail: the n-th allocation, or a named site. */
 export type Fault =
-  | { readonly nth: number }
-  | { readonly site: string; readonly error?: number; readonly skip?: number };
+  { readonly nth: number } | { readonly site: string; readonly error?: number; readonly skip?: number };
 
 export interface MachineConfig {
   /** CPUs brought up at boot. */
@@ -48,7 +42,9 @@ export interface MachineConfig {
 }
 
 /** A configuration with every choice made. */
-export type ResolvedConfig = Required<Omit<MachineConfig, 'hardware'>> & { readonly hardware: HardwareConfig };
+export type ResolvedConfig = Required<Omit<MachineConfig, 'hardware'>> & {
+  readonly hardware: HardwareConfig;
+};
 
 function bad(message: string): never {
   throw new SmplabError('SMPLAB_BAD_CONFIG', message);
@@ -76,7 +72,8 @@ export function resolveConfig(config: MachineConfig, hostCores: number): Resolve
   const arch = config.arch ?? 'x86_64';
   if (arch !== 'x86_64' && arch !== 'i386') bad(`arch is ${String(arch)}: expected x86_64 or i386`);
   const strategy = config.strategy ?? 'random';
-  if (!strategyNames.includes(strategy)) bad(`strategy is ${strategy}: expected ${strategyNames.join(' or ')}`);
+  if (!strategyNames.includes(strategy))
+    bad(`strategy is ${strategy}: expected ${strategyNames.join(' or ')}`);
   const seed = config.seed ?? 0;
   wholeNumber('seed', seed, 0, 0xffffffff);
   const hardware: HardwareConfig = { ...config.hardware, vendor: config.vendor, i386: arch === 'i386' };

@@ -131,7 +131,10 @@ export class Machine {
     try {
       await machine.#awaitRest(START_TIMEOUT_MS);
       if (machine.#deadCpu !== undefined) {
-        throw new SmplabError('SMPLAB_HOST_FAILED', `CPU ${machine.#deadCpu.cpu}: ${machine.#deadCpu.reason}`);
+        throw new SmplabError(
+          'SMPLAB_HOST_FAILED',
+          `CPU ${machine.#deadCpu.cpu}: ${machine.#deadCpu.reason}`,
+        );
       }
       options.beforeBoot?.(machine);
       machine.bus.i32[TASKS_OPEN] = 1;
@@ -200,11 +203,16 @@ export class Machine {
 
   /** Empties the trace: what follows is recorded from its start. At rest. */
   clearTrace(): void {
-    for (let cpu = 0; cpu < this.layout.nrPossible; cpu++) clearRing(this.bus.i32, ringWord(this.layout, cpu));
+    for (let cpu = 0; cpu < this.layout.nrPossible; cpu++)
+      clearRing(this.bus.i32, ringWord(this.layout, cpu));
   }
 
   /** Arms fault injection (smp/fault_inject): what was armed before is forgotten. */
-  injectFaults(faults: readonly ({ readonly nth: number } | { readonly site: string; readonly error?: number; readonly skip?: number })[]): void {
+  injectFaults(
+    faults: readonly (
+      { readonly nth: number } | { readonly site: string; readonly error?: number; readonly skip?: number }
+    )[],
+  ): void {
     this.look(() => {
       fault_attr.fail_nth = 0;
       let sites = 0;
@@ -241,7 +249,11 @@ export class Machine {
   /** Words that threads sleep on are of this moment, not of the snapshot's: a changed one would be a lost wake-up. */
   #keepSyncWords(snapshot: Snapshot): void {
     const { i32 } = this.bus;
-    const kept = new Int32Array(snapshot.bytes.buffer, snapshot.bytes.byteOffset, snapshot.bytes.byteLength >>> 2);
+    const kept = new Int32Array(
+      snapshot.bytes.buffer,
+      snapshot.bytes.byteOffset,
+      snapshot.bytes.byteLength >>> 2,
+    );
     for (const word of [RUN_STATE, RUN_EPOCH, AT_REST, DOORBELL]) kept[word] = i32[word]!;
     for (let cpu = 0; cpu < this.layout.nrPossible; cpu++) {
       const wake = this.bus.registersOf(cpu).base + CpuWord.WAKE;
@@ -282,7 +294,8 @@ export class Machine {
   /** Writes a task into memory and puts it into its CPU's inbox. */
   #post(call: CallOptions & { readonly symbol: string }): number {
     const fn = symbolAddress(call.symbol);
-    if (fn === undefined) throw new SmplabError('SMPLAB_UNKNOWN_SYMBOL', `no kernel function is called ${call.symbol}`);
+    if (fn === undefined)
+      throw new SmplabError('SMPLAB_UNKNOWN_SYMBOL', `no kernel function is called ${call.symbol}`);
     const cpu = call.cpu ?? 0;
     const { i32 } = this.bus;
     if (!this.look(() => cpu < this.config.possible && cpu_online(cpu))) {
@@ -306,7 +319,12 @@ export class Machine {
       this.bus.fill(task.cpus_allowed.addr, 0xff, cpumask_t.size);
       task.state = TASK_RUNNABLE;
       Atomics.add(i32, TASKS_OPEN, 1);
-      const inbox = runqueues.addr - PERCPU_TEMPLATE + this.layout.perCpuAreas + cpu * PERCPU_BYTES + rq.offsetof('inbox');
+      const inbox =
+        runqueues.addr -
+        PERCPU_TEMPLATE +
+        this.layout.perCpuAreas +
+        cpu * PERCPU_BYTES +
+        rq.offsetof('inbox');
       for (;;) {
         const head = Atomics.load(i32, inbox >>> 2);
         task.next = head;
@@ -318,7 +336,9 @@ export class Machine {
   #freeTask(): number {
     for (let index = 0; index < this.layout.nrTasks; index++) {
       const address = this.layout.tasks + index * TASK_BYTES;
-      if (Atomics.compareExchange(this.bus.i32, this.#taskWord(address, 'state'), TASK_FREE, 1) === TASK_FREE) {
+      if (
+        Atomics.compareExchange(this.bus.i32, this.#taskWord(address, 'state'), TASK_FREE, 1) === TASK_FREE
+      ) {
         return address;
       }
     }

@@ -63,7 +63,7 @@ export function freshMemory(config: ResolvedConfig): FreshMemory {
   set(MachineWord.TRACE_MASK, config.trace);
   set(MachineWord.STEP_LIMIT, config.stepsMax);
   set(MachineWord.POLICY, strategyNumber(config.strategy));
-  set(MachineWord.PRNG, seedState(config.seed));
+  set(MachineWord.POLICY_STATE, seedState(config.seed));
   set(MachineWord.SPINS, config.spins);
   set(MachineWord.I386, config.arch === 'i386' ? 1 : 0);
   set(MachineWord.VENDOR, config.vendor === 'intel' ? 1 : 0);
@@ -76,6 +76,8 @@ export function freshMemory(config: ResolvedConfig): FreshMemory {
   }
   bus.u8.set(firmware, layout.firmware);
   for (let cpu = 0; cpu < config.possible; cpu++) words[ringWord(layout, cpu) + 1] = input.ringCapacity;
-  withBus(bus, () => writeStartValues((destination, source, length) => bus.copy(destination, source, length)));
+  withBus(bus, () =>
+    writeStartValues((destination, source, length) => bus.copy(destination, source, length)),
+  );
   return { buffer, input, layout, bus };
 }

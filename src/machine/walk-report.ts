@@ -2,7 +2,7 @@
 import { errnoName } from '#base/errno';
 import { unreachable } from '#base/assert';
 import type { LogRecord } from '#kernel/dmesg';
-import type { KernelInventory } from '#kernel/inventory';
+import type { KernelInventory } from './inventory.ts';
 import type { FindingRecord } from '#smp/printk';
 import type { TraceEvent } from '#trace/events';
 import type { Fault } from './config.ts';

@@ -11,7 +11,7 @@ import { machineWord } from '#memory/base-bus';
 import { MachineWord } from '#memory/layout';
 import { symbolAddress, symbolName } from '#memory/symbols';
 import { dmesg, type LogRecord } from '#kernel/dmesg';
-import { type KernelInventory, inventoryDifference, kernelInventory } from '#kernel/inventory';
+import { type KernelInventory, inventoryDifference, kernelInventory } from './inventory.ts';
 import { fault_attr } from '#smp/fault_inject';
 import type { TraceEvent } from '#trace/events';
 import type { Fault, MachineConfig } from './config.ts';

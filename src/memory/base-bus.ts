@@ -109,7 +109,8 @@ export abstract class BaseBus {
   }
 
   protected checkRange(address: number, length: number, write: boolean): void {
-    if (address < PAGE_SIZE || address + length > this.layout.bytes) this.client.fault(address, length, write);
+    if (address < PAGE_SIZE || address + length > this.layout.bytes)
+      this.client.fault(address, length, write);
   }
 
   /** Calls on the stack; unwinding sets it back. */

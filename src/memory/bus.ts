@@ -97,7 +97,9 @@ export interface Bus {
 }
 
 function detached(): never {
-  throw new Error('bus: this thread is not attached to a machine: kernel functions run on simulated CPUs only');
+  throw new Error(
+    'bus: this thread is not attached to a machine: kernel functions run on simulated CPUs only',
+  );
 }
 
 /** Stands in until a machine is attached, so that a view used too early says so. */

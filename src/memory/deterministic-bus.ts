@@ -27,7 +27,7 @@ import {
   Status,
   TraceMask,
 } from './layout.ts';
-import { type Actor, type Strategy, interruptActor, mainActor } from './strategy.ts';
+import { type Actor, type Strategy, interruptActor, mainActor } from '#base/strategy';
 
 const STEP = machineWord(MachineWord.STEP);
 const STEP_LIMIT = machineWord(MachineWord.STEP_LIMIT);
@@ -44,7 +44,13 @@ export class DeterministicBus extends BaseBus implements Bus {
   /** True while a wait's condition is looked at: its loads are what the wait depends on. */
   #watching = false;
 
-  constructor(buffer: SharedArrayBuffer, layout: Geometry, cpu: number, client: BusClient, strategy: Strategy) {
+  constructor(
+    buffer: SharedArrayBuffer,
+    layout: Geometry,
+    cpu: number,
+    client: BusClient,
+    strategy: Strategy,
+  ) {
     super(buffer, layout, cpu, client);
     this.#strategy = strategy;
     this.#runnable = new Int32Array(layout.nrPossible * 2);
@@ -201,7 +207,8 @@ export class DeterministicBus extends BaseBus implements Bus {
     const { base } = this.registersOf(cpu);
     this.i32[base + CpuWord.PENDING]! |= pending;
     const started = (pending & (Pending.INIT | Pending.SIPI)) !== 0;
-    if (started && this.i32[base + CpuWord.STATUS] === Status.OFF) this.i32[base + CpuWord.STATUS] = Status.READY;
+    if (started && this.i32[base + CpuWord.STATUS] === Status.OFF)
+      this.i32[base + CpuWord.STATUS] = Status.READY;
   }
 
   waitForSignal(bits: number): number {
@@ -261,7 +268,14 @@ export class DeterministicBus extends BaseBus implements Bus {
     return value;
   }
 
-  #stored(type: EventType, address: number, value: number, high: number, kind: AccessKind, size: number): void {
+  #stored(
+    type: EventType,
+    address: number,
+    value: number,
+    high: number,
+    kind: AccessKind,
+    size: number,
+  ): void {
     this.#wake(address, size);
     this.#log(type, address, value, high, kind | (size << 8));
   }
@@ -387,7 +401,9 @@ export class DeterministicBus extends BaseBus implements Bus {
     const { registers } = this;
     const watching = this.#watching;
     const deadline = registers.get(CpuWord.DEADLINE_US);
-    const next = [CpuWord.NEXT_TYPE, CpuWord.NEXT_ADDRESS, CpuWord.NEXT_KIND].map((word) => registers.get(word));
+    const next = [CpuWord.NEXT_TYPE, CpuWord.NEXT_ADDRESS, CpuWord.NEXT_KIND].map((word) =>
+      registers.get(word),
+    );
     this.#watching = false;
     registers.set(CpuWord.DEADLINE_US, 0);
     this.client.takeInterrupt();

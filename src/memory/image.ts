@@ -25,7 +25,11 @@ import {
 
 /** Start values: scalars as such, structures as tables of what is not zero. */
 export type Initial<T> =
-  T extends Scalar<infer V> ? V : T extends StructType<infer F> ? { readonly [K in keyof F]?: Initial<F[K]> } : never;
+  T extends Scalar<infer V>
+    ? V
+    : T extends StructType<infer F>
+      ? { readonly [K in keyof F]?: Initial<F[K]> }
+      : never;
 
 /** A per-CPU variable: one copy per possible CPU, at `addr + __per_cpu_offset[cpu]`. */
 export interface PerCpu<T extends AnyField> {
@@ -153,7 +157,10 @@ class ObjectImage implements KernelObject {
     assert(!sealed, `DEFINE_PER_CPU: ${name} is defined after the first machine was made`);
     const address = alignUp(this.#perCpuCursor, type.align);
     this.#perCpuCursor = address + type.size;
-    assert(this.#perCpuCursor <= this.#perCpuLimit, `DEFINE_PER_CPU: per-CPU data of ${this.name} is full at ${name}`);
+    assert(
+      this.#perCpuCursor <= this.#perCpuLimit,
+      `DEFINE_PER_CPU: per-CPU data of ${this.name} is full at ${name}`,
+    );
     definitions.push({ name, owner: this.name, address, size: type.size, perCpu: true });
     if (initial !== undefined) collectStartValues(type, address, initial);
     return { name, addr: address, type };
@@ -218,7 +225,8 @@ export function writeStartValues(copy: (destination: Ptr, source: Ptr, length: n
 /** What lives at an address: `name`, `name+8`; per-CPU variables by their template. Undefined for the heap and wild ones. */
 export function symbolizeData(address: Ptr): string | undefined {
   for (const { name, address: start, size } of definitions) {
-    if (address >= start && address < start + size) return address === start ? name : `${name}+${address - start}`;
+    if (address >= start && address < start + size)
+      return address === start ? name : `${name}+${address - start}`;
   }
   return undefined;
 }

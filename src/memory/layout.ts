@@ -61,8 +61,6 @@ export const MachineWord = {
   /** trace and scheduling order: one counter for the machine */
   SEQUENCE: 16,
   STEP: 32,
-  /** xorshift32 state of the strategy */
-  PRNG: 33,
   /** what ended the run in deterministic mode: RunEnd */
   RUN_END: 34,
   /** CPUs whose thread sleeps until a word of memory changes */
@@ -89,7 +87,7 @@ export const MachineWord = {
   PRESENT: 136,
   /** CPUs the kernel brings up at boot (maxcpus=) */
   MAX_CPUS: 144,
-  /** policy state: 32 words from here */
+  /** the strategy's own 32 words from here; the first starts as the seed */
   POLICY_STATE: 160,
 } as const;
 

@@ -40,19 +40,22 @@ export class ParallelBus extends BaseBus implements Bus {
 
   load16(address: number): number {
     if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
-    if (address < PAGE_SIZE || address >= this.#size || (address & 1) !== 0) this.client.fault(address, 2, false);
+    if (address < PAGE_SIZE || address >= this.#size || (address & 1) !== 0)
+      this.client.fault(address, 2, false);
     return this.u16[address >>> 1]!;
   }
 
   load32(address: number): number {
     if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
-    if (address < PAGE_SIZE || address >= this.#size || (address & 3) !== 0) this.client.fault(address, 4, false);
+    if (address < PAGE_SIZE || address >= this.#size || (address & 3) !== 0)
+      this.client.fault(address, 4, false);
     return this.u32[address >>> 2]!;
   }
 
   load64(address: number): bigint {
     if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
-    if (address < PAGE_SIZE || address >= this.#size || (address & 7) !== 0) this.client.fault(address, 8, false);
+    if (address < PAGE_SIZE || address >= this.#size || (address & 7) !== 0)
+      this.client.fault(address, 8, false);
     return this.u64[address >>> 3]!;
   }
 
@@ -64,19 +67,22 @@ export class ParallelBus extends BaseBus implements Bus {
 
   store16(address: number, value: number): void {
     if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
-    if (address < PAGE_SIZE || address >= this.#size || (address & 1) !== 0) this.client.fault(address, 2, true);
+    if (address < PAGE_SIZE || address >= this.#size || (address & 1) !== 0)
+      this.client.fault(address, 2, true);
     this.u16[address >>> 1] = value;
   }
 
   store32(address: number, value: number): void {
     if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
-    if (address < PAGE_SIZE || address >= this.#size || (address & 3) !== 0) this.client.fault(address, 4, true);
+    if (address < PAGE_SIZE || address >= this.#size || (address & 3) !== 0)
+      this.client.fault(address, 4, true);
     this.i32[address >>> 2] = value;
   }
 
   store64(address: number, value: bigint): void {
     if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
-    if (address < PAGE_SIZE || address >= this.#size || (address & 7) !== 0) this.client.fault(address, 8, true);
+    if (address < PAGE_SIZE || address >= this.#size || (address & 7) !== 0)
+      this.client.fault(address, 8, true);
     this.u64[address >>> 3] = value;
   }
 
@@ -238,7 +244,8 @@ export class ParallelBus extends BaseBus implements Bus {
   /** Range and alignment of an atomic access, in front of which interrupts are taken too. */
   #word(address: number, write: boolean): number {
     if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
-    if (address < PAGE_SIZE || address >= this.#size || (address & 3) !== 0) this.client.fault(address, 4, write);
+    if (address < PAGE_SIZE || address >= this.#size || (address & 3) !== 0)
+      this.client.fault(address, 4, write);
     return address >>> 2;
   }
 

@@ -305,7 +305,8 @@ export function struct<F extends FieldTable>(name: string, fields: F): StructTyp
       this.addr = address;
     }
   }
-  for (const [field, offset] of Object.entries(offsets)) defineField(StructView.prototype, field, fields[field]!, offset);
+  for (const [field, offset] of Object.entries(offsets))
+    defineField(StructView.prototype, field, fields[field]!, offset);
   const internals: StructInternals = { offsets, fields };
   Object.defineProperty(StructView.prototype, STRUCT, { value: internals });
 
@@ -349,12 +350,18 @@ function fieldAddress(view: { readonly addr: Ptr }, field: string): Ptr {
 }
 
 /** Address of a field: `&p->field`. Of a variable, use `.addr`. */
-export function addressOf<V extends { readonly addr: Ptr }, K extends string & keyof V>(view: V, field: K): Ptr {
+export function addressOf<V extends { readonly addr: Ptr }, K extends string & keyof V>(
+  view: V,
+  field: K,
+): Ptr {
   return view.addr + (view as unknown as Internals)[STRUCT].offsets[field]!;
 }
 
 /** A marked load: happens once, whole, and is not a data race. Orders nothing. */
-export function READ_ONCE<V extends { readonly addr: Ptr }, K extends string & keyof V>(view: V, field: K): V[K] {
+export function READ_ONCE<V extends { readonly addr: Ptr }, K extends string & keyof V>(
+  view: V,
+  field: K,
+): V[K] {
   return fieldType(view, field).loadMarked(fieldAddress(view, field), AccessKind.ONCE) as V[K];
 }
 

@@ -1,10 +1,7 @@
 /** In-run policies: who goes next. They run on the CPU that holds the baton, and remember only in the machine's memory. */
 import { assert } from '#base/assert';
 import { xorshift32 } from '#base/prng';
-import { MACHINE_BLOCK, MachineWord } from '#memory/layout';
-import type { Actor, Strategy } from '#memory/strategy';
-
-const PRNG = (MACHINE_BLOCK >>> 2) + MachineWord.PRNG;
+import type { Actor, Strategy } from '#base/strategy';
 
 /** Every actor in turn: the next one above the current, around. */
 const roundRobin: Strategy = {
@@ -15,12 +12,12 @@ const roundRobin: Strategy = {
   },
 };
 
-/** Uniformly among who is runnable. */
+/** Uniformly among who is runnable. The first state word is the generator's. */
 const random: Strategy = {
   name: 'random',
-  choose(words, _state, runnable, count): Actor {
-    const next = xorshift32(words[PRNG]!);
-    words[PRNG] = next;
+  choose(words, state, runnable, count): Actor {
+    const next = xorshift32(words[state]!);
+    words[state] = next;
     return runnable[next % count]!;
   },
 };

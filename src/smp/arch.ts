@@ -77,8 +77,9 @@ export interface Arch {
 }
 
 /** This thread's processor. Set by the cpu-worker before it runs kernel code. */
+// wall: heap-state: which processor this thread is, not what it is doing
 export let arch: Arch;
 
-export function attachArch(next: Arch): void {
+export function attach_arch(next: Arch): void {
   arch = next;
 }

@@ -28,7 +28,13 @@ import {
 } from './cpumask.ts';
 import { __set_bit } from '#memory/atomic';
 import { irq_enter, irq_exit } from './hardirq.ts';
-import { irqs_disabled, local_irq_disable, local_irq_enable, preempt_disable, smp_processor_id } from './irqflags.ts';
+import {
+  irqs_disabled,
+  local_irq_disable,
+  local_irq_enable,
+  preempt_disable,
+  smp_processor_id,
+} from './irqflags.ts';
 import { get_cpu, put_cpu } from './percpu.ts';
 import { WARN_ON } from './printk.ts';
 import { preempt_enable } from './sched.ts';
@@ -67,7 +73,8 @@ export const unlock_ipi_call_lock = kernel_function('unlock_ipi_call_lock', (): 
 });
 
 function send_IPI_mask(mask: cpumask_t): void {
-  for (let cpu = first_cpu(mask); cpu < NR_CPUS; cpu = next_cpu(cpu, mask)) arch.sendIpi(cpu, CALL_FUNCTION_VECTOR);
+  for (let cpu = first_cpu(mask); cpu < NR_CPUS; cpu = next_cpu(cpu, mask))
+    arch.sendIpi(cpu, CALL_FUNCTION_VECTOR);
 }
 
 /**
@@ -139,7 +146,8 @@ export const smp_call_function_single = kernel_function(
   'smp_call_function_single',
   (cpu: number, func: CallFunction, info: Ptr, _nonatomic: number, wait: number): number => {
     const me = get_cpu();
-    if (!is_i386()) WARN_ON(irqs_disabled(), 'smp_call_function_single: called with interrupts off, can deadlock');
+    if (!is_i386())
+      WARN_ON(irqs_disabled(), 'smp_call_function_single: called with interrupts off, can deadlock');
     let result = 0;
     if (cpu === me) {
       local_irq_disable();

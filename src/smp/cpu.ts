@@ -37,7 +37,14 @@ import {
   raw_notifier_head,
 } from './notifier.ts';
 import { BUG_ON, KERN_ERR, KERN_INFO, KERN_WARNING, WARN_ON, printk } from './printk.ts';
-import { current_task, idle_cpu, idle_cpu_word, kthread_stop, set_cpus_allowed, wait_event } from './sched.ts';
+import {
+  current_task,
+  idle_cpu,
+  idle_cpu_word,
+  kthread_stop,
+  set_cpus_allowed,
+  wait_event,
+} from './sched.ts';
 import { __cpu_die, __cpu_disable, __cpu_up } from './smpboot.ts';
 import { __stop_machine_run } from './stop_machine.ts';
 
@@ -62,18 +69,24 @@ export const cpu_chain = vmlinux.DEFINE('cpu_chain', raw_notifier_head);
 /** Nonzero: cpu_up and cpu_down answer -EBUSY. Guarded by cpu_add_remove_lock. */
 export const cpu_hotplug_disabled = vmlinux.DEFINE('cpu_hotplug_disabled', u32);
 
-export const register_cpu_notifier = kernel_function('register_cpu_notifier', (nb: notifier_block): number => {
-  mutex_lock(cpu_add_remove_lock);
-  const result = raw_notifier_chain_register(cpu_chain, nb);
-  mutex_unlock(cpu_add_remove_lock);
-  return result;
-});
+export const register_cpu_notifier = kernel_function(
+  'register_cpu_notifier',
+  (nb: notifier_block): number => {
+    mutex_lock(cpu_add_remove_lock);
+    const result = raw_notifier_chain_register(cpu_chain, nb);
+    mutex_unlock(cpu_add_remove_lock);
+    return result;
+  },
+);
 
-export const unregister_cpu_notifier = kernel_function('unregister_cpu_notifier', (nb: notifier_block): void => {
-  mutex_lock(cpu_add_remove_lock);
-  raw_notifier_chain_unregister(cpu_chain, nb);
-  mutex_unlock(cpu_add_remove_lock);
-});
+export const unregister_cpu_notifier = kernel_function(
+  'unregister_cpu_notifier',
+  (nb: notifier_block): void => {
+    mutex_lock(cpu_add_remove_lock);
+    raw_notifier_chain_unregister(cpu_chain, nb);
+    mutex_unlock(cpu_add_remove_lock);
+  },
+);
 
 /** Where take_cpu_down finds what it needs: on the stack of _cpu_down. */
 const take_cpu_down_param = struct('take_cpu_down_param', { mod: u32, hcpu: u32 });
@@ -259,4 +272,3 @@ export const enable_nonboot_cpus = kernel_function('enable_nonboot_cpus', (): vo
   }
   mutex_unlock(cpu_add_remove_lock);
 });
-

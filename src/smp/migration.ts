@@ -8,10 +8,13 @@ import { CPU_DEAD, CPU_TASKS_FROZEN, register_cpu_notifier } from './cpu.ts';
 import { NOTIFY_OK, notifier_block } from './notifier.ts';
 import { migrate_live_tasks } from './sched.ts';
 
-const migration_call = kernel_function('migration_call', (_nb: number, action: number, hcpu: number): number => {
-  if ((action & ~CPU_TASKS_FROZEN) === CPU_DEAD) migrate_live_tasks(hcpu);
-  return NOTIFY_OK;
-});
+const migration_call = kernel_function(
+  'migration_call',
+  (_nb: number, action: number, hcpu: number): number => {
+    if ((action & ~CPU_TASKS_FROZEN) === CPU_DEAD) migrate_live_tasks(hcpu);
+    return NOTIFY_OK;
+  },
+);
 
 const update_sched_domains = kernel_function('update_sched_domains', (): number => NOTIFY_OK);
 

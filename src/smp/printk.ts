@@ -13,6 +13,7 @@ import {
   PRINTK_RECORDS,
   PRINTK_RECORD_BYTES,
 } from '#memory/layout';
+import { ByteRecord } from '#memory/record';
 import { stackOf } from '#memory/stack';
 import { EventType } from '#trace/events';
 import { arch } from './arch.ts';
@@ -27,7 +28,6 @@ export const KERN_INFO = 6;
 export const KERN_DEBUG = 7;
 
 const PRINTK_HEADER_BYTES = 8;
-const encoder = new TextEncoder();
 
 /**
  * Writes one record to the log. Safe in any context: it takes no lock.
@@ -37,12 +37,11 @@ const encoder = new TextEncoder();
 export function printk(level: number, text: string): void {
   // The fetch-and-add gives each writer a record of its own; that is the log's whole synchronisation.
   const sequence = bus.add32(MACHINE_BLOCK + MachineWord.PRINTK_WRITTEN * 4, 1);
-  const bytes = new Uint8Array(PRINTK_RECORD_BYTES);
-  const { written } = encoder.encodeInto(text, bytes.subarray(PRINTK_HEADER_BYTES));
-  const header = new DataView(bytes.buffer);
-  header.setUint32(0, level | (bus.cpu << 8) | (written << 16), true);
-  header.setUint32(4, sequence, true);
-  bus.storeBytes(bus.layout.printk + (sequence % PRINTK_RECORDS) * PRINTK_RECORD_BYTES, bytes);
+  const record = new ByteRecord(PRINTK_RECORD_BYTES);
+  const length = record.setText(PRINTK_HEADER_BYTES, text);
+  record.setU32(0, level | (bus.cpu << 8) | (length << 16));
+  record.setU32(4, sequence);
+  bus.storeBytes(bus.layout.printk + (sequence % PRINTK_RECORDS) * PRINTK_RECORD_BYTES, record.bytes);
   bus.emit(EventType.PRINTK, sequence, level, 0, 0);
 }
 
@@ -77,14 +76,14 @@ export function report_finding(kind: FindingRecord['kind'], title: string, detai
     stack: stackOf(bus.cpu),
     ...(detail === undefined ? {} : { detail }),
   };
-  let json = encoder.encode(JSON.stringify(record));
+  let json = ByteRecord.encode(JSON.stringify(record));
   if (json.length > FINDING_BYTES - 4) {
-    json = encoder.encode(JSON.stringify({ ...record, detail: 'cut', stack: record.stack.slice(0, 16) }));
+    json = ByteRecord.encode(JSON.stringify({ ...record, detail: 'cut', stack: record.stack.slice(0, 16) }));
   }
-  const bytes = new Uint8Array(4 + json.length);
-  new DataView(bytes.buffer).setUint32(0, json.length, true);
-  bytes.set(json, 4);
-  bus.storeBytes(bus.layout.findings + number * FINDING_BYTES, bytes);
+  const bytes = new ByteRecord(4 + json.length);
+  bytes.setU32(0, json.length);
+  bytes.bytes.set(json, 4);
+  bus.storeBytes(bus.layout.findings + number * FINDING_BYTES, bytes.bytes);
 }
 
 /** Prints a report's head, its call trace, and its end. */

@@ -147,7 +147,11 @@ const do_boot_cpu = kernel_function('do_boot_cpu', (cpu: number): number => {
   bus.emit(EventType.HOTPLUG, Milestone.CALLOUT, cpu, 0, 0);
   cpu_set(cpu, cpu_callout_map);
   const word = cpu_callin_map.bits.addressOf(cpu >>> 5);
-  const called_in = wait_event_timeout(word, () => cpu_isset(cpu, cpu_callin_map), CALLIN_POLLS * CALLIN_POLL_US);
+  const called_in = wait_event_timeout(
+    word,
+    () => cpu_isset(cpu, cpu_callin_map),
+    CALLIN_POLLS * CALLIN_POLL_US,
+  );
   if (called_in) return 0;
   printk(KERN_ERR, `Not responding: CPU ${cpu}`);
   cpu_clear(cpu, cpu_callout_map);

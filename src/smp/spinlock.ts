@@ -5,7 +5,13 @@
 import { bus } from '#memory/bus';
 import { type StructView, s32, struct, u32 } from '#memory/struct';
 import { AccessKind, EventType, LockOperation } from '#trace/events';
-import { local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save, preempt_disable } from './irqflags.ts';
+import {
+  local_irq_disable,
+  local_irq_enable,
+  local_irq_restore,
+  local_irq_save,
+  preempt_disable,
+} from './irqflags.ts';
 import { preempt_enable } from './sched.ts';
 
 /** `owner_cpu` is CPU + 1 of the holder, for reports: owned by the holder. */

@@ -22,7 +22,14 @@ import {
 } from './irqflags.ts';
 import { lock_cpu_hotplug, unlock_cpu_hotplug } from './hotplug_lock.ts';
 import { mutex, mutex_lock, mutex_unlock } from './mutex.ts';
-import { PF_REAP, kthread_create, kthread_stop, preempt_check_resched, task_struct, wake_up_process } from './sched.ts';
+import {
+  PF_REAP,
+  kthread_create,
+  kthread_stop,
+  preempt_check_resched,
+  task_struct,
+  wake_up_process,
+} from './sched.ts';
 
 const STOPMACHINE_WAIT = 0;
 const STOPMACHINE_PREPARE = 1;
@@ -157,7 +164,6 @@ export const __stop_machine_run = kernel_function(
     return thread;
   },
 );
-
 
 /**
  * Runs `fn(data)` while the rest of the machine stands still.

@@ -24,7 +24,7 @@ import { __per_cpu_offset } from '#memory/percpu';
 import { call_pointer } from '#memory/symbols';
 import type { TraceEvent } from '#trace/events';
 import { readRing } from '#trace/ring';
-import { type Arch, attachArch } from '#smp/arch';
+import { type Arch, attach_arch } from '#smp/arch';
 import { cpu_online_map, cpu_possible_map, cpu_present_map, cpu_set } from '#smp/cpumask';
 import type { FindingRecord } from '#smp/printk';
 import { task_struct } from '#smp/sched';
@@ -151,7 +151,7 @@ export function kernelBench(options: BenchOptions = {}): Bench {
   bus.i32[ringWord(layout, 0) + 1] = layout.ringCapacity;
   const msrs = new Map<number, bigint>();
   attachBus(bus);
-  attachArch(fakeArch(bus, msrs));
+  attach_arch(fakeArch(bus, msrs));
   bus.resetContext();
   bus.registers.set(CpuWord.POWER, PowerState.RUNNING);
   bus.registers.set(CpuWord.IRQS_ENABLED, 1);

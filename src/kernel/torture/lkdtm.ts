@@ -77,6 +77,8 @@ const lkdtm_do = kernel_function('lkdtm_do_action', (which: Ptr): number => {
 export const lkdtm_direct = kernel_function('lkdtm_direct', (which: number): number => lkdtm_do(which));
 
 /** In the interrupt handler of another CPU. */
-export const lkdtm_in_interrupt = kernel_function('lkdtm_in_interrupt', (which: number, cpu: number): number =>
-  cpu === smp_processor_id() ? lkdtm_do(which) : smp_call_function_single(cpu, lkdtm_do, which, 0, 1),
+export const lkdtm_in_interrupt = kernel_function(
+  'lkdtm_in_interrupt',
+  (which: number, cpu: number): number =>
+    cpu === smp_processor_id() ? lkdtm_do(which) : smp_call_function_single(cpu, lkdtm_do, which, 0, 1),
 );

@@ -17,10 +17,13 @@ const scf_spins = vmlinux.DEFINE_PER_CPU('scf_spins', u32);
 const scf_handler = kernel_function('scf_handler', (_info: Ptr): void => {});
 
 /** Calls `cpu` `rounds` times and waits each time. */
-export const scf_torture_single = kernel_function('scf_torture_single', (cpu: number, rounds: number): number => {
-  for (let round = 0; round < rounds; round++) smp_call_function_single(cpu, scf_handler, NULL, 0, 1);
-  return 0;
-});
+export const scf_torture_single = kernel_function(
+  'scf_torture_single',
+  (cpu: number, rounds: number): number => {
+    for (let round = 0; round < rounds; round++) smp_call_function_single(cpu, scf_handler, NULL, 0, 1);
+    return 0;
+  },
+);
 
 /** As scf_torture_single, and lets the busy CPUs go at the end. */
 export const scf_torture_single_then_stop = kernel_function(

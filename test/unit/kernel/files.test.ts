@@ -26,7 +26,7 @@ import {
   sys_mmap,
   sys_read,
 } from '#kernel/file';
-import { kernelInventory, liveAllocations } from '#kernel/inventory';
+import { kernelInventory, liveAllocations } from '#machine/inventory';
 import { MISC_DYNAMIC_MINOR, misc_deregister, misc_register, miscdevice, proc_devices } from '#kernel/misc';
 import { MODULE_STATE_GOING, declare_module, module_refcount } from '#kernel/module';
 import { sys_init_module } from '#kernel/module_load';

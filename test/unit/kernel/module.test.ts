@@ -6,7 +6,7 @@ import { u32 } from '#memory/struct';
 import { kernel_function } from '#memory/symbols';
 import { mutex_is_locked } from '#smp/mutex';
 import { stop_machine_run } from '#smp/stop_machine';
-import { kernelInventory } from '#kernel/inventory';
+import { kernelInventory } from '#machine/inventory';
 import {
   MODULE_STATE_COMING,
   MODULE_STATE_GOING,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { kernel_function } from '#memory/symbols';
 import { fault_attr } from '#smp/fault_inject';
-import { liveAllocations } from '#kernel/inventory';
+import { liveAllocations } from '#machine/inventory';
 import {
   GFP_ATOMIC,
   GFP_KERNEL,

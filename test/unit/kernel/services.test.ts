@@ -9,7 +9,7 @@ import { NOTIFY_OK, notifier_block } from '#smp/notifier';
 import { KERN_ERR, KERN_INFO, printk } from '#smp/printk';
 import { current_task, wait_event } from '#smp/sched';
 import { dmesg } from '#kernel/dmesg';
-import { inventoryDifference, isInventoryEmpty, kernelInventory } from '#kernel/inventory';
+import { inventoryDifference, isInventoryEmpty, kernelInventory } from '#machine/inventory';
 import { kallsyms, kallsyms_lookup_name, sprint_symbol } from '#kernel/kallsyms';
 import { rdmsr_safe, rdmsrl, wrmsr, wrmsr_safe, wrmsrl } from '#kernel/msr';
 import { PM_SUSPEND_MEM, platform_suspend_ops, pm_mutex, pm_suspend, suspend_set_ops } from '#kernel/power';

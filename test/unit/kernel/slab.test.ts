@@ -4,7 +4,7 @@ import { kernel_function } from '#memory/symbols';
 import { EventType } from '#trace/events';
 import { fault_attr } from '#smp/fault_inject';
 import { mutex_is_locked } from '#smp/mutex';
-import { kernelInventory, liveAllocations, objectsInUse } from '#kernel/inventory';
+import { kernelInventory, liveAllocations, objectsInUse } from '#machine/inventory';
 import { zone } from '#kernel/page_alloc';
 import {
   GFP_KERNEL,

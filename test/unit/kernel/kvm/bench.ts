@@ -3,7 +3,7 @@ import type { CpuRegisters } from '#memory/cpu-registers';
 import { type HardwareConfig, type QuirkName, type Vendor, hardwareOf } from '#memory/firmware';
 import { CpuWord } from '#memory/layout';
 import type { ParallelBus } from '#memory/parallel-bus';
-import { type Arch, arch as fakeArch, attachArch } from '#smp/arch';
+import { type Arch, arch as fakeArch, attach_arch } from '#smp/arch';
 import { ProcessorCore } from '#cpu-worker/registers-arch';
 import { enterProtectedMode, reset } from '#cpu-worker/reset';
 import { identify_boot_cpu } from '#kernel/processor';
@@ -67,7 +67,7 @@ export function boot(config: BenchConfig): Bench {
 
   const core = new BenchArch(() => bus);
   const rest = fakeArch;
-  attachArch(
+  attach_arch(
     new Proxy(rest, {
       get: (target, name) => {
         const own: unknown = Reflect.get(core, name, core);

@@ -11,10 +11,10 @@ import { NULL, type Ptr } from '#memory/struct';
 import { symbolName } from '#memory/symbols';
 import { cpu_chain } from '#smp/cpu';
 import { notifier_block } from '#smp/notifier';
-import { debugfs_root, dentry } from './debugfs.ts';
-import { file, init_files } from './file.ts';
-import { file_system_type, file_systems } from './filesystems.ts';
-import { misc_list, miscdevice } from './misc.ts';
+import { debugfs_root, dentry } from '#kernel/debugfs';
+import { file, init_files } from '#kernel/file';
+import { file_system_type, file_systems } from '#kernel/filesystems';
+import { misc_list, miscdevice } from '#kernel/misc';
 import {
   MODULE_STATE_COMING,
   MODULE_STATE_GOING,
@@ -22,7 +22,7 @@ import {
   module_refcount,
   module_users,
   modules,
-} from './module.ts';
+} from '#kernel/module';
 import {
   MAX_ORDER,
   PAGE_SIZE,
@@ -32,11 +32,11 @@ import {
   is_tail,
   page,
   page_address,
-} from './page_alloc.ts';
-import { reboot_notifier_list } from './reboot.ts';
-import { cache_chain, is_boot_cache } from './slab_cache.ts';
-import { RED_ACTIVE, kmem_cache, kmem_cache_node, metadata_of } from './slab_def.ts';
-import { sys_device, sysdev_class, system_subsys } from './sysdev.ts';
+} from '#kernel/page_alloc';
+import { reboot_notifier_list } from '#kernel/reboot';
+import { cache_chain, is_boot_cache } from '#kernel/slab_cache';
+import { RED_ACTIVE, kmem_cache, kmem_cache_node, metadata_of } from '#kernel/slab_def';
+import { sys_device, sysdev_class, system_subsys } from '#kernel/sysdev';
 
 export interface LiveAllocation {
   readonly kind: 'page' | 'slab' | 'cache';

@@ -19,7 +19,7 @@ export interface Strategy {
   /**
    * Chooses one of `runnable[0..count)`, which is ascending and never empty. Must not allocate.
    * @param words the machine's memory
-   * @param state index of the strategy's own words (POLICY_STATE)
+   * @param state index of the strategy's own words; the host writes the seed to the first
    * @param current the actor that just ran; may not be runnable any more
    */
   choose(words: Int32Array, state: number, runnable: Int32Array, count: number, current: Actor): Actor;
