@@ -87,9 +87,10 @@ function outcomes(report: WalkReport): Record<string, unknown>[] {
   );
 }
 
-/** Null for a stage that the walk did not get to. */
+/** Null for a stage that the walk did not get to, or after which nobody could look. */
 function stateAfter(report: WalkReport, stage: WalkStage): readonly KvmCpuState[] | null {
-  return report.stages.find((one) => one.stage === stage)?.state ?? null;
+  const state = report.stages.find((one) => one.stage === stage)?.state ?? [];
+  return state.length === 0 ? null : state;
 }
 
 function calls(model: TraceModel): Record<string, unknown>[] {

@@ -49,6 +49,9 @@ export interface WalkView {
   log(): readonly LogRecord[];
 }
 
+/** What a host's access to unmapped memory throws (memory-image.ts). */
+const OUTSIDE = 'host access outside the machine';
+
 const SEQUENCE = machineWord(MachineWord.SEQUENCE);
 
 export const vendorModule = { amd: 'kvm-amd', intel: 'kvm-intel' } as const;
@@ -115,6 +118,7 @@ class Walker {
   readonly #milliseconds: Record<string, number> = {};
   readonly #started: number;
   readonly #module: string;
+  readonly #damage = new Set<string>();
   #stopped: WalkReport['stopped'];
   #before: KernelInventory | undefined;
   #sequence = 0;
@@ -175,7 +179,7 @@ class Walker {
       leaks,
       faults,
       trace,
-      problems: problemsOf(machine.config.cpus, this.#stages, records, leaks),
+      problems: [...problemsOf(machine.config.cpus, this.#stages, records, leaks), ...this.#damage],
       milliseconds: this.#milliseconds,
     };
   }
@@ -207,7 +211,8 @@ class Walker {
       // After an oops the task's locks stay taken: what comes next would wait for ever.
       if (outcome.kind !== 'returned') this.#stopped = outcome.kind;
       if (outcome.kind !== 'returned' || outcome.value !== 0) break;
-      if (stage === 'unload' && call.argument === this.#module) this.#afterVendor = kvmState(this.#machine);
+      if (stage === 'unload' && call.argument === this.#module)
+        this.#afterVendor = this.#look(stage, () => kvmState(this.#machine), []);
     }
     this.#milliseconds[stage] = performance.now() - started;
     await this.#note(stage, calls);
@@ -229,14 +234,16 @@ class Walker {
 
   async #note(stage: WalkStage, calls: readonly WalkCall[], skipped?: string): Promise<void> {
     const machine = this.#machine;
-    const inventory = this.#look(() => machine.look(kernelInventory), this.#before ?? NOTHING);
+    const inventory = this.#look(stage, () => machine.look(kernelInventory), this.#before ?? NOTHING);
     this.#before ??= inventory;
     const to = machine.bus.u32[SEQUENCE]!;
     const report: StageReport = {
       stage,
       ...(skipped === undefined ? {} : { skipped }),
       calls,
-      state: (stage === 'unload' ? this.#afterVendor : undefined) ?? this.#look(() => kvmState(machine), []),
+      state:
+        (stage === 'unload' ? this.#afterVendor : undefined) ??
+        this.#look(stage, () => kvmState(machine), []),
       from: this.#sequence,
       to,
       allocations: machine.look(() => fault_attr.allocations_seen),
@@ -252,12 +259,18 @@ class Walker {
     });
   }
 
-  /** Looks at the machine; one that stopped in the middle of something may not be fit to be looked at. */
-  #look<T>(look: () => T, otherwise: T): T {
+  /**
+   * Looks at the machine. One that stopped in the middle of something may not be fit to be looked at; one that runs and
+   * has a list that leads outside its memory is damaged, and that is a finding.
+   */
+  #look<T>(stage: WalkStage, look: () => T, otherwise: T): T {
     try {
       return look();
     } catch (error) {
-      if (this.#stopped === undefined) throw error;
+      if (this.#stopped === undefined) {
+        if (!(error instanceof Error) || error.message !== OUTSIDE) throw error;
+        this.#damage.add(`a list of the kernel leads outside its memory (seen after ${stage})`);
+      }
       return otherwise;
     }
   }

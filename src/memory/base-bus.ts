@@ -2,7 +2,7 @@
 import { appendEvent } from '#trace/ring';
 import { ContextFlag, EventType } from '#trace/events';
 import { CALL_DEPTH_MAX } from '#base/limits';
-import type { BusClient } from './bus.ts';
+import { type Bus, type BusClient, attachBus } from './bus.ts';
 import { CpuRegisters } from './cpu-registers.ts';
 import {
   CONTEXT_BYTES,
@@ -47,11 +47,15 @@ export abstract class BaseBus {
   cpu: number;
   registers: CpuRegisters;
   protected pendingIndex: number;
+  /** See Bus: what the inlined half of plain accesses looks at. */
+  readonly plainWords: Uint32Array;
+  attention: Int32Array;
   /** Word index of this CPU's context; changes when the CPU's context does. */
   protected contextIndex = 0;
   #ring: number;
 
-  constructor(buffer: SharedArrayBuffer, layout: Geometry, cpu: number, client: BusClient) {
+  /** @param plain whether plain accesses need nothing but memory, as long as nothing is pending */
+  constructor(buffer: SharedArrayBuffer, layout: Geometry, cpu: number, client: BusClient, plain: boolean) {
     this.buffer = buffer;
     this.layout = layout;
     this.client = client;
@@ -64,10 +68,12 @@ export abstract class BaseBus {
       { length: layout.nrPossible },
       (_, index) => new CpuRegisters(this.i32, layout, index),
     );
+    this.plainWords = new Uint32Array(buffer, PAGE_SIZE, plain ? (buffer.byteLength - PAGE_SIZE) >>> 2 : 0);
     this.cpu = cpu;
     this.registers = this.#allRegisters[Math.max(cpu, 0)]!;
     // The host takes no interrupts: it looks at a word of page zero, which is always 0.
     this.pendingIndex = cpu < 0 ? 0 : this.registers.base + CpuWord.PENDING;
+    this.attention = new Int32Array(buffer, this.pendingIndex * 4, 1);
     this.#ring = ringWord(layout, Math.max(cpu, 0));
     if (cpu >= 0) this.reloadContext();
   }
@@ -77,9 +83,14 @@ export abstract class BaseBus {
     this.cpu = cpu;
     this.registers = this.#allRegisters[cpu]!;
     this.pendingIndex = this.registers.base + CpuWord.PENDING;
+    this.attention = new Int32Array(this.buffer, this.pendingIndex * 4, 1);
     this.#ring = ringWord(this.layout, cpu);
     this.reloadContext();
+    attachBus(this.asBus());
   }
+
+  /** This bus as its users see it. */
+  protected abstract asBus(): Bus;
 
   /**
    * Thread exchange, the side that gives its CPU up: waits until `word` no longer holds `accepted`. From the moment the

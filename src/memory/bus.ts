@@ -11,7 +11,7 @@
 import { assert } from '#base/assert';
 import type { AccessKind, EventType } from '#trace/events';
 import type { CpuRegisters } from './cpu-registers.ts';
-import type { Geometry } from './layout.ts';
+import { type Geometry, PAGE_SIZE } from './layout.ts';
 
 /** What a bus asks of the CPU it belongs to. Implemented by the cpu-worker room. */
 export interface BusClient {
@@ -29,6 +29,10 @@ export interface Bus {
   /** This CPU's registers; the host has none and gets CPU 0's. */
   readonly registers: CpuRegisters;
   readonly layout: Geometry;
+  /** Memory as words, for the inlined half of plain accesses; empty where every access has to ask first. */
+  readonly plainWords: Uint32Array;
+  /** One word that is not 0 while an operation boundary has something to do. */
+  readonly attention: Int32Array;
 
   /** Unsigned loads. */
   load8(address: number): number;
@@ -108,19 +112,47 @@ const detachedBus: Bus = new Proxy({} as Bus, { get: detached });
 /** This thread's bus. Views read it at every access; nobody else needs it. */
 export let bus: Bus = detachedBus;
 
+const NO_WORDS = new Uint32Array(0);
+const NO_ATTENTION = new Int32Array(1);
+let plainWords: Uint32Array = NO_WORDS;
+let attention: Int32Array = NO_ATTENTION;
+
 /** Attaches this thread to a machine, or detaches it with `undefined`. */
 export function attachBus(next: Bus | undefined): void {
   bus = next ?? detachedBus;
+  plainWords = next?.plainWords ?? NO_WORDS;
+  attention = next?.attention ?? NO_ATTENTION;
+}
+
+/**
+ * Plain 32-bit accesses, as views do them. The common case of the parallel bus stands here, where it is inlined into
+ * the view: nothing pending, the address mapped and aligned. Everything else is the bus's own method.
+ *
+ * `plainWords` begins behind page zero, and a misaligned address makes an index beyond its end: one bounds check tells
+ * null, wild and misaligned addresses from good ones.
+ */
+export function load32(address: number): number {
+  if (attention[0] === 0) {
+    const value = plainWords[((address - PAGE_SIZE) >>> 2) | (address << 30)];
+    if (value !== undefined) return value;
+  }
+  return bus.load32(address);
+}
+
+export function store32(address: number, value: number): void {
+  const word = ((address - PAGE_SIZE) >>> 2) | (address << 30);
+  if (attention[0] === 0 && word >= 0 && word < plainWords.length) plainWords[word] = value;
+  else bus.store32(address, value);
 }
 
 /** The host looks at a machine: attaches `next` while `look` runs. */
 export function withBus<T>(next: Bus, look: () => T): T {
   const before = bus;
-  bus = next;
+  attachBus(next);
   try {
     return look();
   } finally {
-    bus = before;
+    attachBus(before === detachedBus ? undefined : before);
   }
 }
 

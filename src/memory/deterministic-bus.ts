@@ -51,7 +51,7 @@ export class DeterministicBus extends BaseBus implements Bus {
     client: BusClient,
     strategy: Strategy,
   ) {
-    super(buffer, layout, cpu, client);
+    super(buffer, layout, cpu, client, false);
     this.#strategy = strategy;
     this.#runnable = new Int32Array(layout.nrPossible * 2);
   }
@@ -241,6 +241,10 @@ export class DeterministicBus extends BaseBus implements Bus {
     // Until it has taken the command it would take ours: both of us sleep on this word otherwise.
     while (Atomics.load(i32, baton) !== Baton.NONE) Atomics.wait(i32, baton, Baton.BECOME);
     this.become(left);
+  }
+
+  protected asBus(): Bus {
+    return this;
   }
 
   protected boundary(): void {

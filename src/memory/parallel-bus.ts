@@ -28,7 +28,7 @@ export class ParallelBus extends BaseBus implements Bus {
   readonly #size: number;
 
   constructor(buffer: SharedArrayBuffer, layout: Geometry, cpu: number, client: BusClient) {
-    super(buffer, layout, cpu, client);
+    super(buffer, layout, cpu, client, true);
     this.#size = layout.bytes;
   }
 
@@ -235,6 +235,10 @@ export class ParallelBus extends BaseBus implements Bus {
     // Everything that moved is in memory before the other thread sees it cleared. Pairs with awaitExchange().
     Atomics.store(this.i32, word >>> 2, 0);
     Atomics.notify(this.i32, word >>> 2);
+  }
+
+  protected asBus(): Bus {
+    return this;
   }
 
   protected boundary(): void {

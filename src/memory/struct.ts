@@ -12,7 +12,7 @@
  */
 import { assert } from '#base/assert';
 import { AccessKind } from '#trace/events';
-import { bus } from './bus.ts';
+import { bus, load32, store32 } from './bus.ts';
 
 /** A byte address in simulated memory; 0 is NULL. */
 export type Ptr = number;
@@ -59,8 +59,8 @@ export const u32: Scalar<number> = {
   form: 'scalar',
   size: 4,
   align: 4,
-  load: (address) => bus.load32(address),
-  store: (address, value) => bus.store32(address, value),
+  load: load32,
+  store: store32,
   loadMarked: (address, kind) => bus.load32Marked(address, kind),
   storeMarked: (address, value, kind) => bus.store32Marked(address, value, kind),
 };
@@ -68,8 +68,8 @@ export const s32: Scalar<number> = {
   form: 'scalar',
   size: 4,
   align: 4,
-  load: (address) => bus.load32(address) | 0,
-  store: (address, value) => bus.store32(address, value),
+  load: (address) => load32(address) | 0,
+  store: store32,
   loadMarked: (address, kind) => bus.load32Marked(address, kind) | 0,
   storeMarked: (address, value, kind) => bus.store32Marked(address, value, kind),
 };
@@ -242,19 +242,19 @@ function defineField(prototype: object, name: string, type: AnyField, offset: nu
   if (type === u32 || type === ptr) {
     describe(
       function () {
-        return bus.load32(this.addr + offset);
+        return load32(this.addr + offset);
       },
       function (value: number) {
-        bus.store32(this.addr + offset, value);
+        store32(this.addr + offset, value);
       },
     );
   } else if (type === s32) {
     describe(
       function () {
-        return bus.load32(this.addr + offset) | 0;
+        return load32(this.addr + offset) | 0;
       },
       function (value: number) {
-        bus.store32(this.addr + offset, value);
+        store32(this.addr + offset, value);
       },
     );
   } else if (type.form === 'scalar') {

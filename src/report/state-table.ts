@@ -49,6 +49,8 @@ function cell(state: CpuHolds): readonly [string, string] {
   return [belief, registers];
 }
 
+const UNKNOWN = { text: ['?', ''], on: false } as const;
+
 /** What a cell's words mean, in one line each. */
 export function stateLegend(isAmd: boolean): string[] {
   const pointer = isAmd ? 'svm_data' : 'vmxarea';
@@ -62,7 +64,8 @@ export function stateLegend(isAmd: boolean): string[] {
 
 /** One table for all stages: two lines for each CPU, a column for each stage. */
 export function stateMatrix(stages: readonly Stage[], paint: Paint = plain): string[] {
-  const cpus = stages[0]?.cpus.map(({ cpu }) => cpu) ?? [];
+  // A machine that broke on the way may have stages that nobody could look at.
+  const cpus = (stages.find((stage) => stage.cpus.length > 0)?.cpus ?? []).map(({ cpu }) => cpu);
   const columns = stages.map(({ title, cpus: states }) => ({
     title,
     cells: states.map((state) => ({ text: cell(state), on: virtualisationOn(state) })),
@@ -77,7 +80,7 @@ export function stateMatrix(stages: readonly Stage[], paint: Paint = plain): str
   for (const [row, cpu] of cpus.entries()) {
     for (const half of [0, 1] as const) {
       const texts = columns.map(({ cells }, at) => {
-        const { text, on } = cells[row]!;
+        const { text, on } = cells[row] ?? UNKNOWN;
         const padded = text[half].padEnd(widths[at]! + 2);
         if (half === 0) return padded;
         return on ? paint.good(padded) : paint.faint(padded);

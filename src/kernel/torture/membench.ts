@@ -9,10 +9,11 @@ const membench_nodes = vmlinux.DEFINE('membench_nodes', array(membench_node, MEM
 
 /** `rounds` times over 64 structures: two loads and one store each. Answers the last sum. */
 export const membench_fields = kernel_function('membench_fields', (rounds: number): number => {
+  const first = membench_nodes.addr;
   let last = 0;
   for (let round = 0; round < rounds; round++) {
     for (let index = 0; index < MEMBENCH_NODES; index++) {
-      const node = membench_node.at(membench_nodes.addressOf(index));
+      const node = membench_node.at(first + index * membench_node.size);
       node.sum = (node.sum + node.value + index) | 0;
       last = index;
     }

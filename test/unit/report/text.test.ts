@@ -114,6 +114,14 @@ describe('state tables', () => {
     ]);
   });
 
+  it('the matrix says that it does not know what nobody could look at', () => {
+    const stages = [
+      { title: 'after load', cpus: [on] },
+      { title: 'after unload', cpus: [] },
+    ];
+    expect(stateMatrix(stages)[1]).toBe('cpu 0 on, bit, svm_data      ?');
+  });
+
   it('a sentence says what the bit and the register disagree about', () => {
     expect(stateSentence(back)).toBe(
       'CPU 1 is online, enabled bit set, svm_data is NULL, EFER 0xd01: virtualisation is off',

@@ -1,0 +1,327 @@
+// @ts-check
+/**
+ * Fills docs/walkthrough.md with what the running machine shows, between its markers.
+ *
+ *   node scripts/walkthrough.mjs            runs the machines and writes the excerpts
+ *   node scripts/walkthrough.mjs --check    fails when an excerpt in the page is not what the machines show
+ *
+ * The runs are deterministic (one seed, both vendors), so an excerpt changes only when the model does. Sequence numbers
+ * are left out: they would change with every step that is added anywhere before.
+ */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { ensureBuild, ensureDependencies } from './prepare.mjs';
+import { report, rootArgument, textOf } from './sources.mjs';
+
+/** @typedef {import('./sources.mjs').Fault} Fault */
+/** One line of the call tree. @typedef {{ cpu: number, lanes: string, context: string, depth: number, text: string }} Row */
+/**
+ * Which lines of the tree an excerpt shows: those of `from` and of what it calls, or up to `to` where that is given.
+ * @typedef {{ from: string, to?: string, show: (row: Row) => boolean }} Cut
+ */
+/** What a machine has allocated and registered. @typedef {import('../dist/index.js').KernelInventory} Inventory */
+
+const PAGE = 'docs/walkthrough.md';
+const SEED = 1;
+const CPUS = 4;
+const WIDTH = 92;
+
+const BEGIN = /<!-- shown:begin ([\w-]+) -->/g;
+/** @param {string} name */
+const begin = (name) => `<!-- shown:begin ${name} -->`;
+const END = '<!-- shown:end -->';
+
+const MAIN = path.join(import.meta.dirname, '../dist/cli/main.js');
+
+/** @param {readonly string[]} given @returns {string} what `smplab boot` prints */
+function boot(given) {
+  const line = ['boot', '--cpus', String(CPUS), '--mode', 'deterministic', '--seed', String(SEED), ...given];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...line], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`smplab ${line.join(' ')}: exit ${status}: ${stderr}`);
+  return stdout;
+}
+
+/** @param {string} tree @returns {Row[]} */
+function rowsOf(tree) {
+  return tree.split('\n').flatMap((line) => {
+    const [, lanes, context, indent, text] = /^ *\d+ {2}([.\d](?: [.\d])+) {2}(\S{3}) {2}( *)(.*)$/.exec(line) ?? [];
+    if (lanes === undefined || context === undefined || indent === undefined || text === undefined) return [];
+    return [{ cpu: Number(lanes.replaceAll(/[ .]/g, '')), lanes, context, depth: indent.length / 2, text }];
+  });
+}
+
+/** The function a line enters; undefined for other events. @param {Row} row */
+const calls = (row) => /^(\w+)\(/.exec(row.text)?.[1];
+
+/** Lines that enter one of these functions. @param {string} names @returns {(row: Row) => boolean} */
+function functions(names) {
+  const wanted = new Set(names.split(' '));
+  return (row) => wanted.has(calls(row) ?? '');
+}
+
+/** Lines whose text matches. @param {RegExp} pattern @returns {(row: Row) => boolean} */
+const matching = (pattern) => (row) => pattern.test(row.text);
+
+/** @param {...((row: Row) => boolean)} tests @returns {(row: Row) => boolean} */
+const any =
+  (...tests) =>
+  (row) =>
+    tests.some((test) => test(row));
+
+/** @param {readonly Row[]} rows @param {Cut} cut @returns {Row[]} */
+function part(rows, { from, to }) {
+  const start = rows.findIndex((row) => calls(row) === from);
+  const first = rows[start];
+  if (first === undefined) throw new Error(`walkthrough: nobody calls ${from}`);
+  const length = rows
+    .slice(start + 1)
+    .findIndex((row) =>
+      to === undefined ? row.cpu === first.cpu && row.depth <= first.depth : calls(row) === to,
+    );
+  return rows.slice(start, length === -1 ? undefined : start + 1 + length);
+}
+
+/**
+ * The lines of a cut, indented by what is shown around them on their CPU.
+ * @param {readonly Row[]} rows @param {Cut} cut @returns {string[]}
+ */
+function excerpt(rows, cut) {
+  /** @type {Map<number, number[]>} depths of the shown lines around, by CPU */
+  const around = new Map();
+  const lines = part(rows, cut)
+    .filter(cut.show)
+    .map(({ cpu, lanes, context, depth, text }) => {
+      const above = (around.get(cpu) ?? []).filter((other) => other < depth);
+      around.set(cpu, [...above, depth]);
+      return `${lanes}  ${context}  ${'  '.repeat(above.length)}${text}`;
+    });
+  if (lines.length === 0) throw new Error(`walkthrough: the cut of ${cut.from} shows nothing`);
+  return lines;
+}
+
+/** What one function calls itself, in order. @param {readonly Row[]} rows @param {string} caller @returns {string[]} */
+function calledBy(rows, caller) {
+  const [first, ...below] = part(rows, { from: caller, show: () => true });
+  return below
+    .filter(({ cpu, depth }) => cpu === first?.cpu && depth === first.depth + 1)
+    .flatMap((row) => calls(row) ?? []);
+}
+
+/** @param {readonly string[]} words @param {string} between @returns {string[]} */
+function wrapped(words, between) {
+  /** @type {string[]} */
+  const lines = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + between.length + word.length <= WIDTH) {
+      lines[lines.length - 1] = `${last}${between}${word}`;
+    } else lines.push(word);
+  }
+  return lines;
+}
+
+/** The table of what each CPU holds, as `smplab boot` prints it. @param {string} text */
+function stateTable(text) {
+  const lines = text.split('\n');
+  const start = lines.findIndex((line) => /^ +after load/.test(line));
+  return lines.slice(start, lines.indexOf('', start)).map((line) => line.trimEnd());
+}
+
+/** The log of the simulated kernel, as `smplab boot` prints it. @param {string} text */
+const logOf = (text) => text.split('\n').filter((line) => /^\[ *\d+\] cpu/.test(line));
+
+/** What is there when a vendor module is loaded. @param {'amd' | 'intel'} vendor @returns {Promise<Inventory>} */
+async function inventoryAfterLoad(vendor) {
+  const { Machine, closeSharedPool, kernelInventory } = await import('../dist/index.js');
+  const machine = await Machine.powerOn({ cpus: CPUS, vendor, mode: 'deterministic', seed: SEED });
+  try {
+    for (const text of ['kvm', `kvm-${vendor}`]) await machine.call('sys_init_module', { cpu: 1, text });
+    return machine.look(kernelInventory);
+  } finally {
+    await machine.powerOff();
+    await closeSharedPool();
+  }
+}
+
+/** @param {Inventory} inventory */
+function registered(inventory) {
+  const { cpuNotifiers, rebootNotifiers, sysdevClasses, sysdevs, miscDevices, fileSystems } = inventory;
+  /** @param {readonly { function: string, priority: number }[]} chain */
+  const chain = (chain) => chain.map(({ function: name, priority }) => `${name} (${priority})`).join(', ');
+  return [
+    `CPU notifiers     ${chain(cpuNotifiers)}`,
+    `reboot notifiers  ${chain(rebootNotifiers)}`,
+    `sysdev classes    ${sysdevClasses.join(', ')}`,
+    `sysdevs           ${sysdevs.join(', ')}`,
+    `misc devices      ${miscDevices.map(({ name, minor }) => `10:${minor} ${name}`).join(', ')}`,
+    `file systems      ${fileSystems.join(', ')}`,
+  ];
+}
+
+/** @param {Inventory} inventory @param {string} maker @returns {string[]} */
+function pagesOf(inventory, maker) {
+  return inventory.allocations
+    .filter(({ kind, allocatedBy }) => kind === 'page' && allocatedBy === maker)
+    .toSorted((a, b) => b.size - a.size)
+    .map(({ size }) => `${size} bytes of pages, by ${maker}`);
+}
+
+/** @param {Inventory} inventory @param {RegExp} names @returns {string[]} */
+function cachesOf(inventory, names) {
+  return inventory.allocations
+    .filter(({ kind, cache }) => kind === 'cache' && names.test(cache ?? ''))
+    .map(({ cache = '', size, allocatedBy }) => `${cache.padEnd(20)} objects of ${size} bytes, by ${allocatedBy}`);
+}
+
+const hardware = matching(/^(?:rdmsr|wrmsr|cpuid|sgdt|mov to CR4|vmxon|vmxoff)/);
+const log = matching(/^"/);
+const crossCall = matching(/^(?:<call-function|call-function IPI)/);
+const milestone = matching(/^(?:CPU \d+ is|the machine)/);
+const switching = functions(
+  'cpu_down cpu_up kvm_cpu_hotplug hardware_disable hardware_enable svm_hardware_disable svm_hardware_enable ' +
+    'vmx_hardware_disable vmx_hardware_enable __free_page kfree play_dead start_secondary',
+);
+/** kvm_cpu_hotplug hears of every action and does something on these. @param {Row} row */
+const heard = (row) => calls(row) !== 'kvm_cpu_hotplug' || /CPU_(?:DYING|ONLINE|UP_CANCELED)/.test(row.text);
+/** @param {Row} row */
+const hotplug = (row) =>
+  heard(row) && any(switching, log, crossCall, milestone, matching(/^(?:wrmsr|mov to CR4|vmxon|vmxoff)/))(row);
+
+/** @returns {Promise<Readonly<Record<string, readonly string[]>>>} */
+async function amd() {
+  const text = boot(['--vendor', 'amd']);
+  const rows = rowsOf(boot(['--vendor', 'amd', '--trace', 'tree']));
+  const inventory = await inventoryAfterLoad('amd');
+  const files = inventory.debugfs.filter((file) => file.startsWith('kvm/')).map((file) => file.slice(4));
+  const ownCalls = calledBy(rows, 'kvm_init');
+  return {
+    'amd-init': excerpt(rows, { from: 'svm_init', show: functions('svm_init kvm_init') }),
+    'amd-debugfs': wrapped(files, '  '),
+    'amd-arch-init': excerpt(rows, {
+      from: 'kvm_arch_init',
+      show: any(
+        hardware,
+        functions(
+          'kvm_arch_init kvm_mmu_module_init kmem_cache_create kvm_init_msr_list has_svm is_disabled ' +
+            'kvm_mmu_set_nonpresent_ptes',
+        ),
+      ),
+    }),
+    'amd-caches': cachesOf(inventory, /^kvm_(?!vcpu)/),
+    'amd-setup': excerpt(rows, {
+      from: 'kvm_arch_hardware_setup',
+      show: functions(
+        'kvm_arch_hardware_setup svm_hardware_setup alloc_pages set_msr_interception svm_cpu_init kzalloc alloc_page',
+      ),
+    }),
+    'amd-pages': [...pagesOf(inventory, 'svm_hardware_setup'), ...pagesOf(inventory, 'svm_cpu_init')],
+    'amd-compat': excerpt(rows, {
+      from: 'smp_call_function_single',
+      to: 'on_each_cpu',
+      show: any(
+        crossCall,
+        functions('smp_call_function_single kvm_arch_check_processor_compat svm_check_processor_compat'),
+      ),
+    }),
+    'amd-enable': excerpt(rows, {
+      from: 'on_each_cpu',
+      to: 'register_cpu_notifier',
+      show: any(crossCall, functions('on_each_cpu hardware_enable svm_hardware_enable'), matching(/^wrmsr/)),
+    }),
+    'amd-register': wrapped(ownCalls.slice(ownCalls.indexOf('register_cpu_notifier')), '  '),
+    'amd-registered': [...registered(inventory), ...cachesOf(inventory, /^kvm_vcpu/)],
+    'amd-offline': excerpt(rows, { from: 'cpu_down', to: 'cpu_up', show: hotplug }),
+    'amd-online': excerpt(lastOf(rows, 'cpu_up'), { from: 'cpu_up', to: 'sys_delete_module', show: hotplug }),
+    'amd-exit': wrapped(calledBy(rows, 'kvm_exit'), '  '),
+    'amd-state': stateTable(text),
+    'amd-log': logOf(text),
+  };
+}
+
+/** The rows from the last call of a function on. @param {readonly Row[]} rows @param {string} name */
+function lastOf(rows, name) {
+  return rows.slice(rows.findLastIndex((row) => calls(row) === name));
+}
+
+/** @returns {Promise<Readonly<Record<string, readonly string[]>>>} */
+async function intel() {
+  const text = boot(['--vendor', 'intel']);
+  const rows = rowsOf(boot(['--vendor', 'intel', '--trace', 'tree']));
+  const inventory = await inventoryAfterLoad('intel');
+  return {
+    'intel-init': [
+      ...excerpt(rows, {
+        from: 'vmx_init',
+        to: 'kvm_init_debug',
+        show: functions('vmx_init alloc_page kvm_init'),
+      }),
+      ...excerpt(rows, {
+        from: 'cpu_has_kvm_support',
+        to: 'kvm_mmu_set_nonpresent_ptes',
+        show: any(hardware, functions('cpu_has_kvm_support vmx_disabled_by_bios')),
+      }),
+    ],
+    'intel-setup': excerpt(rows, {
+      from: 'hardware_setup',
+      show: any(hardware, functions('hardware_setup setup_vmcs_config alloc_kvm_area alloc_vmcs_cpu')),
+    }),
+    'intel-compat': excerpt(rows, {
+      from: 'smp_call_function_single',
+      show: any(
+        crossCall,
+        hardware,
+        functions('smp_call_function_single vmx_check_processor_compat setup_vmcs_config'),
+      ),
+    }),
+    'intel-enable': excerpt(rows, {
+      from: 'on_each_cpu',
+      to: 'register_cpu_notifier',
+      show: any(crossCall, hardware, functions('on_each_cpu hardware_enable vmx_hardware_enable')),
+    }),
+    'intel-pages': [...pagesOf(inventory, 'vmx_init'), ...pagesOf(inventory, 'alloc_vmcs_cpu')],
+    'intel-offline': excerpt(rows, { from: 'cpu_down', to: 'cpu_up', show: hotplug }),
+    'intel-online': excerpt(lastOf(rows, 'cpu_up'), { from: 'cpu_up', to: 'sys_delete_module', show: hotplug }),
+    'intel-state': stateTable(text),
+  };
+}
+
+/**
+ * The page as it should be, and which of its markers nobody fills or uses.
+ * @param {string} text @param {Readonly<Record<string, readonly string[]>>} shown
+ */
+export function filled(text, shown) {
+  const names = [...text.matchAll(BEGIN)].map(([, name = '']) => name);
+  const wrong = [
+    ...names.filter((name) => shown[name] === undefined).map((name) => `${name}: the machines show no such thing`),
+    ...Object.keys(shown)
+      .filter((name) => !names.includes(name))
+      .map((name) => `${name}: shown, but the page has no marker for it`),
+  ];
+  let page = text;
+  for (const name of names) {
+    const start = page.indexOf(begin(name)) + begin(name).length;
+    const end = page.indexOf(END, start);
+    if (end === -1) wrong.push(`${name}: '${END}' is missing`);
+    else if (shown[name] !== undefined)
+      page = `${page.slice(0, start)}\n\n\`\`\`text\n${shown[name].join('\n')}\n\`\`\`\n\n${page.slice(end)}`;
+  }
+  return { page, wrong };
+}
+
+/** Runs the machines. @param {string} root @param {boolean} write @returns {Promise<Fault[]>} */
+export async function checkWalkthrough(root, write) {
+  const text = textOf(root, PAGE);
+  const { page, wrong } = filled(text, { ...(await amd()), ...(await intel()) });
+  if (write && page !== text) writeFileSync(path.join(root, PAGE), page);
+  const stale = page === text || write ? [] : ['an excerpt is not what the machines show: run node scripts/walkthrough.mjs'];
+  return [...wrong, ...stale].map((message) => ({ file: PAGE, line: 1, rule: 'excerpts', message }));
+}
+
+if (process.argv[1] === import.meta.filename) {
+  ensureDependencies();
+  ensureBuild();
+  const root = rootArgument(process.argv.slice(2));
+  const faults = await checkWalkthrough(root, !process.argv.includes('--check'));
+  process.exitCode = report('walkthrough', faults, PAGE);
+}
