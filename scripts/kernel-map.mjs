@@ -22,7 +22,10 @@ const LINUX_TAG = /@linux ((?:(?!\*\/|\n\s*\*\s*(?:\n|@)|\n\s*\* [A-Z])[^])*)/;
 
 /** @param {string} file @param {string} text */
 function entryOf(file, text) {
-  const tag = LINUX_TAG.exec(text)?.[1]?.replaceAll(/\s*\n\s*\*\s*/g, ' ').trim().replace(/\.$/, '');
+  const tag = LINUX_TAG.exec(text)?.[1]
+    ?.replaceAll(/\s*\n\s*\*\s*/g, ' ')
+    .trim()
+    .replace(/\.$/, '');
   const variables = [...text.matchAll(VARIABLE)].map(([, kind, name]) =>
     kind === 'DEFINE' ? `${name}` : `${name} (per CPU)`,
   );

@@ -20,7 +20,15 @@ import { report, rootArgument, textOf } from './sources.mjs';
  * Which lines of the tree an excerpt shows: those of `from` and of what it calls, or up to `to` where that is given.
  * @typedef {{ from: string, to?: string, show: (row: Row) => boolean }} Cut
  */
-/** What a machine has allocated and registered. @typedef {import('../dist/index.js').KernelInventory} Inventory */
+/**
+ * What a machine has allocated and registered: the part of kernelInventory() that is shown here.
+ * @typedef {{ kind: string, size: number, cache?: string, allocatedBy?: string }} Allocation
+ * @typedef {{ function: string, priority: number }} Notifier
+ * @typedef {{
+ *   cpuNotifiers: Notifier[], rebootNotifiers: Notifier[], sysdevClasses: string[], sysdevs: string[],
+ *   miscDevices: { name: string, minor: number }[], fileSystems: string[], debugfs: string[], allocations: Allocation[],
+ * }} Inventory
+ */
 
 const PAGE = 'docs/walkthrough.md';
 const SEED = 1;
@@ -45,9 +53,14 @@ function boot(given) {
 /** @param {string} tree @returns {Row[]} */
 function rowsOf(tree) {
   return tree.split('\n').flatMap((line) => {
-    const [, lanes, context, indent, text] = /^ *\d+ {2}([.\d](?: [.\d])+) {2}(\S{3}) {2}( *)(.*)$/.exec(line) ?? [];
+    const [, lanes, context, indent, text] =
+      /^ *\d+ {2}([.\d](?: [.\d])+) {2}(\S{3}) {2}( *)(.*)$/.exec(line) ?? [];
     if (lanes === undefined || context === undefined || indent === undefined || text === undefined) return [];
-    return [{ cpu: Number(lanes.replaceAll(/[ .]/g, '')), lanes, context, depth: indent.length / 2, text }];
+    // The tree says what was last written to CR4; an INIT in between clears it, which is no write.
+    const said = text.replace(/^(mov to CR4) 0x\w+ -> /, '$1 ');
+    return [
+      { cpu: Number(lanes.replaceAll(/[ .]/g, '')), lanes, context, depth: indent.length / 2, text: said },
+    ];
   });
 }
 
@@ -147,8 +160,9 @@ async function inventoryAfterLoad(vendor) {
 /** @param {Inventory} inventory */
 function registered(inventory) {
   const { cpuNotifiers, rebootNotifiers, sysdevClasses, sysdevs, miscDevices, fileSystems } = inventory;
-  /** @param {readonly { function: string, priority: number }[]} chain */
-  const chain = (chain) => chain.map(({ function: name, priority }) => `${name} (${priority})`).join(', ');
+  /** @param {readonly Notifier[]} notifiers */
+  const chain = (notifiers) =>
+    notifiers.map(({ function: name, priority }) => `${name} (${priority})`).join(', ');
   return [
     `CPU notifiers     ${chain(cpuNotifiers)}`,
     `reboot notifiers  ${chain(rebootNotifiers)}`,
@@ -171,7 +185,10 @@ function pagesOf(inventory, maker) {
 function cachesOf(inventory, names) {
   return inventory.allocations
     .filter(({ kind, cache }) => kind === 'cache' && names.test(cache ?? ''))
-    .map(({ cache = '', size, allocatedBy }) => `${cache.padEnd(20)} objects of ${size} bytes, by ${allocatedBy}`);
+    .map(
+      ({ cache = '', size, allocatedBy }) =>
+        `${cache.padEnd(20)} objects of ${size} bytes, by ${allocatedBy}`,
+    );
 }
 
 const hardware = matching(/^(?:rdmsr|wrmsr|cpuid|sgdt|mov to CR4|vmxon|vmxoff)/);
@@ -186,7 +203,8 @@ const switching = functions(
 const heard = (row) => calls(row) !== 'kvm_cpu_hotplug' || /CPU_(?:DYING|ONLINE|UP_CANCELED)/.test(row.text);
 /** @param {Row} row */
 const hotplug = (row) =>
-  heard(row) && any(switching, log, crossCall, milestone, matching(/^(?:wrmsr|mov to CR4|vmxon|vmxoff)/))(row);
+  heard(row) &&
+  any(switching, log, crossCall, milestone, matching(/^(?:wrmsr|mov to CR4|vmxon|vmxoff)/))(row);
 
 /** @returns {Promise<Readonly<Record<string, readonly string[]>>>} */
 async function amd() {
@@ -281,7 +299,11 @@ async function intel() {
     }),
     'intel-pages': [...pagesOf(inventory, 'vmx_init'), ...pagesOf(inventory, 'alloc_vmcs_cpu')],
     'intel-offline': excerpt(rows, { from: 'cpu_down', to: 'cpu_up', show: hotplug }),
-    'intel-online': excerpt(lastOf(rows, 'cpu_up'), { from: 'cpu_up', to: 'sys_delete_module', show: hotplug }),
+    'intel-online': excerpt(lastOf(rows, 'cpu_up'), {
+      from: 'cpu_up',
+      to: 'sys_delete_module',
+      show: hotplug,
+    }),
     'intel-state': stateTable(text),
   };
 }
@@ -293,7 +315,9 @@ async function intel() {
 export function filled(text, shown) {
   const names = [...text.matchAll(BEGIN)].map(([, name = '']) => name);
   const wrong = [
-    ...names.filter((name) => shown[name] === undefined).map((name) => `${name}: the machines show no such thing`),
+    ...names
+      .filter((name) => shown[name] === undefined)
+      .map((name) => `${name}: the machines show no such thing`),
     ...Object.keys(shown)
       .filter((name) => !names.includes(name))
       .map((name) => `${name}: shown, but the page has no marker for it`),
@@ -314,7 +338,10 @@ export async function checkWalkthrough(root, write) {
   const text = textOf(root, PAGE);
   const { page, wrong } = filled(text, { ...(await amd()), ...(await intel()) });
   if (write && page !== text) writeFileSync(path.join(root, PAGE), page);
-  const stale = page === text || write ? [] : ['an excerpt is not what the machines show: run node scripts/walkthrough.mjs'];
+  const stale =
+    page === text || write
+      ? []
+      : ['an excerpt is not what the machines show: run node scripts/walkthrough.mjs'];
   return [...wrong, ...stale].map((message) => ({ file: PAGE, line: 1, rule: 'excerpts', message }));
 }
 

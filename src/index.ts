@@ -1,6 +1,6 @@
 /** The one public door. */
 export { Machine } from '#machine/machine';
-export type { CallOptions, CallOutcome, HungCpu, PowerOnOptions, Snapshot } from '#machine/machine';
+export type { CallOptions, CallOutcome, HungCpu, MachineCheck, PowerOnOptions, Snapshot } from '#machine/machine';
 export type { Fault, MachineConfig } from '#machine/config';
 export { closeSharedPool, createPool } from '#machine/pool';
 export type { CpuPool } from '#machine/pool';
@@ -15,3 +15,5 @@ export { dmesg } from '#kernel/dmesg';
 export type { LogRecord } from '#kernel/dmesg';
 export { ContextFlag, EventType, Instruction, Milestone, Outcome } from '#trace/events';
 export type { TraceEvent } from '#trace/events';
+export { TRACE_FORMAT, decodeTrace, encodeTrace } from '#trace/format';
+export type { Trace } from '#trace/format';

@@ -2,6 +2,7 @@
  * Entry of a CPU thread. One pool task is one CPU of one machine, from power-on to power-off; then the thread goes back
  * to the pool and can be another machine's CPU.
  */
+import { threadId } from 'node:worker_threads';
 import { assert } from '#base/assert';
 import { machineWord } from '#memory/base-bus';
 import { attachBus } from '#memory/bus';
@@ -60,6 +61,8 @@ export function serve(task: CpuTask): void {
   );
   const thread = new CpuThread(layout);
   const bus = makeBus(task, layout, words, thread);
+  bus.thread = threadId;
+  bus.registers.set(CpuWord.THREAD, threadId);
   thread.attach(bus);
   attachBus(bus);
   attach_arch(thread);

@@ -18,6 +18,7 @@ import { KERN_ERR, printk } from '#smp/printk';
 import { file, file_operations } from './file.ts';
 import {
   GFP_KERNEL,
+  SLAB_PANIC,
   SLAB_RECLAIM_ACCOUNT,
   kmem_cache_create,
   kmem_cache_free,
@@ -50,7 +51,7 @@ export const debugfs_root = vmlinux.DEFINE('debugfs_root', dentry);
 
 /** Boot. */
 export const debugfs_init = kernel_function('debugfs_init', (): number => {
-  dentry_cache.value = kmem_cache_create('dentry', dentry.size, 0, SLAB_RECLAIM_ACCOUNT, NULL);
+  dentry_cache.value = kmem_cache_create('dentry', dentry.size, 0, SLAB_RECLAIM_ACCOUNT | SLAB_PANIC, NULL);
   INIT_LIST_HEAD(debugfs_root.d_subdirs);
   atomic_set(debugfs_root.d_count, 1);
   debugfs_root.d_parent = debugfs_root.addr;

@@ -19,7 +19,7 @@ import {
   num_online_cpus,
 } from '#smp/cpumask';
 import { local_irq_enable, preempt_disable } from '#smp/irqflags';
-import { KERN_INFO, KERN_NOTICE, printk } from '#smp/printk';
+import { KERN_INFO, KERN_NOTICE, panic, printk } from '#smp/printk';
 import { migration_init } from '#smp/migration';
 import { user_thread } from '#smp/sched';
 import { cpu_idle, smp_prepare_boot_cpu } from '#smp/smpboot';
@@ -81,6 +81,8 @@ export const start_kernel = kernel_function('start_kernel', (): void => {
   kmem_cache_init();
   local_irq_enable();
   preempt_disable();
-  user_thread(kernel_init.addr, 0, 0);
+  const init = user_thread(kernel_init.addr, 0, 0);
+  // Linux does not look, and idles for ever without its first task: here that is a report.
+  if (init < 0) panic(`start_kernel: no first task: ${init}`);
   cpu_idle();
 });

@@ -2,6 +2,7 @@
 import { SmplabError } from '#base/errors';
 import { CALL_TIMEOUT_MS_DEFAULT, NR_CPUS, STEPS_MAX_DEFAULT, TRACE_EVENTS_MAX_DEFAULT } from '#base/limits';
 import { type HardwareConfig, validateHardware } from '#memory/firmware';
+import { TraceMask } from '#memory/layout';
 import { strategyNames } from '#scheduler/policies';
 
 /** One call that is made to fail: the n-th allocation, or a named site. */
@@ -41,6 +42,10 @@ export interface MachineConfig {
   readonly callTimeoutMs?: number;
 }
 
+/** Half a gigabyte of each: what a machine's memory, which has 31-bit addresses, can hold besides the rest. */
+const TRACE_EVENTS_MOST = 0x1000000;
+const PAGES_MOST = 0x20000;
+
 /** A configuration with every choice made. */
 export type ResolvedConfig = Required<Omit<MachineConfig, 'hardware'>> & {
   readonly hardware: HardwareConfig;
@@ -71,6 +76,14 @@ export function resolveConfig(config: MachineConfig, hostCores: number): Resolve
   }
   const arch = config.arch ?? 'x86_64';
   if (arch !== 'x86_64' && arch !== 'i386') bad(`arch is ${String(arch)}: expected x86_64 or i386`);
+  const mode = config.mode ?? 'parallel';
+  if (mode !== 'parallel' && mode !== 'deterministic') {
+    bad(`mode is ${String(mode)}: expected parallel or deterministic`);
+  }
+  const allocator = config.allocator ?? 'slab';
+  if (allocator !== 'slab' && allocator !== 'slub') {
+    bad(`allocator is ${String(allocator)}: expected slab or slub`);
+  }
   const strategy = config.strategy ?? 'random';
   if (!strategyNames.includes(strategy))
     bad(`strategy is ${strategy}: expected ${strategyNames.join(' or ')}`);
@@ -79,22 +92,29 @@ export function resolveConfig(config: MachineConfig, hostCores: number): Resolve
   const hardware: HardwareConfig = { ...config.hardware, vendor: config.vendor, i386: arch === 'i386' };
   const hardwareError = validateHardware(hardware, possible);
   if (hardwareError !== undefined) bad(hardwareError);
-  return {
+  const resolved: ResolvedConfig = {
     cpus: config.cpus,
     vendor: config.vendor,
     possible,
     present,
     arch,
-    mode: config.mode ?? 'parallel',
+    mode,
     seed,
     strategy,
     stepsMax: config.stepsMax ?? STEPS_MAX_DEFAULT,
     hardware,
-    allocator: config.allocator ?? 'slab',
+    allocator,
     trace: config.trace ?? 0,
     traceEventsMax: config.traceEventsMax ?? TRACE_EVENTS_MAX_DEFAULT,
     pages: config.pages ?? 512 + 16 * possible,
     spins: config.spins ?? (config.cpus <= hostCores ? 2000 : 20),
     callTimeoutMs: config.callTimeoutMs ?? CALL_TIMEOUT_MS_DEFAULT,
   };
+  wholeNumber('stepsMax', resolved.stepsMax, 1, 0x7fffffff);
+  wholeNumber('trace', resolved.trace, 0, TraceMask.ALL);
+  wholeNumber('traceEventsMax', resolved.traceEventsMax, 1, TRACE_EVENTS_MOST);
+  wholeNumber('pages', resolved.pages, 1, PAGES_MOST);
+  wholeNumber('spins', resolved.spins, 0, 0x7fffffff);
+  wholeNumber('callTimeoutMs', resolved.callTimeoutMs, 1, 0x7fffffff);
+  return resolved;
 }

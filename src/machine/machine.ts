@@ -27,11 +27,22 @@ import { stackOf } from '#memory/stack';
 import { cpumask_t } from '#memory/cpumask';
 import { symbolAddress } from '#memory/symbols';
 import { cpu_online } from '#smp/cpumask';
-import { KILLED, PF_HOST, TASK_DEAD, TASK_FREE, TASK_RUNNABLE, rq, runqueues, task_struct } from '#smp/sched';
+import {
+  KILLED,
+  PF_HOST,
+  TASK_DEAD,
+  TASK_FREE,
+  TASK_NEW,
+  TASK_RUNNABLE,
+  rq,
+  runqueues,
+  task_struct,
+} from '#smp/sched';
 import { FAULT_SITES_MAX, fault_attr } from '#smp/fault_inject';
 import type { FindingRecord } from '#smp/printk';
 import { ENOMEM } from '#base/errno';
 import { type TraceEvent } from '#trace/events';
+import { encodeTrace } from '#trace/format';
 import { clearRing, mergeEvents, readRing } from '#trace/ring';
 import { type MachineConfig, type ResolvedConfig, resolveConfig } from './config.ts';
 import { freshMemory } from './memory-image.ts';
@@ -39,8 +50,18 @@ import { type CpuPool, hostCores, sharedPool } from './pool.ts';
 
 /** Host milliseconds CPUs get to come to rest after a stop before their threads are ended. */
 const STOP_TIMEOUT_MS = 2_000;
-/** Host milliseconds a machine's threads get to start. Generous: 256 threads on one busy core. */
-const START_TIMEOUT_MS = 60_000;
+/** Host milliseconds a machine's threads get to start, and some more for each: generous, for one busy core. */
+const START_TIMEOUT_MS = 7_500;
+const START_TIMEOUT_MS_EACH = 200;
+/** How often within a call's time limit the host looks whether a deterministic run goes on. */
+const PROGRESS_LOOKS = 8;
+
+/** Host milliseconds threads get to leave a machine that is switched off. A thread that loops in kernel code never does. */
+const LEAVE_TIMEOUT_MS = 1_000;
+/** Host milliseconds CPUs get to go to sleep after the last task has ended. */
+const QUIET_TIMEOUT_MS = 1_000;
+/** Events of a dead CPU that a machine check carries. */
+const LAST_EVENTS = 16;
 
 const KEEP_ALIVE_MS = 0x7fffffff;
 
@@ -52,12 +73,19 @@ export type CallOutcome =
   | { readonly kind: 'killed' }
   /** the machine panicked */
   | { readonly kind: 'panic' }
-  /** it did not end: nobody is runnable, or nobody made progress in time */
+  /** it did not end: nobody is runnable (deterministic mode: exactly so), or nobody made progress in time */
   | { readonly kind: 'hung'; readonly cpus: readonly HungCpu[] }
   /** deterministic mode: the step limit */
   | { readonly kind: 'steps' }
   /** a CPU's thread died */
-  | { readonly kind: 'machine-check'; readonly cpu: number; readonly reason: string };
+  | MachineCheck;
+
+export interface MachineCheck extends HungCpu {
+  readonly kind: 'machine-check';
+  readonly reason: string;
+  /** The last events of that CPU, if it was traced. */
+  readonly trace: readonly TraceEvent[];
+}
 
 export interface HungCpu {
   readonly cpu: number;
@@ -91,6 +119,7 @@ const RUN_STATE = machineWord(MachineWord.RUN_STATE);
 const RUN_EPOCH = machineWord(MachineWord.RUN_EPOCH);
 const AT_REST = machineWord(MachineWord.CPUS_AT_REST);
 const DOORBELL = machineWord(MachineWord.DOORBELL);
+const STEP = machineWord(MachineWord.STEP);
 const TASKS_OPEN = machineWord(MachineWord.TASKS_OPEN);
 const PANIC = machineWord(MachineWord.PANIC);
 const RUN_END = machineWord(MachineWord.RUN_END);
@@ -104,7 +133,12 @@ export class Machine {
   readonly bus: ParallelBus;
   readonly #abort: AbortController;
   readonly #threads: Promise<void>[] = [];
-  #deadCpu: { readonly cpu: number; readonly reason: string } | undefined;
+  /** The host's number of each thread, by the CPU it was when the machine was made. */
+  #threadNumbers: readonly number[] = [];
+  #deadCpu: MachineCheck | undefined;
+  /** How the machine came to its end. Every call from then on is answered with this. */
+  #ended: CallOutcome | undefined;
+  #callsRunning = 0;
   #state: 'on' | 'stopped' | 'off' = 'stopped';
 
   private constructor(config: ResolvedConfig, pool: CpuPool) {
@@ -129,13 +163,11 @@ export class Machine {
   static async powerOn(config: MachineConfig, options: PowerOnOptions = {}): Promise<Machine> {
     const machine = new Machine(resolveConfig(config, hostCores), options.pool ?? sharedPool());
     try {
-      await machine.#awaitRest(START_TIMEOUT_MS);
-      if (machine.#deadCpu !== undefined) {
-        throw new SmplabError(
-          'SMPLAB_HOST_FAILED',
-          `CPU ${machine.#deadCpu.cpu}: ${machine.#deadCpu.reason}`,
-        );
-      }
+      const patience = START_TIMEOUT_MS + START_TIMEOUT_MS_EACH * machine.config.possible;
+      const started = await machine.#awaitRest(patience);
+      machine.#expectThreads();
+      if (!started) throw new SmplabError('SMPLAB_HOST_FAILED', 'the host did not start the threads in time');
+      machine.#threadNumbers = machine.#threadOfEachCpu();
       options.beforeBoot?.(machine);
       machine.bus.i32[TASKS_OPEN] = 1;
       machine.#start();
@@ -158,10 +190,21 @@ export class Machine {
 
   /** Several calls at once: they run on their CPUs at the same time. In deterministic mode the strategy interleaves them. */
   async callAll(calls: readonly (CallOptions & { readonly symbol: string })[]): Promise<CallOutcome[]> {
-    if (this.#state !== 'on') throw new SmplabError('SMPLAB_MACHINE_OFF', `the machine is ${this.#state}`);
-    const tasks = calls.map((call) => this.#post(call));
+    if (this.#state === 'off') throw new SmplabError('SMPLAB_MACHINE_OFF', 'the machine is off');
+    const functions = calls.map((call) => this.#checkCall(call));
+    if (this.#ended !== undefined) return calls.map(() => this.#ended!);
+    if (this.#state !== 'on') throw new SmplabError('SMPLAB_MACHINE_OFF', 'the machine is stopped');
+    const isDeterministic = this.config.mode === 'deterministic';
+    if (isDeterministic && this.#callsRunning > 0) {
+      throw new SmplabError(
+        'SMPLAB_BAD_USAGE',
+        'a call is running: start calls that belong together with callAll',
+      );
+    }
+    const free = this.#freeTasks(calls.length);
+    const tasks = calls.map((call, index) => this.#post(call, functions[index]!, free[index]!));
     for (const call of calls) this.#kick(call.cpu ?? 0, Pending.RESCHEDULE);
-    if (this.config.mode === 'deterministic') this.#resume();
+    if (isDeterministic) this.#resume();
     const ending = await this.#finish(0);
     return tasks.map((task) => {
       const state = this.#taskWord(task, 'state');
@@ -187,6 +230,16 @@ export class Machine {
       const json = new TextDecoder().decode(this.bus.u8.slice(at + 4, at + 4 + length));
       records.push(JSON.parse(json) as FindingRecord);
     }
+    if (this.#deadCpu !== undefined) {
+      const { cpu, reason, stack } = this.#deadCpu;
+      records.push({
+        kind: 'machine-check',
+        title: `machine check: the thread of CPU ${cpu} died`,
+        cpu,
+        stack,
+        detail: reason,
+      });
+    }
     return { records, lost: Math.max(0, written - FINDINGS_MAX) };
   }
 
@@ -199,6 +252,11 @@ export class Machine {
       events: mergeEvents(rings.map((ring) => ring.events)),
       lost: rings.reduce((sum, ring) => sum + ring.lost, 0),
     };
+  }
+
+  /** The trace in the format smp-trace/1: in deterministic mode the same for the same configuration and calls. */
+  traceBytes(): Uint8Array {
+    return encodeTrace({ cpus: this.layout.nrPossible, ...this.trace() });
   }
 
   /** Empties the trace: what follows is recorded from its start. At rest. */
@@ -232,18 +290,51 @@ export class Machine {
     });
   }
 
-  /** Keeps the machine's state. The machine must be at rest: no call running. */
+  /**
+   * Keeps the machine's state.
+   * @throws SmplabError SMPLAB_BAD_USAGE unless the machine is at rest: up, and no call running
+   */
   snapshot(): Snapshot {
-    assert(this.#state === 'on' && this.bus.i32[TASKS_OPEN] === 0, 'snapshot: the machine is not at rest');
+    if (this.#state !== 'on' || this.#ended !== undefined || this.bus.i32[TASKS_OPEN] !== 0) {
+      throw new SmplabError(
+        'SMPLAB_BAD_USAGE',
+        'the machine is not at rest: wait for its calls, and for one that is up',
+      );
+    }
+    this.#awaitQuiet();
     return { bytes: this.bus.u8.slice(0, this.layout.heapEnd) };
   }
 
-  /** Takes the machine back to a snapshot of its own. */
+  /**
+   * Takes the machine back to a snapshot of its own, also after a panic or a hang, and empties the trace.
+   * @throws SmplabError SMPLAB_MACHINE_OFF if there is no machine any more: it is off, or its threads had to be ended
+   */
   async restore(snapshot: Snapshot): Promise<void> {
+    if (this.#callsRunning > 0)
+      throw new SmplabError('SMPLAB_BAD_USAGE', 'a call is running: wait for it, then restore');
     await this.#stop();
+    if (this.#state === 'off')
+      throw new SmplabError('SMPLAB_MACHINE_OFF', 'the machine is off: it cannot be restored');
+    this.#ended = undefined;
     this.#keepSyncWords(snapshot);
     this.bus.u8.set(snapshot.bytes);
+    this.clearTrace();
     this.#start();
+  }
+
+  /** The last task says that it has ended a little before its CPU is idle again. */
+  #awaitQuiet(): void {
+    if (this.config.mode === 'deterministic') return;
+    const { i32 } = this.bus;
+    const deadline = performance.now() + QUIET_TIMEOUT_MS;
+    for (let cpu = 0; cpu < this.layout.nrPossible; cpu++) {
+      const halted = this.bus.registersOf(cpu).base + CpuWord.HALTED;
+      while (Atomics.load(i32, halted) === 0) {
+        if (performance.now() > deadline)
+          throw new SmplabError('SMPLAB_BAD_USAGE', `CPU ${cpu} is not at rest`);
+        Atomics.wait(i32, halted, 0, 0.05);
+      }
+    }
   }
 
   /** Words that threads sleep on are of this moment, not of the snapshot's: a changed one would be a lost wake-up. */
@@ -256,19 +347,33 @@ export class Machine {
     );
     for (const word of [RUN_STATE, RUN_EPOCH, AT_REST, DOORBELL]) kept[word] = i32[word]!;
     for (let cpu = 0; cpu < this.layout.nrPossible; cpu++) {
-      const wake = this.bus.registersOf(cpu).base + CpuWord.WAKE;
-      kept[wake] = i32[wake]!;
+      const { base } = this.bus.registersOf(cpu);
+      for (const word of [CpuWord.WAKE, CpuWord.THREAD]) kept[base + word] = i32[base + word]!;
     }
   }
 
   /** Switches the machine off and gives its threads back. Threads that do not come to rest are ended. Idempotent. */
   async powerOff(): Promise<void> {
-    if (this.#state === 'off') return;
-    await this.#stop();
-    this.#state = 'off';
-    Atomics.store(this.bus.i32, RUN_STATE, RunState.OFF);
-    this.#ringAll();
-    await Promise.all(this.#threads);
+    if (this.#state === 'on') this.#orderStop();
+    if (this.#state !== 'off') {
+      this.#state = 'off';
+      Atomics.store(this.bus.i32, RUN_STATE, RunState.OFF);
+      this.#ringAll();
+    }
+    const all = Promise.all(this.#threads);
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, LEAVE_TIMEOUT_MS);
+    });
+    await Promise.race([all, tooLate]);
+    clearTimeout(timer);
+    this.#abort.abort();
+    await all;
+  }
+
+  /** The host's number of the thread that is this CPU now: the `threadId` of one of the pool's threads. */
+  threadOf(cpu: number): number {
+    return this.bus.registersOf(cpu).get(CpuWord.THREAD);
   }
 
   /** Every CPU's stack as it is. */
@@ -280,29 +385,58 @@ export class Machine {
     );
   }
 
-  #threadDied(cpu: number, error: unknown): void {
-    if (this.#state === 'off' || this.#abort.signal.aborted) return;
-    this.#deadCpu ??= { cpu, reason: error instanceof Error ? error.message : String(error) };
-    Atomics.add(this.bus.i32, DOORBELL, 1);
-    Atomics.notify(this.bus.i32, DOORBELL);
+  /**
+   * A thread is gone without having been told to go: a machine check on the CPU that it was. The others are stopped.
+   * @param started the CPU that thread was when the machine was made
+   */
+  #threadDied(started: number, error: unknown): void {
+    if (this.#state === 'off' || this.#deadCpu !== undefined) return;
+    const now = this.#threadOfEachCpu().indexOf(this.#threadNumbers[started] ?? -1);
+    const cpu = now < 0 ? started : now;
+    this.#deadCpu = {
+      kind: 'machine-check',
+      cpu,
+      reason: error instanceof Error ? error.message : String(error),
+      stack: this.look(() => stackOf(cpu)),
+      trace: readRing(this.bus.i32, ringWord(this.layout, cpu)).events.slice(-LAST_EVENTS),
+    };
+    this.#ended = this.#deadCpu;
+    if (this.#state === 'on') this.#orderStop();
+    this.bus.ringDoorbell();
+  }
+
+  /** By CPU, the host's number of the thread that is that CPU now. */
+  #threadOfEachCpu(): number[] {
+    return Array.from({ length: this.layout.nrPossible }, (_, cpu) => this.threadOf(cpu));
+  }
+
+  #expectThreads(): void {
+    if (this.#deadCpu === undefined) return;
+    throw new SmplabError('SMPLAB_HOST_FAILED', `CPU ${this.#deadCpu.cpu}: ${this.#deadCpu.reason}`);
   }
 
   #taskWord(task: number, field: 'state' | 'exit_code'): number {
     return (task + task_struct.offsetof(field)) >>> 2;
   }
 
-  /** Writes a task into memory and puts it into its CPU's inbox. */
-  #post(call: CallOptions & { readonly symbol: string }): number {
+  /** What the caller may get wrong about a call. Answers the function's address. */
+  #checkCall(call: CallOptions & { readonly symbol: string }): number {
     const fn = symbolAddress(call.symbol);
     if (fn === undefined)
       throw new SmplabError('SMPLAB_UNKNOWN_SYMBOL', `no kernel function is called ${call.symbol}`);
     const cpu = call.cpu ?? 0;
-    const { i32 } = this.bus;
-    if (!this.look(() => cpu < this.config.possible && cpu_online(cpu))) {
+    const exists = Number.isInteger(cpu) && cpu >= 0 && cpu < this.config.possible;
+    if (!exists || !this.look(() => cpu_online(cpu))) {
       throw new SmplabError('SMPLAB_BAD_USAGE', `CPU ${cpu} is not online: ${call.symbol} cannot run there`);
     }
+    return fn;
+  }
+
+  /** Writes a task into memory and puts it into its CPU's inbox. */
+  #post(call: CallOptions & { readonly symbol: string }, fn: number, address: number): number {
+    const cpu = call.cpu ?? 0;
+    const { i32 } = this.bus;
     return this.look(() => {
-      const address = this.#freeTask();
       const task = task_struct.at(address);
       task.pid = Atomics.add(i32, HOST_PIDS, 1) + 1000;
       task.flags = PF_HOST;
@@ -333,16 +467,20 @@ export class Machine {
     });
   }
 
-  #freeTask(): number {
-    for (let index = 0; index < this.layout.nrTasks; index++) {
+  #freeTasks(count: number): number[] {
+    const { i32 } = this.bus;
+    const taken: number[] = [];
+    for (let index = 0; index < this.layout.nrTasks && taken.length < count; index++) {
       const address = this.layout.tasks + index * TASK_BYTES;
-      if (
-        Atomics.compareExchange(this.bus.i32, this.#taskWord(address, 'state'), TASK_FREE, 1) === TASK_FREE
-      ) {
-        return address;
-      }
+      const state = this.#taskWord(address, 'state');
+      if (Atomics.compareExchange(i32, state, TASK_FREE, TASK_NEW) === TASK_FREE) taken.push(address);
     }
-    throw new SmplabError('SMPLAB_HOST_FAILED', 'the machine has no free task');
+    if (taken.length === count) return taken;
+    for (const address of taken) Atomics.store(i32, this.#taskWord(address, 'state'), TASK_FREE);
+    throw new SmplabError(
+      'SMPLAB_BAD_USAGE',
+      `${count} calls at once: the machine has room for ${taken.length}`,
+    );
   }
 
   /** Lets CPUs that wait for the host live. */
@@ -388,23 +526,49 @@ export class Machine {
 
   /** Waits until all started work is done, or cannot be. `open` tasks may stay. */
   async #finish(open: number): Promise<CallOutcome> {
+    this.#callsRunning += 1;
+    try {
+      const outcome = await this.#outcome(open);
+      if (outcome.kind !== 'returned') this.#ended ??= outcome;
+      return outcome;
+    } finally {
+      this.#callsRunning -= 1;
+    }
+  }
+
+  async #outcome(open: number): Promise<CallOutcome> {
     const { i32 } = this.bus;
     const done = (): boolean =>
       Atomics.load(i32, PANIC) !== 0 ||
-      this.#deadCpu !== undefined ||
+      this.#state !== 'on' ||
       (this.config.mode === 'deterministic'
         ? Atomics.load(i32, RUN_END) !== RunEnd.NONE
         : Atomics.load(i32, TASKS_OPEN) <= open);
-    const inTime = await this.#await(done, this.config.callTimeoutMs);
-    if (this.#deadCpu !== undefined) return { kind: 'machine-check', ...this.#deadCpu };
+    // Deterministic mode counts its steps: as long as they go on it is their limit that ends a run, not the host's clock.
+    let inTime = false;
+    let steps = Atomics.load(i32, STEP);
+    for (let look = 0; look < PROGRESS_LOOKS && !inTime; look++) {
+      inTime = await this.#await(done, this.config.callTimeoutMs / PROGRESS_LOOKS);
+      const now = Atomics.load(i32, STEP);
+      if (now !== steps) look = -1;
+      steps = now;
+    }
+    if (this.#deadCpu !== undefined) return this.#deadCpu;
     if (Atomics.load(i32, PANIC) !== 0) return { kind: 'panic' };
-    if (!inTime) return { kind: 'hung', cpus: this.stacks() };
+    if (this.#state !== 'on')
+      throw new SmplabError('SMPLAB_MACHINE_OFF', 'the machine was switched off during the call');
+    if (!inTime) return { kind: 'hung', cpus: this.#hungCpus() };
     if (this.config.mode === 'deterministic') {
       const end = i32[RUN_END];
       if (end === RunEnd.STEP_LIMIT) return { kind: 'steps' };
-      if (end === RunEnd.DEADLOCK) return { kind: 'hung', cpus: this.stacks() };
+      if (end === RunEnd.DEADLOCK) return { kind: 'hung', cpus: this.#hungCpus() };
     }
     return { kind: 'returned', value: 0 };
+  }
+
+  /** Stacks of the CPUs that are not idle. */
+  #hungCpus(): HungCpu[] {
+    return this.stacks().filter(({ stack }) => stack[0] !== 'cpu_idle');
   }
 
   /** Waits for the doorbell until `done`; false after `milliseconds`. */
@@ -433,21 +597,23 @@ export class Machine {
     return this.#await(() => this.#deadCpu !== undefined || Atomics.load(i32, AT_REST) >= all, milliseconds);
   }
 
-  /** Unwinds every CPU to where it waits for the host. Threads that do not obey are ended: the machine is then lost. */
-  async #stop(): Promise<void> {
-    if (this.#state !== 'on') return;
-    const { i32 } = this.bus;
-    Atomics.store(i32, RUN_STATE, RunState.STOPPING);
+  /** Tells every CPU to unwind to where it waits for the host. */
+  #orderStop(): void {
+    Atomics.store(this.bus.i32, RUN_STATE, RunState.STOPPING);
     for (let cpu = 0; cpu < this.layout.nrPossible; cpu++) {
       this.#kick(cpu, Pending.STOP);
       this.#hand(cpu, Baton.STOP);
     }
     this.#state = 'stopped';
+    this.bus.ringDoorbell();
+  }
+
+  /** Unwinds every CPU to where it waits for the host. Where one does not obey, or is dead, the machine is switched off. */
+  async #stop(): Promise<void> {
+    if (this.#state !== 'on') return this.#deadCpu === undefined ? undefined : this.powerOff();
+    this.#orderStop();
     const obeyed = await this.#awaitRest(STOP_TIMEOUT_MS);
-    if (obeyed && this.#deadCpu === undefined) return;
-    this.#abort.abort();
-    await Promise.all(this.#threads);
-    this.#state = 'off';
+    if (!obeyed || this.#deadCpu !== undefined) await this.powerOff();
   }
 }
 

@@ -1,4 +1,5 @@
 /** A machine's memory as it is before the power button is pressed. */
+import { SmplabError } from '#base/errors';
 import { withBus } from '#memory/bus';
 import { sealImage, writeStartValues } from '#memory/image';
 import {
@@ -8,12 +9,14 @@ import {
   MACHINE_MAGIC,
   MachineWord,
   Mode,
+  PAGE_SIZE,
   RunState,
   geometry,
   ringWord,
 } from '#memory/layout';
 import { ParallelBus } from '#memory/parallel-bus';
 import { symbolHash } from '#memory/symbols';
+import { ringBytes } from '#trace/ring';
 import { strategyNumber } from '#scheduler/policies';
 import { seedState } from '#base/prng';
 import '#kernel/image';
@@ -33,6 +36,27 @@ function never(): never {
   throw new Error('host access outside the machine');
 }
 
+/** Addresses of data are 31 bits wide; what is neither a trace nor a page fits into the rest. */
+const VARIABLE_BYTES_MAX = 0x7000_0000;
+
+function checkSize({ nrPossible, ringCapacity, heapPages }: GeometryInput): void {
+  const bytes = nrPossible * ringBytes(ringCapacity) + heapPages * PAGE_SIZE;
+  if (bytes <= VARIABLE_BYTES_MAX) return;
+  const megabytes = (count: number): number => Math.ceil(count / 0x100000);
+  throw new SmplabError(
+    'SMPLAB_BAD_CONFIG',
+    `trace rings and pages need ${megabytes(bytes)} MiB: expected at most ${megabytes(VARIABLE_BYTES_MAX)}`,
+  );
+}
+
+function allocate(bytes: number): SharedArrayBuffer {
+  try {
+    return new SharedArrayBuffer(bytes);
+  } catch {
+    throw new SmplabError('SMPLAB_HOST_FAILED', `the host has no ${bytes} bytes of memory for the machine`);
+  }
+}
+
 /** Makes and fills a machine's memory. */
 export function freshMemory(config: ResolvedConfig): FreshMemory {
   const image = sealImage();
@@ -44,8 +68,9 @@ export function freshMemory(config: ResolvedConfig): FreshMemory {
     heapPages: config.pages,
     ringCapacity: config.trace === 0 ? 0 : config.traceEventsMax,
   };
+  checkSize(input);
   const layout = geometry(input);
-  const buffer = new SharedArrayBuffer(layout.bytes);
+  const buffer = allocate(layout.bytes);
   const bus = new ParallelBus(buffer, layout, -1, {
     interruptWindow: never,
     takeInterrupt: never,

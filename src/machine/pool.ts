@@ -1,6 +1,7 @@
 /** The threads that are CPUs: a Piscina pool in which one task is one CPU's life. Threads outlive machines. */
 import { fileURLToPath } from 'node:url';
 import { availableParallelism } from 'node:os';
+import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { GeometryInput } from '#memory/layout';
 
@@ -10,6 +11,9 @@ interface CpuTask {
   readonly geometry: GeometryInput;
   readonly cpu: number;
 }
+
+/** Threads in a row that may die before they are up until nobody tries again. */
+const STILLBORN_MAX = 8;
 
 /** Threads a pool may have: four machines of the largest kind. */
 const THREADS_MAX = 1024;
@@ -21,6 +25,8 @@ export interface CpuPool {
   close(): Promise<void>;
   /** Threads alive. */
   readonly size: number;
+  /** The threads themselves: for tests that kill them. */
+  readonly threads: readonly Worker[];
 }
 
 /** The built entry of a CPU thread, beside this file's own build. */
@@ -42,13 +48,39 @@ export function createPool(): CpuPool {
     atomics: 'sync',
     recordTiming: false,
   });
+  // A thread that dies with a CPU on it fails that CPU's task. One that dies idle is nobody's loss: the next start makes
+  // another. Without a listener Node would end the process.
+  piscina.on('error', () => {});
+  let serving = 0;
+  let stillborn = 0;
+  piscina.on('workerCreate', () => {
+    stillborn = 0;
+  });
+  // A CPU that waits for a thread which dies before it is up waits for another one: Piscina makes one only for a new task.
+  const replace = (): void => {
+    if (serving <= piscina.threads.length || ++stillborn > STILLBORN_MAX) return;
+    const asked = new AbortController();
+    piscina.run(undefined, { signal: asked.signal }).catch(() => {});
+    asked.abort();
+  };
+  piscina.on('workerDestroy', () => {
+    setImmediate(replace);
+  });
   return {
     start: async (task, signal) => {
-      await piscina.run(task, { name: 'serve', signal });
+      serving += 1;
+      try {
+        await piscina.run(task, { name: 'serve', signal });
+      } finally {
+        serving -= 1;
+      }
     },
     close: () => piscina.destroy(),
     get size() {
       return piscina.threads.length;
+    },
+    get threads() {
+      return piscina.threads;
     },
   };
 }

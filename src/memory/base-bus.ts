@@ -45,6 +45,8 @@ export abstract class BaseBus {
   /** Every CPU's registers, so that changing CPU (thread exchange) allocates nothing. */
   readonly #allRegisters: readonly CpuRegisters[];
   cpu: number;
+  /** The host's number of this thread. */
+  thread = 0;
   registers: CpuRegisters;
   protected pendingIndex: number;
   /** See Bus: what the inlined half of plain accesses looks at. */
@@ -82,6 +84,7 @@ export abstract class BaseBus {
   become(cpu: number): void {
     this.cpu = cpu;
     this.registers = this.#allRegisters[cpu]!;
+    this.registers.set(CpuWord.THREAD, this.thread);
     this.pendingIndex = this.registers.base + CpuWord.PENDING;
     this.attention = new Int32Array(this.buffer, this.pendingIndex * 4, 1);
     this.#ring = ringWord(this.layout, cpu);

@@ -110,11 +110,14 @@ export const CpuWord = {
   WAKE: 0,
   /** Pending bits; anybody sets, the CPU clears */
   PENDING: 16,
+  /**
+   * 1 while the thread sleeps or is about to: who sets something it waits for must notify. In PENDING's cache line: who raises an
+   * interrupt reads it next
+   */
+  HALTED: 17,
   IRQS_ENABLED: 32,
   /** PowerState */
   POWER: 33,
-  /** 1 while the thread sleeps or is about to: who sets something it waits for must notify */
-  HALTED: 34,
   /** address whose change ends the wait, 0 = only a wake-up does */
   WATCH: 35,
   /** this CPU's context (call stack and kernel stack) */
@@ -154,10 +157,14 @@ export const CpuWord = {
   BATON: 80,
   /** thread exchange: 1 + the CPU that asks; see cpu-worker/exchange.ts */
   EXCHANGE: 96,
+  /** written by nobody else: what a full fence is done on */
+  FENCE: 34,
   /** with Baton.BECOME: which CPU the parked thread is now */
   EXCHANGE_TO: 98,
   /** 1 once the boot CPU has begun to start the kernel */
   STARTED: 97,
+  /** the host's number of the thread that is this CPU: how the host knows which CPU a dead thread was */
+  THREAD: 99,
   /** 64 MSR slots of two words */
   MSRS: 112,
   /** 16 CPUID leaves of five words: leaf, eax, ebx, ecx, edx; count first */

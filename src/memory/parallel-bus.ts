@@ -138,7 +138,7 @@ export class ParallelBus extends BaseBus implements Bus {
 
   fence(): void {
     // A read-modify-write of a word only this CPU uses: a full barrier in JavaScript's model as on x86.
-    Atomics.or(this.i32, this.registers.base + CpuWord.HALTED, 0);
+    Atomics.or(this.i32, this.registers.base + CpuWord.FENCE, 0);
   }
 
   fill(address: number, byte: number, length: number): void {

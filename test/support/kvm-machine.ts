@@ -1,5 +1,13 @@
 /** A machine with kvm on it, from the outside: what tests of the built package ask again and again. */
-import { type CallOutcome, Machine, type MachineConfig, type KvmCpuState, symbolizeData } from 'smplab';
+import {
+  type CallOutcome,
+  type KernelInventory,
+  type KvmCpuState,
+  Machine,
+  type MachineConfig,
+  inventoryDifference,
+  symbolizeData,
+} from 'smplab';
 
 export type Vendor = 'amd' | 'intel';
 
@@ -67,4 +75,44 @@ export function describeCpu(state: KvmCpuState): string {
       ? `EFER ${state.efer} VM_HSAVE_PA ${state.vm_hsave_pa === '0x0' ? '0x0' : 'set'}`
       : `FEATURE_CONTROL ${state.feature_control} CR4 ${state.cr4}${state.inVmxRoot ? ' VMX root' : ''}`;
   return `${cpu}: ${online ? 'online' : 'offline'}, ${hardwareEnabled ? 'bit' : 'no bit'}, ${perCpuPointer.name} ${owner}, ${registers}`;
+}
+
+const plural = (count: number, what: string): string => (count === 1 ? what : `${count} x ${what}`);
+
+function entriesOf(inventory: KernelInventory): string[] {
+  return [
+    ...inventory.modules.map(({ name, state, references }) => `module ${name} ${state}, ${references} references`),
+    ...inventory.cpuNotifiers.map(({ function: name, priority }) => `CPU notifier ${name}, priority ${priority}`),
+    ...inventory.rebootNotifiers.map(({ function: name }) => `reboot notifier ${name}`),
+    ...inventory.miscDevices.map(({ name, minor }) => `misc device ${name}, minor ${minor}`),
+    // 25 statistics: which they are is for the unit tests.
+    ...inventory.debugfs.map((path) => {
+      const slash = path.lastIndexOf('/');
+      return path === 'kvm' ? 'debugfs kvm/' : `debugfs ${path.slice(0, slash + 1)}<file>`;
+    }),
+    ...inventory.sysdevClasses.map((name) => `sysdev class ${name}`),
+    ...inventory.sysdevs.map((name) => `sysdev ${name}`),
+    ...inventory.fileSystems.map((name) => `file system ${name}`),
+    ...inventory.openFiles.map(({ name }) => `open file ${name}`),
+    ...inventory.allocations.map(({ kind, cache, order, allocatedBy }) => {
+      if (kind === 'cache') return `cache ${cache}`;
+      if (kind === 'slab') return `object of ${allocatedBy}`;
+      return `${plural(1 << (order ?? 0), 'page')} of ${allocatedBy}`;
+    }),
+  ];
+}
+
+/** The same lines counted, sorted: `25 x debugfs kvm/<file>`. */
+function counted(lines: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const line of lines) counts.set(line, (counts.get(line) ?? 0) + 1);
+  return [...counts].map(([line, count]) => plural(count, line)).toSorted();
+}
+
+/** What is there now and was not, and after a minus what was there and is not. */
+export function changes(before: KernelInventory, after: KernelInventory): string[] {
+  return [
+    ...counted(entriesOf(inventoryDifference(before, after))),
+    ...counted(entriesOf(inventoryDifference(after, before))).map((line) => `- ${line}`),
+  ];
 }

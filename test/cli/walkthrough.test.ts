@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest';
+import { checkKernelMap } from '../../scripts/kernel-map.mjs';
+import { checkWalkthrough, filled } from '../../scripts/walkthrough.mjs';
+import { projectRoot } from '../support/planted.ts';
+
+describe('docs/walkthrough.md', () => {
+  it('shows what the machines show today (node scripts/walkthrough.mjs)', async () => {
+    expect(await checkWalkthrough(projectRoot, false)).toEqual([]);
+  });
+
+  it('an excerpt that is not current is noticed', () => {
+    const page = '<!-- shown:begin a -->\n\n```text\nold\n```\n\n<!-- shown:end -->\n';
+    expect(filled(page, { a: ['new'] })).toEqual({ page: page.replace('old', 'new'), wrong: [] });
+    expect(filled(page, { a: ['old'] }).page).toBe(page);
+  });
+
+  it('a marker that nothing fills, and an excerpt without a marker, are noticed', () => {
+    const { wrong } = filled('<!-- shown:begin a -->\n<!-- shown:end -->\n', { b: ['line'] });
+    expect(wrong).toHaveLength(2);
+  });
+});
+
+describe('docs/kernel-map.md', () => {
+  it('says where each symbol is today (node scripts/kernel-map.mjs)', () => {
+    expect(checkKernelMap(projectRoot)).toEqual([]);
+  });
+});
