@@ -1,6 +1,13 @@
 /** The one public door. */
 export { Machine } from '#machine/machine';
-export type { CallOptions, CallOutcome, HungCpu, MachineCheck, PowerOnOptions, Snapshot } from '#machine/machine';
+export type {
+  CallOptions,
+  CallOutcome,
+  HungCpu,
+  MachineCheck,
+  PowerOnOptions,
+  Snapshot,
+} from '#machine/machine';
 export type { Fault, MachineConfig } from '#machine/config';
 export { closeSharedPool, createPool } from '#machine/pool';
 export type { CpuPool } from '#machine/pool';

@@ -19,13 +19,13 @@ import { NULL } from '#memory/struct';
 import { call_pointer } from '#memory/symbols';
 import type { Arch, Vector } from '#smp/arch';
 import { smp_call_function_interrupt } from '#smp/call_function';
-import { cpu_isset, cpu_online_map, first_online_cpu, next_online_cpu, NR_CPUS } from '#smp/cpumask';
+import { cpu_online_map } from '#smp/cpumask';
 import { die, panic, printk, KERN_EMERG, report_finding } from '#smp/printk';
 import { KILLED, preempt_schedule_irq, smp_reschedule_interrupt } from '#smp/sched';
 import { is_i386 } from '#smp/subarch';
 import { EventType } from '#trace/events';
 import { MachineStopped, ResetTaken, TaskDied } from './control-flow.ts';
-import { ORPHANS, ORPHANS_ASLEEP, acceptTask, leaveForOtherCpu } from './exchange.ts';
+import { anyOrphan, isSet, leaveCpu, mayRunOn, takeOrphan } from './exchange.ts';
 import { takeSignals } from './power.ts';
 import { ProcessorCore } from './registers-arch.ts';
 
@@ -33,6 +33,8 @@ const PANIC = machineWord(MachineWord.PANIC);
 
 /** A bus of either kind: both are Bus and BaseBus. */
 export type ThreadBus = Bus & BaseBus;
+
+const always = (): boolean => true;
 
 export class CpuThread extends ProcessorCore implements Arch, BusClient {
   readonly #layout: Geometry;
@@ -166,28 +168,30 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
     this.bus.ringDoorbell();
   }
 
+  shutdown(): void {
+    this.bus.registers.set(CpuWord.POWER, PowerState.SHUTDOWN);
+  }
+
   offline(): boolean {
-    return !cpu_isset(this.bus.cpu, cpu_online_map);
-  }
-
-  migrate(task: number, awake?: () => boolean): void {
-    leaveForOtherCpu(this.bus, this, task, awake);
-  }
-
-  orphans(asleep: boolean): boolean {
     const { bus } = this;
-    return bus.load32(ORPHANS) !== 0 || (asleep && bus.load32(ORPHANS_ASLEEP) !== 0);
+    return !isSet(bus, bus.cpu, cpu_online_map);
   }
 
-  adopt(asleep: boolean): boolean {
-    return acceptTask(this.bus, asleep);
+  misplaced(task: number): boolean {
+    const { bus } = this;
+    return this.offline() || !mayRunOn(bus, task, bus.cpu);
   }
 
-  /** Wakes every other online CPU, so that an idle one looks round. */
-  kickOthers(): void {
-    for (let cpu = first_online_cpu(); cpu < NR_CPUS; cpu = next_online_cpu(cpu)) {
-      if (cpu !== this.bus.cpu) this.sendIpi(cpu, Pending.RESCHEDULE);
-    }
+  migrate(task: number, watch = 0, awake: () => boolean = always): void {
+    leaveCpu(this.bus, this, task, watch, awake);
+  }
+
+  orphans(): boolean {
+    return anyOrphan(this.bus);
+  }
+
+  adopt(): boolean {
+    return takeOrphan(this.bus, this);
   }
 
   killCurrent(reason: string): never {

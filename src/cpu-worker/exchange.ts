@@ -1,15 +1,33 @@
 /**
  * How a task moves to another CPU. A task's calls are on the stack of its thread and cannot leave it, so the threads
- * change places instead: all of a CPU's state is in memory, and an idle CPU's thread has nothing on its stack. The
- * thread with the task becomes the idle CPU and goes on there; the other thread becomes the CPU that was left.
+ * change places instead: what a CPU is, is in memory, and an idle CPU's thread has nothing on its stack. The thread with
+ * the task goes on as the CPU that was idle; the other thread goes on as the CPU that was left.
  *
- * The two meet through EXCHANGE in the block of the CPU that is left: the task's thread writes WAITING; an idle CPU d
- * offers itself with OFFERED | d, and may take that back; the task's thread answers ACCEPTED | d and touches nothing any
- * more; the idle thread then swaps the two CPUs' words, becomes the CPU that was left, and writes NONE.
+ * What is whose:
+ * - a CPU's block, its run queue and its trace ring belong to the thread that is the CPU, and to nobody while the CPU
+ *   is on offer;
+ * - a context belongs to its thread for ever; CPU in it says which CPU the thread is;
+ * - CURRENT_TASK, PREEMPT_COUNT and HARDIRQ_COUNT are a CPU's words but go with the thread: it keeps them on its stack
+ *   and writes them where it arrives.
+ *
+ * A thread that wants another CPU is in one of these states (W = WANTS in its context):
+ *
+ *     OWNER    W = 0, CPU = l      it is CPU l; if l is online it takes interrupts and runs kernel threads there
+ *     ON OFFER W = ticket, CPU = l interrupts off; it only sleeps. CPU l is nobody's
+ *     GIVEN    W = 0, CPU = l      another thread took the ticket: it touches nothing until CPU changes
+ *     ARRIVED  W = 0, CPU = d      it is CPU d, interrupts still off
+ *
+ * OWNER -> ON OFFER is its own store. Out of ON OFFER leads one compare-and-exchange of W from the ticket to 0: its own
+ * (something is pending for l: OWNER again) or a taker's. The taker is CPU d with interrupts off: idle, or with a task
+ * that sleeps, or with one that wants to leave d itself. Whoever takes the ticket owns both CPUs: it writes who has which context, becomes l, and last writes the other's
+ * CPU word. A ticket is used once, so a taker that read who waits and found him fit takes exactly him.
+ *
+ * A dead CPU whose thread carries a task stays with that thread until somebody takes it, or INIT and SIPI arrive: then
+ * it is started on top of the task, which goes on there. A task that sleeps waits on its dead CPU for what wakes it, and
+ * only then wants another. To the kernel a dead CPU is idle, whatever its thread carries.
  */
-import { bus as attachedBus } from '#memory/bus';
 import {
-  CPU_BLOCK_BYTES,
+  ContextWord,
   CpuWord,
   MACHINE_BLOCK,
   MachineWord,
@@ -18,160 +36,174 @@ import {
   PowerState,
 } from '#memory/layout';
 import { NULL } from '#memory/struct';
-import { AccessKind } from '#trace/events';
-import { rq_has_work, task_may_run_on, task_moved } from '#smp/sched';
-import { preempt_enable_no_resched } from '#smp/irqflags';
+import { cpu_online_map, type cpumask_t } from '#smp/cpumask';
+import { preempt_check_resched, task_moved, task_struct } from '#smp/sched';
 import { come_online, play_dead } from '#smp/smpboot';
+import { EventType } from '#trace/events';
+import { ResetTaken } from './control-flow.ts';
 import type { CpuThread, ThreadBus } from './cpu-thread.ts';
 import { takeSignals } from './power.ts';
 
-/** Addresses of the two counts of tasks that look for a CPU. */
-export const ORPHANS: number = MACHINE_BLOCK + MachineWord.ORPHANS * 4;
-export const ORPHANS_ASLEEP: number = MACHINE_BLOCK + MachineWord.ORPHANS_ASLEEP * 4;
-const NONE = 0;
-const WAITING = 1;
-/** As WAITING, of a task that sleeps: only a CPU without any task takes it. */
-const ASLEEP = 2;
-const OFFERED = 0x1000;
-const ACCEPTED = 0x2000;
-const STEP_MASK = 0xf000;
+const ORPHANS = MACHINE_BLOCK + MachineWord.ORPHANS * 4;
+const TICKETS = (MACHINE_BLOCK >>> 2) + MachineWord.TICKETS;
+const START_SIGNALS = Pending.INIT | Pending.SIPI;
 
-function exchangeWord(bus: ThreadBus, cpu: number): number {
-  return bus.layout.cpuBlocks + cpu * CPU_BLOCK_BYTES + CpuWord.EXCHANGE * 4;
+/** A look at a CPU's bit: no scheduling point, no interrupt. */
+export function isSet(bus: ThreadBus, cpu: number, mask: cpumask_t): boolean {
+  return ((bus.loadLocal32(mask.addr + (cpu >>> 5) * 4) >>> (cpu & 31)) & 1) !== 0;
 }
 
-function read(word: number): number {
-  return attachedBus.load32Marked(word, AccessKind.ACQUIRE);
-}
-
-/**
- * The running task leaves its CPU, which may have just gone offline. Comes back when the task is on another CPU.
- * @param task the running task
- * @param awake for a task that sleeps: whether it has something to wake up for
- */
-export function leaveForOtherCpu(
-  bus: ThreadBus,
-  thread: CpuThread,
-  task: number,
-  awake?: () => boolean,
-): void {
-  const left = bus.cpu;
-  const word = exchangeWord(bus, left);
-  if (thread.offline() && bus.registers.power === PowerState.RUNNING) {
-    // Nobody else can carry this CPU to its end: its thread is ours until the exchange.
-    play_dead();
-    bus.registers.set(CpuWord.POWER, PowerState.SHUTDOWN);
-    // As far as the kernel can see the task has left, and the CPU runs nothing.
-    task_moved(NULL, left);
+/** Whether a task may be on a CPU that is online. Where all CPUs it is restricted to are gone, it may be on any. */
+export function mayRunOn(bus: ThreadBus, task: number, cpu: number): boolean {
+  const allowed = task_struct.at(task).cpus_allowed;
+  if (isSet(bus, cpu, allowed)) return true;
+  for (let at = 0; at < bus.layout.nrPossible; at += 32) {
+    const both =
+      bus.loadLocal32(allowed.addr + (at >>> 3)) & bus.loadLocal32(cpu_online_map.addr + (at >>> 3));
+    if (both !== 0) return false;
   }
-  let state = awake !== undefined && !awake() ? ASLEEP : WAITING;
-  const announce = (): void => {
-    bus.add32(state === ASLEEP ? ORPHANS_ASLEEP : ORPHANS, 1);
-    bus.store32Marked(word, state, AccessKind.RELEASE);
-    thread.kickOthers();
-  };
-  announce();
-  const pending = bus.registers.base + CpuWord.PENDING;
-  const restarted = (): boolean => (Atomics.load(bus.i32, pending) & (Pending.INIT | Pending.SIPI)) !== 0;
-  const woken = (): boolean => state === ASLEEP && awake !== undefined && awake();
-  for (;;) {
-    bus.waitUntil(word, () => (read(word) & STEP_MASK) === OFFERED || restarted() || woken());
-    const offer = read(word);
-    if ((offer & STEP_MASK) === OFFERED) {
-      const to = offer & 0xfff;
-      if (bus.compareExchange32(word, offer, ACCEPTED | to) !== offer) continue;
-      bus.awaitExchange(word, ACCEPTED | to);
-      // The word belongs to the CPU's new thread by now: not even NONE is ours to write.
-      bus.become(to);
-      return;
-    }
-    if (bus.compareExchange32(word, state, NONE) !== state) continue;
-    bus.add32(state === ASLEEP ? ORPHANS_ASLEEP : ORPHANS, -1);
-    // The CPU is started again before anybody took the task: it can go on here.
-    if (restarted() && restart(bus, task)) return;
-    if (woken()) state = WAITING;
-    announce();
-  }
-}
-
-/** Takes INIT and SIPI under the task. True if the CPU is online again. */
-function restart(bus: ThreadBus, task: number): boolean {
-  const signals = Atomics.and(bus.i32, bus.registers.base + CpuWord.PENDING, ~(Pending.INIT | Pending.SIPI));
-  if (!takeSignals(bus, signals)) return false;
-  come_online();
-  preempt_enable_no_resched();
-  bus.registers.set(CpuWord.CURRENT_TASK, task);
-  task_moved(task, bus.cpu);
   return true;
 }
 
-/** The first CPU that was left by a task which may run here, or -1. */
-function findOrphan(bus: ThreadBus, asleep: boolean): number {
-  for (let cpu = 0; cpu < bus.layout.nrPossible; cpu++) {
-    const state = read(exchangeWord(bus, cpu));
-    if (state !== WAITING && (state !== ASLEEP || !asleep)) continue;
-    const task = bus.registersOf(cpu).get(CpuWord.CURRENT_TASK);
-    if (task_may_run_on(task, bus.cpu)) return cpu;
+/** The first other context on offer whose task may run here, or -1. @param take take its ticket */
+function findOrphan(bus: ThreadBus, take: boolean): number {
+  const { i32 } = bus;
+  for (let index = 0; index < bus.layout.nrPossible; index++) {
+    const context = bus.contextOf(index);
+    const ticket = Atomics.load(i32, context + ContextWord.WANTS);
+    if (
+      ticket === 0 ||
+      context === bus.contextIndex ||
+      !mayRunOn(bus, i32[context + ContextWord.TASK]!, bus.cpu)
+    )
+      continue;
+    if (!take || Atomics.compareExchange(i32, context + ContextWord.WANTS, ticket, 0) === ticket)
+      return context;
   }
   return -1;
 }
 
-/**
- * From the idle loop, or for a task that sleeps: gives this CPU to a task whose own CPU went away. True if this thread
- * is that other CPU now.
- * @param asleep take a task that sleeps too
- */
-export function acceptTask(bus: ThreadBus, asleep: boolean): boolean {
-  const left = findOrphan(bus, asleep);
-  if (left < 0) return false;
-  const here = bus.cpu;
-  const word = exchangeWord(bus, left);
-  // No interrupt from here on: it would run as this CPU while the task's thread already does.
-  const pending = bus.registers.base + CpuWord.PENDING;
-  bus.registers.set(CpuWord.IRQS_ENABLED, 0);
-  const offer = OFFERED | here;
-  const answered = (): boolean => read(word) !== offer;
-  const wanted = (): boolean => (Atomics.load(bus.i32, pending) & PENDING_MASKABLE) !== 0 || rq_has_work();
-  let accepted = false;
-  const state = read(word);
-  const takeable = state === WAITING || (state === ASLEEP && asleep);
-  if (takeable && bus.compareExchange32(word, state, offer) === state) {
-    bus.waitUntil(word, () => answered() || wanted());
-    // Somebody needs this CPU as it is: take the offer back, unless it is taken already.
-    accepted = answered() || bus.compareExchange32(word, offer, state) !== offer;
-  }
-  if (!accepted) {
-    bus.registers.set(CpuWord.IRQS_ENABLED, 1);
+/** Whether a task waits for a CPU such as this one. */
+export function anyOrphan(bus: ThreadBus): boolean {
+  return bus.peek32(ORPHANS) !== 0 && findOrphan(bus, false) >= 0;
+}
+
+/** The running task, which is misplaced, leaves this CPU. Arch.migrate says the rest. */
+export function leaveCpu(
+  bus: ThreadBus,
+  thread: CpuThread,
+  task: number,
+  watch: number,
+  awake: () => boolean,
+): void {
+  const { preemptCount } = bus.registers;
+  for (;;) {
+    if (thread.offline()) {
+      // Nobody else can carry this CPU to its end: its thread is ours.
+      if (bus.registers.power === PowerState.RUNNING) die(bus, task);
+      bus.waitUntil(watch, () => awake() || isPending(bus, START_SIGNALS));
+      if (isPending(bus, START_SIGNALS)) {
+        if (restart(bus)) {
+          arrive(bus, thread, task, preemptCount);
+          return;
+        }
+        continue;
+      }
+    } else {
+      // The CPU is alive, and its interrupts and kernel threads are not this task's business: they may end it, too.
+      thread.sti();
+      bus.waitUntil(0, () => !isPending(bus, PENDING_MASKABLE));
+      preempt_check_resched();
+      if (!thread.misplaced(task)) return;
+      // Somebody else may want the very CPU that this task has no use for.
+      if (takeOrphan(bus, thread)) continue;
+      thread.cli();
+      if (thread.offline()) continue;
+    }
+    const running = bus.registers.power === PowerState.RUNNING;
+    const bits = Pending.STOP | (running ? PENDING_MASKABLE : START_SIGNALS);
+    const stay = (): boolean => isPending(bus, bits) || (running && anyOrphan(bus));
+    if (bus.standBy(nextTicket(bus, task), stay, (cpu) => mayRunOn(bus, task, cpu))) {
+      arrive(bus, thread, task, preemptCount);
+      return;
+    }
     bus.window();
+  }
+}
+
+function isPending(bus: ThreadBus, bits: number): boolean {
+  return (bus.peek32((bus.registers.base + CpuWord.PENDING) * 4) & bits) !== 0;
+}
+
+function nextTicket(bus: ThreadBus, task: number): number {
+  bus.i32[bus.contextIndex + ContextWord.TASK] = task;
+  const ticket = Atomics.add(bus.i32, TICKETS, 1) + 1;
+  return ticket === 0 ? nextTicket(bus, task) : ticket;
+}
+
+/** The CPU went offline under the task: as the idle task would, to its last step. */
+function die(bus: ThreadBus, task: number): void {
+  const { registers } = bus;
+  leave(bus, task);
+  registers.set(CpuWord.CURRENT_TASK, NULL);
+  registers.set(CpuWord.PREEMPT_COUNT, 1);
+  task_moved(NULL, bus.cpu);
+  play_dead();
+}
+
+/** Takes INIT and SIPI on top of the task. True if the CPU is online again. */
+function restart(bus: ThreadBus): boolean {
+  const pending = bus.registers.base + CpuWord.PENDING;
+  const signals = Atomics.and(bus.i32, pending, ~START_SIGNALS) & START_SIGNALS;
+  if (!takeSignals(bus, signals)) return false;
+  const { depth } = bus;
+  try {
+    come_online();
+    return true;
+  } catch (error) {
+    if (!(error instanceof ResetTaken)) throw error;
+    bus.depth = depth;
     return false;
   }
-  bus.add32(state === ASLEEP ? ORPHANS_ASLEEP : ORPHANS, -1);
-  swapCpus(bus, left, here);
-  bus.exchangeThreads(word, left, here);
-  bus.window();
+}
+
+/** From the idle loop, or for a task that sleeps: gives this CPU to a task that waits for one. See Arch.adopt. */
+export function takeOrphan(bus: ThreadBus, thread: CpuThread): boolean {
+  // No interrupt from here on: it could take this CPU offline, or start something on it.
+  thread.cli();
+  const context = thread.offline() ? -1 : findOrphan(bus, true);
+  if (context < 0) {
+    thread.sti();
+    return false;
+  }
+  const { preemptCount } = bus.registers;
+  const task = bus.registers.get(CpuWord.CURRENT_TASK);
+  const gone = bus.i32[context + ContextWord.TASK]!;
+  // The other thread stands still until the exchange is done: nothing that could throw may come in between.
+  leave(bus, task);
+  bus.exchangeWith(context);
+  if (bus.registers.power === PowerState.RUNNING) {
+    leave(bus, gone);
+    arrive(bus, thread, task, preemptCount);
+  } else {
+    bus.registers.set(CpuWord.CURRENT_TASK, NULL);
+    bus.registers.set(CpuWord.PREEMPT_COUNT, preemptCount);
+  }
   return true;
 }
 
-/** Words that belong to the thread or to the task, and go with it. */
-const TRAVELLING = [
-  CpuWord.CONTEXT,
-  CpuWord.CURRENT_TASK,
-  CpuWord.PREEMPT_COUNT,
-  CpuWord.HARDIRQ_COUNT,
-] as const;
+function leave(bus: ThreadBus, task: number): void {
+  if (task !== NULL) bus.emit(EventType.TASK, task, bus.loadLocal32(task), 0, 0);
+}
 
-/** The task's CPU and this one trade what goes with a thread. */
-function swapCpus(bus: ThreadBus, left: number, here: number): void {
-  const old = bus.registersOf(left);
-  const mine = bus.registersOf(here);
-  for (const word of TRAVELLING) {
-    const moved = old.get(word);
-    old.set(word, mine.get(word));
-    mine.set(word, moved);
-  }
-  mine.set(CpuWord.IRQS_ENABLED, 1);
-  if (old.power === PowerState.RUNNING) old.set(CpuWord.IRQS_ENABLED, 1);
-  task_moved(mine.get(CpuWord.CURRENT_TASK), here);
-  // A dead CPU runs nothing, whatever its thread carries.
-  task_moved(old.power === PowerState.RUNNING ? old.get(CpuWord.CURRENT_TASK) : NULL, left);
+/** This thread, with its task or in the idle loop, goes on on the CPU it is now. */
+function arrive(bus: ThreadBus, thread: CpuThread, task: number, preemptCount: number): void {
+  const { registers } = bus;
+  thread.cli();
+  registers.set(CpuWord.CURRENT_TASK, task);
+  registers.set(CpuWord.PREEMPT_COUNT, preemptCount);
+  registers.set(CpuWord.HARDIRQ_COUNT, 0);
+  if (task !== NULL) bus.emit(EventType.TASK, task, bus.loadLocal32(task), 1, 0);
+  task_moved(task, bus.cpu);
+  thread.sti();
 }

@@ -20,13 +20,13 @@ import {
   geometry,
 } from '#memory/layout';
 import { ParallelBus } from '#memory/parallel-bus';
+import { NULL } from '#memory/struct';
 import { symbolHash } from '#memory/symbols';
 import '#kernel/image';
 import { start_kernel } from '#kernel/init';
 import { strategyByNumber } from '#scheduler/policies';
 import { attach_arch } from '#smp/arch';
 import { cpu_idle, start_secondary } from '#smp/smpboot';
-import { preempt_disable } from '#smp/irqflags';
 import { ResetTaken } from './control-flow.ts';
 import { CpuThread, type ThreadBus } from './cpu-thread.ts';
 import { powerUp, takeSignals } from './power.ts';
@@ -123,19 +123,18 @@ function live(bus: ThreadBus, thread: CpuThread): void {
   }
   for (;;) {
     try {
-      runAsIs(bus, thread);
+      runAsIs(bus);
     } catch (error) {
       if (!(error instanceof ResetTaken)) throw error;
     }
   }
 }
 
-function runAsIs(bus: ThreadBus, thread: CpuThread): never {
+function runAsIs(bus: ThreadBus): never {
   for (;;) {
-    // After the idle loop this thread may be another CPU, dead or alive: look at its registers.
+    // After the idle loop this thread may be another CPU than before, but a dead one.
     if (bus.registers.power === PowerState.RUNNING) {
-      if (thread.offline()) bus.registers.set(CpuWord.POWER, PowerState.SHUTDOWN);
-      else idle(bus);
+      idle(bus);
       continue;
     }
     const signals = bus.waitForSignal(Pending.INIT | Pending.SIPI);
@@ -148,7 +147,11 @@ function runAsIs(bus: ThreadBus, thread: CpuThread): never {
 
 /** The idle loop, as its own first frame. */
 function idle(bus: ThreadBus): void {
+  const { registers } = bus;
   bus.resetContext();
-  if (bus.registers.preemptCount === 0) preempt_disable();
+  registers.set(CpuWord.CURRENT_TASK, NULL);
+  registers.set(CpuWord.HARDIRQ_COUNT, 0);
+  registers.set(CpuWord.PREEMPT_COUNT, 1);
+  registers.set(CpuWord.IRQS_ENABLED, 1);
   cpu_idle();
 }

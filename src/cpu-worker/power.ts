@@ -1,7 +1,7 @@
 /** What the power button and the local APIC's INIT and SIPI do to a CPU. */
 import { machineWord } from '#memory/base-bus';
 import { type HardwareConfig, hardwareOf, resolveQuirks } from '#memory/firmware';
-import { CpuWord, MachineWord, Pending, PowerState, Status } from '#memory/layout';
+import { ContextWord, CpuWord, MachineWord, Pending, PowerState, Status } from '#memory/layout';
 import { EventType, Instruction, Outcome } from '#trace/events';
 import type { ThreadBus } from './cpu-thread.ts';
 import { enterProtectedMode, reset, takeInit, takeSipi } from './reset.ts';
@@ -17,6 +17,7 @@ export function powerUp(bus: ThreadBus, cpu: number): void {
   registers.set(CpuWord.CONTEXT, cpu);
   registers.set(CpuWord.STATUS, Status.OFF);
   bus.reloadContext();
+  bus.i32[bus.contextIndex + ContextWord.CPU] = cpu;
   bus.resetContext();
   if (cpu !== 0) return;
   enterProtectedMode(registers, config.i386);

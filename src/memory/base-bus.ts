@@ -52,8 +52,8 @@ export abstract class BaseBus {
   /** See Bus: what the inlined half of plain accesses looks at. */
   readonly plainWords: Uint32Array;
   attention: Int32Array;
-  /** Word index of this CPU's context; changes when the CPU's context does. */
-  protected contextIndex = 0;
+  /** Word index of this thread's context. */
+  contextIndex = 0;
   #ring: number;
 
   /** @param plain whether plain accesses need nothing but memory, as long as nothing is pending */
@@ -96,22 +96,49 @@ export abstract class BaseBus {
   protected abstract asBus(): Bus;
 
   /**
-   * Thread exchange, the side that gives its CPU up: waits until `word` no longer holds `accepted`. From the moment the
-   * other side sees `accepted` this thread touches nothing of the CPU it leaves.
+   * Thread exchange (cpu-worker/exchange.ts): offers this thread's CPU with `ticket`, interrupts off, and sleeps.
+   * True if this thread is another CPU now; false if there may be a reason to stay.
+   * @param stay whether there is one: looked at while the CPU is on offer, so it reads with peek32 and no more
+   * @param fits which CPUs the offer is for
    */
-  abstract awaitExchange(word: number, accepted: number): void;
+  abstract standBy(ticket: number, stay: () => boolean, fits: (cpu: number) => boolean): boolean;
 
-  /** Thread exchange, the side that takes the other CPU: clears `word` and lets the other thread be `here`. */
-  abstract exchangeThreads(word: number, left: number, here: number): void;
+  /**
+   * Thread exchange: trades CPUs with the thread of `context` (a word index), whose ticket the caller has taken.
+   * Cannot fail and does not wait for the other thread.
+   */
+  abstract exchangeWith(context: number): void;
+
+  /** The two contexts' part of an exchange. The other thread must not go on before its CPU word says where. */
+  protected swapContexts(context: number): void {
+    const { i32, contextIndex, cpu: here } = this;
+    const left = i32[context + ContextWord.CPU]!;
+    const own = this.registers.get(CpuWord.CONTEXT);
+    this.registers.set(CpuWord.CONTEXT, this.registersOf(left).get(CpuWord.CONTEXT));
+    this.registersOf(left).set(CpuWord.CONTEXT, own);
+    i32[contextIndex + ContextWord.CPU] = left;
+    this.become(left);
+    // Everything above is in memory before the other thread sees this, and goes on as `here`.
+    Atomics.store(i32, context + ContextWord.CPU, here);
+  }
 
   /** Takes up the context that the CPU's block names. */
   reloadContext(): void {
-    const context = this.registers.get(CpuWord.CONTEXT);
-    this.contextIndex = (this.layout.contexts + context * CONTEXT_BYTES) >>> 2;
+    this.contextIndex = this.contextOf(this.registers.get(CpuWord.CONTEXT));
+  }
+
+  /** Word index of a context. */
+  contextOf(context: number): number {
+    return (this.layout.contexts + context * CONTEXT_BYTES) >>> 2;
   }
 
   registersOf(cpu: number): CpuRegisters {
     return this.#allRegisters[cpu]!;
+  }
+
+  /** A word of the laboratory's own: no scheduling point and no event, but a wait depends on it. */
+  peek32(address: number): number {
+    return Atomics.load(this.i32, address >>> 2);
   }
 
   loadLocal32(address: number): number {
@@ -218,10 +245,14 @@ export abstract class BaseBus {
     appendEvent(i32, this.#ring, sequence, type, this.cpu | (context << 8) | (depth << 16), pid, a, b, c, d);
   }
 
-  /** Wakes a CPU's thread if it sleeps, or is about to. Whatever it waits for must be in memory before the call. */
+  /**
+   * Wakes a CPU's thread if it sleeps, or is about to. Whatever it waits for must be in memory before the call.
+   * HALTED goes here and not when the thread gets to run, so that nobody takes a woken CPU for one at rest.
+   */
   protected kick(cpu: number): void {
     const base = this.#allRegisters[cpu]!.base;
     if (Atomics.load(this.i32, base + CpuWord.HALTED) === 0) return;
+    if (Atomics.exchange(this.i32, base + CpuWord.HALTED, 0) === 0) return;
     Atomics.add(this.i32, base + CpuWord.WAKE, 1);
     Atomics.notify(this.i32, base + CpuWord.WAKE);
   }

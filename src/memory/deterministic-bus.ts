@@ -17,6 +17,7 @@ import { BaseBus, CPU_BLOCK_WORDS, machineWord } from './base-bus.ts';
 import type { Bus, BusClient } from './bus.ts';
 import {
   Baton,
+  ContextWord,
   CpuWord,
   type Geometry,
   MachineWord,
@@ -37,6 +38,7 @@ const RUN_END = machineWord(MachineWord.RUN_END);
 const RESTING_CPU = machineWord(MachineWord.RESTING_CPU);
 const TASKS_OPEN = machineWord(MachineWord.TASKS_OPEN);
 const TRACE_MASK = machineWord(MachineWord.TRACE_MASK);
+const ORPHANS = machineWord(MachineWord.ORPHANS);
 
 export class DeterministicBus extends BaseBus implements Bus {
   readonly #strategy: Strategy;
@@ -189,15 +191,16 @@ export class DeterministicBus extends BaseBus implements Bus {
   }
 
   waitUntilTimeout(_watch: number, condition: () => boolean, timeoutUs: number): boolean {
-    const { i32, registers } = this;
+    const { i32 } = this;
     const deadline = (i32[CLOCK_US]! + timeoutUs) | 0;
     let found = this.#look(condition);
     while (!found && ((i32[CLOCK_US]! - deadline) | 0) < 0) {
-      registers.set(CpuWord.DEADLINE_US, deadline);
+      this.registers.set(CpuWord.DEADLINE_US, deadline);
       this.#dispatch(Status.BLOCKED);
+      // An interrupt may have taken the task to another CPU: nothing of this one is kept over a step.
+      this.registers.set(CpuWord.DEADLINE_US, 0);
       found = this.#look(condition);
     }
-    registers.set(CpuWord.DEADLINE_US, 0);
     this.#forget();
     return found;
   }
@@ -206,6 +209,7 @@ export class DeterministicBus extends BaseBus implements Bus {
     this.#point(EventType.IPI_SEND, cpu, pending);
     const { base } = this.registersOf(cpu);
     this.i32[base + CpuWord.PENDING]! |= pending;
+    this.#wake((base + CpuWord.PENDING) * 4, 4);
     const started = (pending & (Pending.INIT | Pending.SIPI)) !== 0;
     if (started && this.i32[base + CpuWord.STATUS] === Status.OFF)
       this.i32[base + CpuWord.STATUS] = Status.READY;
@@ -222,25 +226,46 @@ export class DeterministicBus extends BaseBus implements Bus {
     }
   }
 
-  awaitExchange(word: number, accepted: number): void {
-    while (this.#look(() => this.load32(word) === accepted)) this.#dispatch(Status.BLOCKED);
-    this.#forget();
+  override peek32(address: number): number {
+    if (this.#watching) this.#watch(address);
+    return this.i32[address >>> 2]!;
   }
 
-  exchangeThreads(word: number, left: number, here: number): void {
+  standBy(ticket: number, stay: () => boolean): boolean {
+    const { i32, contextIndex, cpu: left } = this;
+    i32[ORPHANS]! += 1;
+    i32[contextIndex + ContextWord.WANTS] = ticket;
+    this.#wake(ORPHANS * 4, 4);
+    while (!this.#look(() => this.cpu !== left || stay())) this.#dispatch(Status.BLOCKED);
+    this.#forget();
+    // Given away between two steps of this CPU: this thread learnt it where it waited for the baton.
+    if (this.cpu !== left) return true;
+    i32[contextIndex + ContextWord.WANTS] = 0;
+    i32[ORPHANS]! -= 1;
+    return false;
+  }
+
+  exchangeWith(context: number): void {
     // One step of the machine: the other thread sleeps on its baton word, and nobody else runs.
-    const { i32 } = this;
-    i32[word >>> 2] = 0;
-    const old = this.registersOf(left);
-    const baton = old.base + CpuWord.BATON;
-    this.registersOf(here).set(CpuWord.STATUS, Status.READY);
-    old.set(CpuWord.STATUS, Status.RUNNING);
-    old.set(CpuWord.EXCHANGE_TO, here);
-    Atomics.store(i32, baton, Baton.BECOME);
-    Atomics.notify(i32, baton);
-    // Until it has taken the command it would take ours: both of us sleep on this word otherwise.
-    while (Atomics.load(i32, baton) !== Baton.NONE) Atomics.wait(i32, baton, Baton.BECOME);
-    this.become(left);
+    const { i32, registers: here } = this;
+    const left = this.registersOf(i32[context + ContextWord.CPU]!);
+    i32[ORPHANS]! -= 1;
+    here.set(CpuWord.WATCH_COUNT, 0);
+    left.set(CpuWord.WATCH_COUNT, 0);
+    // What a thread is about to do goes with it.
+    for (const word of [CpuWord.NEXT_TYPE, CpuWord.NEXT_ADDRESS, CpuWord.NEXT_KIND]) {
+      const next = here.get(word);
+      here.set(word, left.get(word));
+      left.set(word, next);
+    }
+    here.set(CpuWord.STATUS, Status.READY);
+    left.set(CpuWord.STATUS, Status.RUNNING);
+    const moving = context + ContextWord.MOVING;
+    i32[moving] = 1;
+    this.swapContexts(context);
+    this.#handOver(left.cpu, Baton.BECOME);
+    // Until it has left that word it would take commands meant for us.
+    while (Atomics.load(i32, moving) !== 0) Atomics.wait(i32, moving, 1);
   }
 
   protected asBus(): Bus {
@@ -304,10 +329,9 @@ export class DeterministicBus extends BaseBus implements Bus {
 
   /** Evaluates a condition and remembers what it read. */
   #look(condition: () => boolean): boolean {
-    const { registers } = this;
     for (;;) {
-      registers.set(CpuWord.WATCH_COUNT, 0);
-      registers.set(CpuWord.WATCH_DIRTY, 0);
+      this.registers.set(CpuWord.WATCH_COUNT, 0);
+      this.registers.set(CpuWord.WATCH_DIRTY, 0);
       this.#watching = true;
       let holds: boolean;
       try {
@@ -317,7 +341,7 @@ export class DeterministicBus extends BaseBus implements Bus {
       }
       if (holds) return true;
       // Others ran between the loads of the condition and wrote one of them: what we saw is no single moment.
-      if (registers.get(CpuWord.WATCH_DIRTY) === 0) return false;
+      if (this.registers.get(CpuWord.WATCH_DIRTY) === 0) return false;
     }
   }
 
@@ -494,12 +518,15 @@ export class DeterministicBus extends BaseBus implements Bus {
       const word = this.registers.base + CpuWord.BATON;
       // Look before sleeping: the baton may be here already. Pairs with the store, then notify, in #handOver().
       while (Atomics.load(i32, word) === Baton.NONE) Atomics.wait(i32, word, Baton.NONE);
-      const to = this.registers.get(CpuWord.EXCHANGE_TO);
       const command = Atomics.exchange(i32, word, Baton.NONE) as Baton;
+      // Thread exchange: this thread is another CPU now, whatever the command: the host may have written STOP over it.
+      const context = this.contextIndex;
+      if (i32[context + ContextWord.CPU] !== this.cpu) {
+        this.become(i32[context + ContextWord.CPU]!);
+        Atomics.store(i32, context + ContextWord.MOVING, 0);
+        Atomics.notify(i32, context + ContextWord.MOVING);
+      }
       if (command !== Baton.BECOME) return command;
-      // Thread exchange: this thread is another CPU now, and waits for that one's turn.
-      this.become(to);
-      Atomics.notify(i32, word);
     }
   }
 }

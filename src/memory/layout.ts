@@ -75,10 +75,10 @@ export const MachineWord = {
   PANIC: 128,
   /** deterministic mode: the CPU that held the baton when the run came to rest */
   RESTING_CPU: 129,
-  /** tasks that want to go on and whose CPU went away under them */
+  /** tasks that wait for another CPU than they are on (thread exchange) */
   ORPHANS: 130,
-  /** the same, of tasks that sleep */
-  ORPHANS_ASLEEP: 132,
+  /** thread exchange: the last ticket given out */
+  TICKETS: 132,
   /** processes the host has started */
   HOST_PIDS: 131,
   /** starts of the machine so far: a thread that waits for the host goes on when this changes */
@@ -155,12 +155,8 @@ export const CpuWord = {
   WATCH_DIRTY: 73,
   /** deterministic mode: Baton command; the holder writes, the CPU's thread sleeps on it */
   BATON: 80,
-  /** thread exchange: 1 + the CPU that asks; see cpu-worker/exchange.ts */
-  EXCHANGE: 96,
   /** written by nobody else: what a full fence is done on */
   FENCE: 34,
-  /** with Baton.BECOME: which CPU the parked thread is now */
-  EXCHANGE_TO: 98,
   /** 1 once the boot CPU has begun to start the kernel */
   STARTED: 97,
   /** the host's number of the thread that is this CPU: how the host knows which CPU a dead thread was */
@@ -196,7 +192,6 @@ export const Pending = {
   STOP: 0x100,
   INIT: 0x200,
   SIPI: 0x400,
-  EXCHANGE: 0x800,
 } as const;
 /** The bits that are interrupts: taken only with the interrupt flag on. */
 export const PENDING_MASKABLE = 0xff;
@@ -223,13 +218,21 @@ export const Status = {
 } as const;
 export type Status = (typeof Status)[keyof typeof Status];
 
-/** One context: what a thread of execution needs to be resumed, read and unwound. */
+/** One context: what a thread of execution needs to be resumed, read and unwound. A thread keeps its own for life. */
 export const CONTEXT_BYTES = 4096;
 export const ContextWord = {
   /** calls on the stack */
   DEPTH: 0,
   /** next free byte of the kernel stack, as an address */
   STACK_POINTER: 1,
+  /** the CPU that this context's thread is; with WANTS and TASK see cpu-worker/exchange.ts */
+  CPU: 2,
+  /** the ticket of its task, which wants another CPU; 0 = it does not, or has been given one */
+  WANTS: 3,
+  /** that task */
+  TASK: 4,
+  /** deterministic mode: 1 until the thread has heard that it is another CPU */
+  MOVING: 5,
   /** pairs from here: symbol address, stack pointer at entry */
   CALLS: 8,
 } as const;

@@ -8,11 +8,20 @@
 import { AccessKind } from '#trace/events';
 import { BaseBus, CPU_BLOCK_WORDS, machineWord } from './base-bus.ts';
 import type { Bus, BusClient } from './bus.ts';
-import { CpuWord, type Geometry, MachineWord, PAGE_SIZE, PENDING_MASKABLE } from './layout.ts';
+import {
+  ContextWord,
+  CpuWord,
+  type Geometry,
+  MachineWord,
+  PAGE_SIZE,
+  PENDING_MASKABLE,
+  PowerState,
+} from './layout.ts';
 
 const SLEEPERS = machineWord(MachineWord.SLEEPERS);
 const SPINS = machineWord(MachineWord.SPINS);
 const CLOCK_US = machineWord(MachineWord.CLOCK_US);
+const ORPHANS = machineWord(MachineWord.ORPHANS);
 
 /** Milliseconds a sleeping waiter may miss a plain store for: stores other than Atomics wake nobody. */
 const HALT_POLL_MS = 1;
@@ -187,20 +196,17 @@ export class ParallelBus extends BaseBus implements Bus {
     const { i32 } = this;
     const deadline = (Atomics.load(i32, CLOCK_US) + timeoutUs) | 0;
     const poll = timeoutUs <= SHORT_WAIT_US ? SHORT_POLL_MS : HALT_POLL_MS;
-    const found = this.#waitUntilDeadline(watch, condition, deadline, poll);
-    this.registers.set(CpuWord.DEADLINE_US, 0);
-    return found;
+    return this.#waitUntilDeadline(watch, condition, deadline, poll);
   }
 
   #waitUntilDeadline(watch: number, condition: () => boolean, deadline: number, poll: number): boolean {
     const { i32 } = this;
     let quiet = 0;
     for (;;) {
-      this.registers.set(CpuWord.DEADLINE_US, deadline);
       if (condition()) return true;
       if (i32[this.pendingIndex] !== 0) this.client.interruptWindow();
       if (((Atomics.load(i32, CLOCK_US) - deadline) | 0) >= 0) return condition();
-      if (this.#othersAtRest()) {
+      if (this.#othersAtRest(deadline)) {
         // Nobody else can go on, so nothing will happen before the deadline: simulated time jumps there.
         if (++quiet >= QUIET_LOOKS) {
           if (condition()) return true;
@@ -210,7 +216,7 @@ export class ParallelBus extends BaseBus implements Bus {
       } else {
         quiet = 0;
       }
-      this.#halt(watch, condition, poll);
+      this.#halt(watch, condition, poll, deadline);
     }
   }
 
@@ -220,21 +226,54 @@ export class ParallelBus extends BaseBus implements Bus {
   }
 
   waitForSignal(bits: number): number {
-    const taken = (): boolean => (Atomics.load(this.i32, this.pendingIndex) & bits) !== 0;
-    while (!taken()) this.#halt(0, taken, Infinity);
-    return Atomics.and(this.i32, this.pendingIndex, ~bits) & bits;
+    const { i32, pendingIndex } = this;
+    const arrived = (): boolean => (Atomics.load(i32, pendingIndex) & bits) !== 0;
+    while (!arrived()) this.#halt(0, arrived, Infinity);
+    return Atomics.and(i32, pendingIndex, ~bits) & bits;
   }
 
-  awaitExchange(word: number, accepted: number): void {
-    // Not #halt(): that would write to the block of a CPU that is already the other thread's.
-    while (Atomics.load(this.u32, word >>> 2) === accepted) Atomics.wait(this.i32, word >>> 2, accepted);
+  standBy(ticket: number, stay: () => boolean, fits: (cpu: number) => boolean): boolean {
+    const { i32, contextIndex } = this;
+    const { base } = this.registers;
+    const wake = Atomics.load(i32, base + CpuWord.WAKE);
+    i32[base + CpuWord.DEADLINE_US] = 0;
+    Atomics.store(i32, base + CpuWord.HALTED, 1);
+    Atomics.add(i32, ORPHANS, 1);
+    Atomics.store(i32, contextIndex + ContextWord.WANTS, ticket);
+    // From here to taking the ticket back this CPU's block is not ours: reading WAKE is all we do with it.
+    // On offer, then look once more: who raises an interrupt after this look finds HALTED, and kicks.
+    if (!stay()) {
+      this.#callTakers(fits);
+      Atomics.wait(i32, base + CpuWord.WAKE, wake);
+    }
+    if (Atomics.compareExchange(i32, contextIndex + ContextWord.WANTS, ticket, 0) === ticket) {
+      Atomics.sub(i32, ORPHANS, 1);
+      Atomics.store(i32, base + CpuWord.HALTED, 0);
+      return false;
+    }
+    const own = contextIndex + ContextWord.CPU;
+    while (Atomics.load(i32, own) === this.cpu) Atomics.wait(i32, own, this.cpu);
+    this.become(Atomics.load(i32, own));
+    return true;
   }
 
-  exchangeThreads(word: number, left: number, _here: number): void {
-    this.become(left);
-    // Everything that moved is in memory before the other thread sees it cleared. Pairs with awaitExchange().
-    Atomics.store(this.i32, word >>> 2, 0);
-    Atomics.notify(this.i32, word >>> 2);
+  exchangeWith(context: number): void {
+    const { i32 } = this;
+    const left = this.registersOf(i32[context + ContextWord.CPU]!).base;
+    Atomics.sub(i32, ORPHANS, 1);
+    Atomics.store(i32, left + CpuWord.HALTED, 0);
+    this.swapContexts(context);
+    // Its thread sleeps on the one word or the other.
+    Atomics.notify(i32, context + ContextWord.CPU);
+    Atomics.add(i32, left + CpuWord.WAKE, 1);
+    Atomics.notify(i32, left + CpuWord.WAKE);
+  }
+
+  /** Wakes who sleeps as a CPU that runs the kernel and that the offer is for. */
+  #callTakers(fits: (cpu: number) => boolean): void {
+    for (let cpu = 0; cpu < this.layout.nrPossible; cpu++) {
+      if (cpu !== this.cpu && this.registersOf(cpu).power === PowerState.RUNNING && fits(cpu)) this.kick(cpu);
+    }
   }
 
   protected asBus(): Bus {
@@ -253,23 +292,34 @@ export class ParallelBus extends BaseBus implements Bus {
     return address >>> 2;
   }
 
-  /** Puts the thread to sleep until it is kicked, or for `milliseconds`. */
-  #halt(watch: number, condition: () => boolean, milliseconds: number): void {
-    const { i32 } = this;
+  /**
+   * Puts the thread to sleep until it is kicked, or for `milliseconds`. Interrupts are taken afterwards only: who takes
+   * one may come back as another CPU, and what is written here is this one's.
+   * @param deadline of a timed wait, 0 = none
+   */
+  #halt(watch: number, condition: () => boolean, milliseconds: number, deadline = 0): void {
+    const { i32, pendingIndex } = this;
     const { base } = this.registers;
     const wake = Atomics.load(i32, base + CpuWord.WAKE);
+    i32[base + CpuWord.DEADLINE_US] = deadline;
     Atomics.store(i32, base + CpuWord.WATCH, watch);
     Atomics.store(i32, base + CpuWord.HALTED, 1);
     if (watch !== 0) Atomics.add(i32, SLEEPERS, 1);
-    // Announce, then look once more: who changes memory after this look finds HALTED and WATCH, and kicks.
-    // Pairs with kick() in BaseBus and #wakeWatchers() here; the other way round the wake-up is lost.
-    const pending = Atomics.load(i32, this.pendingIndex);
-    const takeable = pending !== 0 && (this.registers.irqsEnabled || (pending & ~PENDING_MASKABLE) !== 0);
-    if (!takeable && !condition()) Atomics.wait(i32, base + CpuWord.WAKE, wake, milliseconds);
-    if (watch !== 0) Atomics.sub(i32, SLEEPERS, 1);
-    Atomics.store(i32, base + CpuWord.HALTED, 0);
-    Atomics.store(i32, base + CpuWord.WATCH, 0);
-    if (i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+    try {
+      // Announce, then look once more: who changes memory after this look finds HALTED and WATCH, and kicks.
+      // Pairs with kick() in BaseBus and #wakeWatchers() here; the other way round the wake-up is lost.
+      const pending = Atomics.load(i32, pendingIndex);
+      const takeable = pending !== 0 && (this.registers.irqsEnabled || (pending & ~PENDING_MASKABLE) !== 0);
+      // The condition's loads look for interrupts in a word that is always 0.
+      this.pendingIndex = 0;
+      if (!takeable && !condition()) Atomics.wait(i32, base + CpuWord.WAKE, wake, milliseconds);
+    } finally {
+      this.pendingIndex = pendingIndex;
+      if (watch !== 0) Atomics.sub(i32, SLEEPERS, 1);
+      Atomics.store(i32, base + CpuWord.HALTED, 0);
+      Atomics.store(i32, base + CpuWord.WATCH, 0);
+    }
+    if (i32[pendingIndex] !== 0) this.client.interruptWindow();
   }
 
   /** Kicks the CPUs that wait for a change of the word at `address`. */
@@ -282,9 +332,8 @@ export class ParallelBus extends BaseBus implements Bus {
   }
 
   /** True if every other CPU's thread sleeps with nothing to take and no earlier deadline than ours. */
-  #othersAtRest(): boolean {
+  #othersAtRest(mine: number): boolean {
     const { i32 } = this;
-    const mine = this.registers.get(CpuWord.DEADLINE_US);
     let base = this.registersOf(0).base;
     for (let cpu = 0; cpu < this.layout.nrPossible; cpu++, base += CPU_BLOCK_WORDS) {
       if (cpu === this.cpu) continue;

@@ -55,20 +55,27 @@ export interface Arch {
   runTask(fn: number, arg0: number, arg1: number, arg2: number, text: string): number;
   /** Tells the host that something it waits for has happened. */
   ringHost(): void;
-  /** True if this CPU is no longer online: its thread must leave it. */
+  /** The CPU's end, interrupts off: from here on only INIT and SIPI reach it. The caller stops using it. */
+  shutdown(): void;
+  /** True if this CPU is not online. A look at the CPU's own bit: no scheduling point. */
   offline(): boolean;
+  /** True if `task` may not go on here: the CPU is not online, or not in the task's cpus_allowed while another is. */
+  misplaced(task: number): boolean;
   /**
-   * Moves the running task to another CPU that is online and in its cpus_allowed. Comes back there.
-   * @param awake for a task that sleeps: whether it has something to wake up for
+   * Takes the running task, which is misplaced, to another CPU; where there is none, waits for one. Comes back there, or
+   * here if the task is not misplaced any more or the CPU has been started again: ask `misplaced` afterwards.
+   * Where the CPU is online, preemption is on and the task's state is not TASK_RUNNING.
+   * @param watch of a task that sleeps: address of a word whose change may wake it
+   * @param awake of a task that sleeps: whether it has something to wake up for; until then it needs no CPU
    */
-  migrate(task: number, awake?: () => boolean): void;
-  /** True while some task's CPU has died under it and it looks for another. @param asleep count those that sleep too */
-  orphans(asleep: boolean): boolean;
+  migrate(task: number, watch?: number, awake?: () => boolean): void;
+  /** True while a task elsewhere waits for a CPU such as this one. No scheduling point, but a wait depends on it. */
+  orphans(): boolean;
   /**
-   * Where this CPU has nothing to do: lets such a task have it. True if this thread is another CPU now.
-   * @param asleep take a task that sleeps too
+   * Where this CPU has nothing to do, or its task sleeps: lets such a task have it. True if this thread is another CPU
+   * now, dead or alive.
    */
-  adopt(asleep: boolean): boolean;
+  adopt(): boolean;
 
   /** Ends the current task as an oops does, or the machine if there is no task to end (interrupt, idle). Never returns. */
   killCurrent(reason: string): never;

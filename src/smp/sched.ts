@@ -5,6 +5,9 @@
  * on top of it and must end before it goes on. Kernel threads here are the stop-machine threads, which do. User tasks
  * never nest: a second one waits until the first is done.
  *
+ * A task moves only where it can be preempted or sleeps: its thread then is another CPU (cpu-worker/exchange.ts), so
+ * nothing about the CPU is kept in a variable over such a place. With preemption or interrupts off it stays.
+ *
  * Leaves out: time slices, priorities beyond "kernel threads first", load balancing, wait queues (a sleeper waits for
  * memory to change, architecture wall 6).
  */
@@ -34,7 +37,7 @@ import { AccessKind, EventType } from '#trace/events';
 import { arch } from './arch.ts';
 import { NR_CPUS, cpu_possible_map, first_online_cpu, next_online_cpu } from './cpumask.ts';
 import { should_fail_allocation } from './fault_inject.ts';
-import { might_sleep, preempt_enable_no_resched, preempt_count } from './irqflags.ts';
+import { might_sleep, preempt_count, preempt_disable, preempt_enable_no_resched } from './irqflags.ts';
 
 export const TASK_FREE = 0;
 export const TASK_NEW = 1;
@@ -101,7 +104,7 @@ export function current_task(): task_struct {
   return task_struct.at(bus.registers.get(CpuWord.CURRENT_TASK));
 }
 
-function lockQueue(queue: StructView<typeof rq>): boolean {
+function lock_queue(queue: StructView<typeof rq>): boolean {
   const enabled = bus.registers.irqsEnabled;
   arch.cli();
   while (bus.exchange32(queue.addr, 1) !== 0) {
@@ -110,7 +113,7 @@ function lockQueue(queue: StructView<typeof rq>): boolean {
   return enabled;
 }
 
-function unlockQueue(queue: StructView<typeof rq>, enabled: boolean): void {
+function unlock_queue(queue: StructView<typeof rq>, enabled: boolean): void {
   bus.store32Marked(queue.addr, 0, AccessKind.RELEASE);
   if (enabled) arch.sti();
 }
@@ -176,7 +179,8 @@ export const wake_up_process = kernel_function('wake_up_process', (address: Ptr)
   const task = task_struct.at(address);
   const { cpu } = task;
   const queue = per_cpu(runqueues, cpu);
-  const enabled = lockQueue(queue);
+  preempt_disable();
+  const enabled = lock_queue(queue);
   task.next = NULL;
   task.state = TASK_RUNNABLE;
   if ((task.flags & PF_KTHREAD) !== 0) {
@@ -186,8 +190,10 @@ export const wake_up_process = kernel_function('wake_up_process', (address: Ptr)
     queue.users = append(queue.users, address);
     queue.nr_users += 1;
   }
-  unlockQueue(queue, enabled);
+  unlock_queue(queue, enabled);
+  // For this CPU no interrupt tells: who waits gets it here, if preemption is on.
   if (cpu !== currentCpu()) arch.sendIpi(cpu, RESCHEDULE_VECTOR);
+  preempt_enable();
 });
 
 const RESCHEDULE_VECTOR = 1;
@@ -217,7 +223,7 @@ export const kthread_stop = kernel_function('kthread_stop', (address: Ptr): numb
 /** Queues what the host posted, oldest first. */
 function take_inbox(queue: StructView<typeof rq>): void {
   if (READ_ONCE(queue, 'inbox') === NULL) return;
-  const enabled = lockQueue(queue);
+  const enabled = lock_queue(queue);
   let posted = xchg(queue, 'inbox', NULL);
   let reversed = NULL;
   while (posted !== NULL) {
@@ -230,7 +236,7 @@ function take_inbox(queue: StructView<typeof rq>): void {
   }
   if (queue.users === NULL) queue.users = reversed;
   else append_chain(queue.users, reversed);
-  unlockQueue(queue, enabled);
+  unlock_queue(queue, enabled);
 }
 
 /** Takes the next task off this CPU's queue: kernel threads first, user tasks only if `users`. */
@@ -238,7 +244,7 @@ function pick_next_task(users: boolean): Ptr {
   const queue = __get_cpu_var(runqueues);
   if (users) take_inbox(queue);
   if (queue.nr_kthreads === 0 && (!users || queue.nr_users === 0)) return NULL;
-  const enabled = lockQueue(queue);
+  const enabled = lock_queue(queue);
   let next = queue.kthreads;
   if (next !== NULL) {
     queue.kthreads = task_struct.at(next).next;
@@ -250,7 +256,7 @@ function pick_next_task(users: boolean): Ptr {
       queue.nr_users -= 1;
     }
   }
-  unlockQueue(queue, enabled);
+  unlock_queue(queue, enabled);
   return next;
 }
 
@@ -260,23 +266,23 @@ export function rq_has_work(): boolean {
   return queue.nr_kthreads !== 0 || queue.nr_users !== 0 || READ_ONCE(queue, 'inbox') !== NULL;
 }
 
-/** Runs a task from its start to its end, on top of whatever this CPU was doing. */
+/**
+ * Runs a task from its start to its end, on top of whatever this CPU was doing. Preemption is off before and after, so
+ * that nobody gets this CPU, or takes it away, while who runs on it is half said.
+ */
 function context_switch(next: Ptr): void {
-  const { registers } = bus;
-  const previous = registers.get(CpuWord.CURRENT_TASK);
-  const preemptCount = registers.preemptCount;
+  const previous = bus.registers.get(CpuWord.CURRENT_TASK);
+  const preempt_count = bus.registers.preemptCount;
   const task = task_struct.at(next);
   task.state = TASK_RUNNING;
-  registers.set(CpuWord.CURRENT_TASK, next);
-  registers.set(CpuWord.PREEMPT_COUNT, 0);
   WRITE_ONCE(__get_cpu_var(runqueues), 'curr', next);
+  bus.registers.set(CpuWord.CURRENT_TASK, next);
   bus.emit(EventType.TASK, next, task.pid, 1, 0);
+  bus.registers.set(CpuWord.PREEMPT_COUNT, 0);
   const result = arch.runTask(task.fn, task.arg0, task.arg1, task.arg2, task.text);
-  do_exit(task, result);
-  // A task may have moved to another CPU meanwhile: ask again which one this is.
-  bus.registers.set(CpuWord.CURRENT_TASK, previous);
-  bus.registers.set(CpuWord.PREEMPT_COUNT, preemptCount);
-  WRITE_ONCE(__get_cpu_var(runqueues), 'curr', previous);
+  // The task may have moved: this may be another CPU.
+  bus.registers.set(CpuWord.PREEMPT_COUNT, preempt_count);
+  do_exit(task, result, previous);
 }
 
 /** True while a CPU runs its idle task. */
@@ -289,16 +295,18 @@ export function idle_cpu_word(cpu: number): Ptr {
   return addressOf(per_cpu(runqueues, cpu), 'curr');
 }
 
-/** The end of a task: from here on its structure belongs to who waits for it. */
-function do_exit(task: task_struct, result: number): void {
+/** The end of a task: once it is called dead, its structure belongs to who waits for it. */
+function do_exit(task: task_struct, result: number, previous: Ptr): void {
   bus.emit(EventType.TASK, task.addr, task.pid, 0, 0);
-  const isHost = (task.flags & PF_HOST) !== 0;
+  const is_host = (task.flags & PF_HOST) !== 0;
   const reap = (task.flags & PF_REAP) !== 0;
   task.exit_code = result;
+  bus.registers.set(CpuWord.CURRENT_TASK, previous);
+  WRITE_ONCE(__get_cpu_var(runqueues), 'curr', previous);
   // Release: whoever sees TASK_DEAD sees the exit code. Pairs with kthread_stop and the host.
   const state = reap ? TASK_FREE : TASK_DEAD;
   bus.store32Marked(task.addr + task_struct.offsetof('state'), state, AccessKind.RELEASE);
-  if (isHost) {
+  if (is_host) {
     bus.add32(MACHINE_BLOCK + MachineWord.TASKS_OPEN * 4, -1);
     arch.ringHost();
   }
@@ -317,21 +325,23 @@ export const schedule = kernel_function('schedule', (): void => {
  * notifiers around it (spec 5.5).
  */
 export const preempt_schedule = kernel_function('preempt_schedule', (): void => {
-  for (let next = pick_next_task(false); next !== NULL; next = pick_next_task(false)) {
-    const running = bus.registers.get(CpuWord.CURRENT_TASK);
-    if (running !== NULL) fire_sched_out_preempt_notifiers(running, next);
-    context_switch(next);
-    if (running !== NULL) {
-      leave_dead_cpu();
-      fire_sched_in_preempt_notifiers(running);
+  do {
+    preempt_disable();
+    for (let next = pick_next_task(false); next !== NULL; next = pick_next_task(false)) {
+      const running = bus.registers.get(CpuWord.CURRENT_TASK);
+      // A task that sleeps, or waits for a CPU, is not running though it is the current one.
+      const runs = running !== NULL && task_struct.at(running).state === TASK_RUNNING;
+      if (runs) fire_sched_out_preempt_notifiers(running, next);
+      context_switch(next);
+      if (runs) {
+        // If this CPU went offline under the task, the task goes on elsewhere.
+        if (arch.offline()) arch.migrate(running);
+        fire_sched_in_preempt_notifiers(running);
+      }
     }
-  }
+    preempt_enable_no_resched();
+  } while (bus.loadLocal32(runqueue_waiters()) !== 0);
 });
-
-/** If this CPU went offline under the task, the task goes on elsewhere. */
-function leave_dead_cpu(): void {
-  if (arch.offline()) arch.migrate(bus.registers.get(CpuWord.CURRENT_TASK));
-}
 
 /** Preemption on again; who waited for that runs now. */
 export function preempt_enable(): void {
@@ -343,11 +353,11 @@ export function preempt_enable(): void {
 export function preempt_check_resched(): void {
   const { registers } = bus;
   if (registers.preemptCount !== 0 || registers.hardirqCount !== 0 || !registers.irqsEnabled) return;
-  if (bus.loadLocal32(runqueueWaiters()) !== 0) preempt_schedule();
+  if (bus.loadLocal32(runqueue_waiters()) !== 0) preempt_schedule();
 }
 
 /** Address of this CPU's count of waiting kernel threads. Looked at often, by this CPU only: a local read. */
-function runqueueWaiters(): Ptr {
+function runqueue_waiters(): Ptr {
   return __get_cpu_var(runqueues).addr + rq.offsetof('nr_kthreads');
 }
 
@@ -359,34 +369,56 @@ export const wait_event = kernel_function('wait_event', (watch: Ptr, condition: 
   might_sleep('wait_event');
   if (condition()) return;
   const running = bus.registers.get(CpuWord.CURRENT_TASK);
-  if (running !== NULL) {
-    task_struct.at(running).state = TASK_SLEEPING;
-    fire_sched_out_preempt_notifiers(running, NULL);
+  if (running === NULL) {
+    bus.waitUntil(watch, condition);
+    return;
   }
-  if (running === NULL) bus.waitUntil(watch, condition);
-  else sleep_until(watch, condition, running);
-  if (running !== NULL) {
-    task_struct.at(running).state = TASK_RUNNING;
-    fire_sched_in_preempt_notifiers(running);
-  }
+  sched_out(running, TASK_SLEEPING);
+  sleep_until(watch, condition, running);
+  sched_in(running);
 });
 
-/** A sleeper's CPU is free for others: a task whose own CPU died may have it, and this one goes on elsewhere. */
+/** The running task stops running. */
+function sched_out(running: Ptr, state: number): void {
+  preempt_disable();
+  task_struct.at(running).state = state;
+  fire_sched_out_preempt_notifiers(running, NULL);
+  preempt_enable();
+}
+
+/** The current task runs again, on a CPU where it may. */
+function sched_in(running: Ptr): void {
+  preempt_disable();
+  while (arch.misplaced(running)) {
+    preempt_enable();
+    arch.migrate(running);
+    preempt_disable();
+  }
+  task_struct.at(running).state = TASK_RUNNING;
+  fire_sched_in_preempt_notifiers(running);
+  preempt_enable();
+}
+
+/** A sleeper's CPU is free for others: a task that waits for one may have it, and the sleeper goes on as its CPU. */
 function sleep_until(watch: Ptr, condition: () => boolean, running: Ptr): void {
+  // A kernel thread has a task below it on its stack, and would take that along.
+  const bound = (task_struct.at(running).flags & PF_KTHREAD) !== 0;
   for (;;) {
-    bus.waitUntil(watch, () => condition() || arch.orphans(false));
-    if (!condition()) arch.adopt(false);
-    if (arch.offline()) arch.migrate(running, condition);
-    if (condition()) return;
+    bus.waitUntil(watch, () => condition() || arch.offline() || (!bound && arch.orphans()));
+    if (arch.offline()) arch.migrate(running, watch, condition);
+    else if (condition()) return;
+    else if (!bound) arch.adopt();
+    // Who waited for the CPU that this one is now was announced to its former thread.
+    preempt_check_resched();
   }
 }
 
-/** As wait_event, for at most `timeoutUs` simulated microseconds; answers whether the condition held. */
+/** As wait_event, for at most `timeout_us` simulated microseconds; answers whether the condition held. */
 export const wait_event_timeout = kernel_function(
   'wait_event_timeout',
-  (watch: Ptr, condition: () => boolean, timeoutUs: number): boolean => {
+  (watch: Ptr, condition: () => boolean, timeout_us: number): boolean => {
     might_sleep('wait_event_timeout');
-    return condition() || bus.waitUntilTimeout(watch, condition, timeoutUs);
+    return condition() || bus.waitUntilTimeout(watch, condition, timeout_us);
   },
 );
 
@@ -397,12 +429,18 @@ export const wait_event_timeout = kernel_function(
 export const set_cpus_allowed = kernel_function('set_cpus_allowed', (mask: cpumask_t): void => {
   const task = current_task();
   cpus_copy(task.cpus_allowed, mask);
-  if (!cpu_isset(currentCpu(), mask)) arch.migrate(task.addr);
+  if (!arch.misplaced(task.addr)) return;
+  sched_out(task.addr, TASK_RUNNABLE);
+  sched_in(task.addr);
 });
 
-/** What runs on a CPU has changed places with what ran on another: its queue says so. */
+/** From now on `task`, or the idle task, runs on that CPU. Interrupts or preemption are off. */
 export function task_moved(task: Ptr, cpu: number): void {
-  if (task !== NULL) task_struct.at(task).cpu = cpu;
+  if (task !== NULL) {
+    task_struct.at(task).cpu = cpu;
+    // It is here only because no CPU that it is restricted to is left.
+    if (!task_may_run_on(task, cpu)) cpus_copy(task_struct.at(task).cpus_allowed, cpu_possible_map);
+  }
   WRITE_ONCE(per_cpu(runqueues, cpu), 'curr', task);
 }
 
@@ -413,11 +451,11 @@ export function task_moved(task: Ptr, cpu: number): void {
 export function migrate_live_tasks(dead: number): void {
   const queue = per_cpu(runqueues, dead);
   take_inbox(queue);
-  const enabled = lockQueue(queue);
+  const enabled = lock_queue(queue);
   let task = queue.users;
   queue.users = NULL;
   queue.nr_users = 0;
-  unlockQueue(queue, enabled);
+  unlock_queue(queue, enabled);
   while (task !== NULL) {
     const { next } = task_struct.at(task);
     task_struct.at(task).cpu = select_cpu(task);
@@ -436,7 +474,7 @@ function select_cpu(task: Ptr): number {
 }
 
 /** True if the task may run on that CPU. */
-export function task_may_run_on(task: Ptr, cpu: number): boolean {
+function task_may_run_on(task: Ptr, cpu: number): boolean {
   return cpu_isset(cpu, task_struct.at(task).cpus_allowed);
 }
 

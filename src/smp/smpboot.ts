@@ -59,14 +59,15 @@ const STARTUP_VECTOR = 0x9f;
 /** The idle loop. Comes back only when this CPU has gone offline and is dead. */
 export const cpu_idle = kernel_function('cpu_idle', (): void => {
   for (;;) {
-    bus.waitUntil(0, () => rq_has_work() || arch.offline() || arch.orphans(true), true);
+    bus.waitUntil(0, () => rq_has_work() || arch.offline() || arch.orphans(), true);
     if (arch.offline()) {
       play_dead();
       return;
     }
-    if (arch.orphans(true) && arch.adopt(true)) return;
     // Preemption stays off: what gets this CPU is picked here, with a look at whether it still is one.
     if (rq_has_work()) schedule();
+    // The CPU got for the one given away may be dead.
+    else if (arch.adopt() && arch.offline()) return;
   }
 });
 
@@ -77,6 +78,7 @@ export const play_dead = kernel_function('play_dead', (): void => {
   arch.wbinvd();
   bus.emit(EventType.HOTPLUG, Milestone.DEAD, cpu, 0, 0);
   local_irq_disable();
+  arch.shutdown();
   // From here the booter may start this CPU again. Pairs with the poll in __cpu_die.
   WRITE_ONCE(per_cpu(cpu_state, cpu), 'value', CPU_STATE_DEAD);
 });
