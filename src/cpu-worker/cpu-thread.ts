@@ -2,8 +2,8 @@
  * The thread that is a CPU: takes interrupts, runs tasks to their end, survives oopses, and comes to rest when the host
  * says so.
  */
-import { type BaseBus, machineWord } from '#memory/base-bus';
-import type { Bus, BusClient } from '#memory/bus';
+
+import type { BusClient } from '#memory/bus';
 import {
   Baton,
   CONTEXT_BYTES,
@@ -28,11 +28,9 @@ import { MachineStopped, ResetTaken, TaskDied } from './control-flow.ts';
 import { anyOrphan, isSet, leaveCpu, mayRunOn, takeOrphan } from './exchange.ts';
 import { takeSignals } from './power.ts';
 import { ProcessorCore } from './registers-arch.ts';
+import type { ThreadBus } from './thread-bus.ts';
 
 const PANIC = machineWord(MachineWord.PANIC);
-
-/** A bus of either kind: both are Bus and BaseBus. */
-export type ThreadBus = Bus & BaseBus;
 
 const always = (): boolean => true;
 

@@ -41,7 +41,7 @@ import { preempt_check_resched, task_moved, task_struct } from '#smp/sched';
 import { come_online, play_dead } from '#smp/smpboot';
 import { EventType } from '#trace/events';
 import { ResetTaken } from './control-flow.ts';
-import type { CpuThread, ThreadBus } from './cpu-thread.ts';
+import type { CpuFlow, ThreadBus } from './thread-bus.ts';
 import { takeSignals } from './power.ts';
 
 const ORPHANS = MACHINE_BLOCK + MachineWord.ORPHANS * 4;
@@ -91,7 +91,7 @@ export function anyOrphan(bus: ThreadBus): boolean {
 /** The running task, which is misplaced, leaves this CPU. Arch.migrate says the rest. */
 export function leaveCpu(
   bus: ThreadBus,
-  thread: CpuThread,
+  thread: CpuFlow,
   task: number,
   watch: number,
   awake: () => boolean,
@@ -168,7 +168,7 @@ function restart(bus: ThreadBus): boolean {
 }
 
 /** From the idle loop, or for a task that sleeps: gives this CPU to a task that waits for one. See Arch.adopt. */
-export function takeOrphan(bus: ThreadBus, thread: CpuThread): boolean {
+export function takeOrphan(bus: ThreadBus, thread: CpuFlow): boolean {
   // No interrupt from here on: it could take this CPU offline, or start something on it.
   thread.cli();
   const context = thread.offline() ? -1 : findOrphan(bus, true);
@@ -197,7 +197,7 @@ function leave(bus: ThreadBus, task: number): void {
 }
 
 /** This thread, with its task or in the idle loop, goes on on the CPU it is now. */
-function arrive(bus: ThreadBus, thread: CpuThread, task: number, preemptCount: number): void {
+function arrive(bus: ThreadBus, thread: CpuFlow, task: number, preemptCount: number): void {
   const { registers } = bus;
   thread.cli();
   registers.set(CpuWord.CURRENT_TASK, task);

@@ -28,7 +28,8 @@ import { strategyByNumber } from '#scheduler/policies';
 import { attach_arch } from '#smp/arch';
 import { cpu_idle, start_secondary } from '#smp/smpboot';
 import { ResetTaken } from './control-flow.ts';
-import { CpuThread, type ThreadBus } from './cpu-thread.ts';
+import { CpuThread } from './cpu-thread.ts';
+import type { ThreadBus } from './thread-bus.ts';
 import { powerUp, takeSignals } from './power.ts';
 
 /** What the host sends with a CPU's task. */

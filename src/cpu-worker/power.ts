@@ -3,7 +3,7 @@ import { machineWord } from '#memory/base-bus';
 import { type HardwareConfig, hardwareOf, resolveQuirks } from '#memory/firmware';
 import { ContextWord, CpuWord, MachineWord, Pending, PowerState, Status } from '#memory/layout';
 import { EventType, Instruction, Outcome } from '#trace/events';
-import type { ThreadBus } from './cpu-thread.ts';
+import type { ThreadBus } from './thread-bus.ts';
 import { enterProtectedMode, reset, takeInit, takeSipi } from './reset.ts';
 
 /** RESET by the firmware's tables. The boot CPU goes on, the others wait for SIPI. */

@@ -166,7 +166,7 @@ const simple_attr_read = kernel_function('simple_attr_read', (filp: Ptr): string
  * Start value of a simple_attribute: decimal and a newline.
  *
  *     const vcpu_stat_fops = kvm_ko.DEFINE('vcpu_stat_fops', simple_attribute, DEFINE_SIMPLE_ATTRIBUTE(vcpu_stat_get));
- *     debugfs_create_file('exits', 0o444, dir, offset, addressOfFops(vcpu_stat_fops));
+ *     debugfs_create_file('exits', 0o444, dir, offset, address_of_fops(vcpu_stat_fops));
  *
  * @param get takes the file's data, answers the number
  */
@@ -178,6 +178,6 @@ export function DEFINE_SIMPLE_ATTRIBUTE(get: KernelFunction<[Ptr], bigint | numb
 }
 
 /** Address of the operations of a simple attribute, as debugfs_create_file takes it. */
-export function addressOfFops(attribute: StructView<typeof simple_attribute>): Ptr {
+export function address_of_fops(attribute: StructView<typeof simple_attribute>): Ptr {
   return addressOf(attribute, 'fops');
 }

@@ -426,7 +426,8 @@ export class Machine {
       throw new SmplabError('SMPLAB_UNKNOWN_SYMBOL', `no kernel function is called ${call.symbol}`);
     const cpu = call.cpu ?? 0;
     const exists = Number.isInteger(cpu) && cpu >= 0 && cpu < this.config.possible;
-    if (!exists || !this.look(() => cpu_online(cpu))) {
+    // In a machine that has come to its end no CPU runs anything, online or not.
+    if (!exists || (this.#ended === undefined && !this.look(() => cpu_online(cpu)))) {
       throw new SmplabError('SMPLAB_BAD_USAGE', `CPU ${cpu} is not online: ${call.symbol} cannot run there`);
     }
     return fn;

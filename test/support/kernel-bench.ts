@@ -101,6 +101,7 @@ function fakeArch(bus: ParallelBus, msrs: Map<number, bigint>): Arch {
       return (value & 0x80000000) === 0;
     },
     offline: () => false,
+    misplaced: () => false,
     ringHost: () => {},
     runTask: (fn, arg0, arg1, arg2, text) => {
       const result: unknown = call_pointer(fn, arg0, arg1, arg2, text);

@@ -12,10 +12,14 @@ import {
 export type Vendor = 'amd' | 'intel';
 
 /** Runs `use` with a machine that is up, and switches it off whatever happens. */
-export async function withMachine<T>(config: MachineConfig, use: (machine: Machine) => Promise<T>): Promise<T> {
+export async function withMachine<T>(
+  config: MachineConfig,
+  use: (machine: Machine) => Promise<T>,
+): Promise<T> {
   const machine = await Machine.powerOn(config);
   try {
-    if (machine.bootOutcome.kind !== 'returned') throw new Error(`boot: ${JSON.stringify(machine.bootOutcome)}`);
+    if (machine.bootOutcome.kind !== 'returned')
+      throw new Error(`boot: ${JSON.stringify(machine.bootOutcome)}`);
     return await use(machine);
   } finally {
     await machine.powerOff();
@@ -81,8 +85,12 @@ const plural = (count: number, what: string): string => (count === 1 ? what : `$
 
 function entriesOf(inventory: KernelInventory): string[] {
   return [
-    ...inventory.modules.map(({ name, state, references }) => `module ${name} ${state}, ${references} references`),
-    ...inventory.cpuNotifiers.map(({ function: name, priority }) => `CPU notifier ${name}, priority ${priority}`),
+    ...inventory.modules.map(
+      ({ name, state, references }) => `module ${name} ${state}, ${references} references`,
+    ),
+    ...inventory.cpuNotifiers.map(
+      ({ function: name, priority }) => `CPU notifier ${name}, priority ${priority}`,
+    ),
     ...inventory.rebootNotifiers.map(({ function: name }) => `reboot notifier ${name}`),
     ...inventory.miscDevices.map(({ name, minor }) => `misc device ${name}, minor ${minor}`),
     // 25 statistics: which they are is for the unit tests.

@@ -26,7 +26,8 @@ function on(cpu: number, flags: '' | 'i-' | 'i- irq', texts: readonly string[]):
   return texts.map((text) => `[${cpu}${flags === '' ? '' : ' '}${flags}] ${text}`);
 }
 
-const ifMemory = (machine: ReferenceMachine, ...lines: string[]): string[] => (machine.memory === true ? lines : []);
+const ifMemory = (machine: ReferenceMachine, ...lines: string[]): string[] =>
+  machine.memory === true ? lines : [];
 
 const others = ({ cpus, self }: ReferenceMachine): number[] => cpus.filter((cpu) => cpu !== self);
 
@@ -81,7 +82,12 @@ function beginning(machine: ReferenceMachine): string[] {
     ...ifMemory(machine, 'load kvm_x86_ops = 0x0'),
     ...(isAmd
       ? ['has_svm', 'cpuid 0x80000000', 'cpuid 0x80000001', 'is_disabled', 'rdmsr VM_CR 0x0']
-      : ['cpu_has_kvm_support', 'cpuid 0x1', 'vmx_disabled_by_bios', `rdmsr FEATURE_CONTROL ${firmware(machine)}`]),
+      : [
+          'cpu_has_kvm_support',
+          'cpuid 0x1',
+          'vmx_disabled_by_bios',
+          `rdmsr FEATURE_CONTROL ${firmware(machine)}`,
+        ]),
     ...ifMemory(machine, 'store kvm_x86_ops'),
     'kvm_mmu_set_nonpresent_ptes 0x0 0x0',
     'alloc bad_page',
@@ -100,7 +106,11 @@ function svmSetup(machine: ReferenceMachine): string[] {
     'alloc 2 pages',
     ...ifMemory(machine, 'store msrpm_base'),
     ...directMsrs(machine).map((msr) => `set_msr_interception ${msr} read=1`),
-    ...machine.cpus.flatMap((cpu) => [`svm_cpu_init(${cpu})`, `alloc svm_data(${cpu})`, `alloc save_area(${cpu})`]),
+    ...machine.cpus.flatMap((cpu) => [
+      `svm_cpu_init(${cpu})`,
+      `alloc svm_data(${cpu})`,
+      `alloc save_area(${cpu})`,
+    ]),
   ];
 }
 
@@ -136,7 +146,11 @@ function compatibility(machine: ReferenceMachine): string[] {
 }
 
 function enable(machine: ReferenceMachine, cpu: number): string[] {
-  const begin = ['hardware_enable', ...ifMemory(machine, `set bit ${cpu} of cpus_hardware_enabled`), 'kvm_arch_hardware_enable'];
+  const begin = [
+    'hardware_enable',
+    ...ifMemory(machine, `set bit ${cpu} of cpus_hardware_enabled`),
+    'kvm_arch_hardware_enable',
+  ];
   if (machine.vendor === 'intel') {
     const written = firmware(machine) === '0x0' ? ['wrmsr FEATURE_CONTROL 0x5'] : [];
     return [
@@ -149,7 +163,8 @@ function enable(machine: ReferenceMachine, cpu: number): string[] {
     ];
   }
   const has_svm = [...begin, 'svm_hardware_enable', 'has_svm', 'cpuid 0x80000000', 'cpuid 0x80000001'];
-  if (machine.withoutData?.includes(cpu) === true) return [...has_svm, `printk svm_cpu_init: svm_data is NULL on ${cpu}`];
+  if (machine.withoutData?.includes(cpu) === true)
+    return [...has_svm, `printk svm_cpu_init: svm_data is NULL on ${cpu}`];
   const data = `svm_data(${cpu})`;
   return [
     ...has_svm,
@@ -190,7 +205,10 @@ function disable(machine: ReferenceMachine, cpu: number): string[] {
 }
 
 /** on_each_cpu: one broadcast; the others in any interleaving; when all have finished, the caller itself. */
-function everywhere(machine: ReferenceMachine, work: (machine: ReferenceMachine, cpu: number) => string[]): Reference {
+function everywhere(
+  machine: ReferenceMachine,
+  work: (machine: ReferenceMachine, cpu: number) => string[],
+): Reference {
   const { self } = machine;
   const targets = others(machine);
   return [
@@ -202,9 +220,15 @@ function everywhere(machine: ReferenceMachine, work: (machine: ReferenceMachine,
           '',
           targets.map((cpu) => `IPI CALL_FUNCTION to ${cpu}`),
         ),
-        ...targets.map((cpu) => [...on(cpu, 'i-', ['interrupt CALL_FUNCTION']), ...on(cpu, 'i- irq', work(machine, cpu))]),
+        ...targets.map((cpu) => [
+          ...on(cpu, 'i-', ['interrupt CALL_FUNCTION']),
+          ...on(cpu, 'i- irq', work(machine, cpu)),
+        ]),
       ],
-      before: targets.map((cpu) => [`[${self}] IPI CALL_FUNCTION to ${cpu}`, `[${cpu} i-] interrupt CALL_FUNCTION`]),
+      before: targets.map((cpu) => [
+        `[${self}] IPI CALL_FUNCTION to ${cpu}`,
+        `[${cpu} i-] interrupt CALL_FUNCTION`,
+      ]),
     },
     on(self, 'i-', work(machine, self)),
   ];
@@ -384,6 +408,10 @@ export function cpuUpReference(machine: ReferenceMachine, cpu: number): Referenc
     },
     on(cpu, 'i-', ['interrupt CALL_FUNCTION']),
     on(cpu, 'i- irq', enable(machine, cpu)),
-    on(self, '', ['migration_call CPU_ONLINE', 'update_sched_domains CPU_ONLINE', ...notified('CPU_LOCK_RELEASE')]),
+    on(self, '', [
+      'migration_call CPU_ONLINE',
+      'update_sched_domains CPU_ONLINE',
+      ...notified('CPU_LOCK_RELEASE'),
+    ]),
   ];
 }

@@ -278,7 +278,8 @@ export class StepReader {
     if (ALLOCATORS.has(name)) return this.#pages(event);
     if (!OBJECT_ALLOCATORS.has(name) || event.c === 0) return undefined;
     const owner = this.#inside(event, 1);
-    if (event.d === 1 && owner.name === 'svm_cpu_init') this.#named.set(event.a, `svm_data(${owner.argument})`);
+    if (event.d === 1 && owner.name === 'svm_cpu_init')
+      this.#named.set(event.a, `svm_data(${owner.argument})`);
     const object = this.#named.get(event.a);
     if (object === undefined) return undefined;
     if (event.d === 0) this.#named.delete(event.a);
@@ -290,8 +291,10 @@ export class StepReader {
     while (ALLOCATORS.has(this.#inside(event, up).name)) up++;
     const owner = this.#inside(event, up);
     const count = event.b / PAGE_SIZE;
-    if (event.d === 1 && owner.name === 'svm_cpu_init') this.#named.set(event.a, `save_area(${owner.argument})`);
-    if (event.d === 1 && owner.name === 'alloc_vmcs_cpu') this.#named.set(event.a, `vmxarea(${owner.argument})`);
+    if (event.d === 1 && owner.name === 'svm_cpu_init')
+      this.#named.set(event.a, `save_area(${owner.argument})`);
+    if (event.d === 1 && owner.name === 'alloc_vmcs_cpu')
+      this.#named.set(event.a, `vmxarea(${owner.argument})`);
     if (event.d === 1 && owner.name === 'kvm_init') this.#named.set(event.a, 'bad_page');
     if (event.d === 1 && owner.name === 'vmx_init') {
       this.#named.set(event.a, this.#bitmaps++ % 2 === 0 ? 'I/O bitmap A' : 'I/O bitmap B');
@@ -312,15 +315,18 @@ export class StepReader {
     if (event.type === EventType.RMW) {
       if (variable?.startsWith('cpus_hardware_enabled') !== true) return undefined;
       const bit = 31 - Math.clz32(event.b ^ event.c);
-      return `${(event.c >>> 0) > event.b ? 'set' : 'clear'} bit ${bit} of cpus_hardware_enabled`;
+      return `${event.c >>> 0 > event.b ? 'set' : 'clear'} bit ${bit} of cpus_hardware_enabled`;
     }
-    if (inside.name === 'svm_check_processor_compat' && event.a === inside.argument) return `*rtn = ${event.b}`;
+    if (inside.name === 'svm_check_processor_compat' && event.a === inside.argument)
+      return `*rtn = ${event.b}`;
     const field = this.#field(event);
     if (field !== undefined) return field;
     if (variable === undefined) return undefined;
     if (WATCHED.has(variable)) return `store ${variable}${event.b === 0 ? ' = NULL' : ''}`;
     const part = WATCHED_PARTS.find((name) => variable === name || variable.startsWith(`${name}+`));
-    return part === undefined ? undefined : `store ${part}: ${symbolName(event.b) ?? symbolizeData(event.b) ?? hex(event.b)}`;
+    return part === undefined
+      ? undefined
+      : `store ${part}: ${symbolName(event.b) ?? symbolizeData(event.b) ?? hex(event.b)}`;
   }
 
   /** A store into a svm_cpu_data that svm_hardware_enable fills in. */
@@ -391,7 +397,8 @@ export function inReferenceOrder(reference: Reference, steps: readonly Step[]): 
     lines.push(...seen.toSorted((left, right) => laneOf(left) - laneOf(right)).map(({ text }) => text));
     const texts = seen.map(({ text }) => text);
     for (const [earlier, later] of section.before ?? []) {
-      if (texts.indexOf(earlier) > texts.indexOf(later)) lines.push(`out of order: ${later} before ${earlier}`);
+      if (texts.indexOf(earlier) > texts.indexOf(later))
+        lines.push(`out of order: ${later} before ${earlier}`);
     }
   }
   lines.push(...steps.slice(at).map(({ text }) => text));

@@ -53,7 +53,11 @@ class Day {
 
   async call(what: string, symbol: string, args: readonly number[], text?: string): Promise<number> {
     if (this.over) return -1;
-    const outcome = await this.#machine.call(symbol, { cpu: 0, args, ...(text === undefined ? {} : { text }) });
+    const outcome = await this.#machine.call(symbol, {
+      cpu: 0,
+      args,
+      ...(text === undefined ? {} : { text }),
+    });
     return this.note(what, outcome);
   }
 
@@ -80,7 +84,8 @@ class Day {
       await this.useVm();
       const went = await this.call('cpu_down', 'cpu_down', [1]);
       if (went === 0) await this.call('cpu_up', 'cpu_up', [1]);
-      if ((await this.call(`rmmod kvm-${vendor}`, 'sys_delete_module', [0, 0, 0], `kvm-${vendor}`)) !== 0) return false;
+      if ((await this.call(`rmmod kvm-${vendor}`, 'sys_delete_module', [0, 0, 0], `kvm-${vendor}`)) !== 0)
+        return false;
     }
     return (await this.call('rmmod kvm', 'sys_delete_module', [0, 0, 0], 'kvm')) === 0 && loaded === 0;
   }
@@ -128,23 +133,42 @@ describe.each([
 
   /** Runs of which something is not as it should be, as a list to read: which allocation, and what happened. */
   const wrong = (isWrong: (one: Run) => boolean): string[] =>
-    runs.flatMap((one, at) => (isWrong(one) ? [`allocation ${at + 1}: ${one.calls.join(', ')} [${one.findings.join(', ')}]`] : []));
+    runs.flatMap((one, at) =>
+      isWrong(one) ? [`allocation ${at + 1}: ${one.calls.join(', ')} [${one.findings.join(', ')}]`] : [],
+    );
 
   it(`each of the first ${ALLOCATIONS} allocations was made to fail`, () => {
     expect(runs).toHaveLength(ALLOCATIONS);
     expect(runs.flatMap(({ allocations }, at) => (allocations > at ? [] : [at + 1]))).toEqual([]);
     // A failure that nobody notices is allowed (debugfs), but not the rule.
-    expect(runs.filter(({ calls }) => calls.some((call) => /: (?:-\d|killed|panic)/.test(call))).length).toBeGreaterThan(ALLOCATIONS / 4);
+    expect(
+      runs.filter(({ calls }) => calls.some((call) => /: (?:-\d|killed|panic)/.test(call))).length,
+    ).toBeGreaterThan(ALLOCATIONS / 4);
   });
 
   it('nothing hangs: every call returns, or ends in an oops or a panic', () => {
-    expect(wrong(({ ends }) => ends.some((end) => !['returned', 'killed', 'panic'].includes(end)))).toEqual([]);
+    expect(wrong(({ ends }) => ends.some((end) => !['returned', 'killed', 'panic'].includes(end)))).toEqual(
+      [],
+    );
   });
 
   it('an oops or a panic is reported, and nothing else is', () => {
-    const expected: Readonly<Record<string, readonly string[]>> = { killed: ['oops', 'bug'], panic: ['panic', 'oops', 'bug'] };
-    expect(wrong(({ ends, findings }) => findings.includes('javascript-exception') || (ends.every((end) => end === 'returned') && findings.length > 0))).toEqual([]);
-    expect(wrong(({ ends, findings }) => ends.some((end) => end in expected && !findings.some((kind) => expected[end]!.includes(kind))))).toEqual([]);
+    const expected: Readonly<Record<string, readonly string[]>> = {
+      killed: ['oops', 'bug'],
+      panic: ['panic', 'oops', 'bug'],
+    };
+    expect(
+      wrong(
+        ({ ends, findings }) =>
+          findings.includes('javascript-exception') ||
+          (ends.every((end) => end === 'returned') && findings.length > 0),
+      ),
+    ).toEqual([]);
+    expect(
+      wrong(({ ends, findings }) =>
+        ends.some((end) => end in expected && !findings.some((kind) => expected[end]!.includes(kind))),
+      ),
+    ).toEqual([]);
   });
 
   it(`switches off within ${POWER_OFF_MS} ms`, () => {

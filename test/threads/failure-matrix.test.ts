@@ -75,7 +75,8 @@ function svmData(count: number): string[] {
   return [`${times}object of svm_cpu_init`, `${times}page of svm_cpu_init`];
 }
 
-const each = (line: string): string[] => Array.from({ length: CPUS }, (_, cpu) => `${cpu}: ${line.replaceAll('#', String(cpu))}`);
+const each = (line: string): string[] =>
+  Array.from({ length: CPUS }, (_, cpu) => `${cpu}: ${line.replaceAll('#', String(cpu))}`);
 const AMD_OFF = 'online, no bit, svm_data none, EFER 0xd01 VM_HSAVE_PA 0x0';
 const AMD_ON = "online, bit, svm_data CPU #'s, EFER 0x1d01 VM_HSAVE_PA set";
 /** Nothing but the pointer: a leak that stays installed. */
@@ -83,7 +84,9 @@ const AMD_DATA_ONLY = "online, no bit, svm_data CPU #'s, EFER 0xd01 VM_HSAVE_PA 
 const INTEL_LEFT = 'online, no bit, vmxarea none, FEATURE_CONTROL 0x5 CR4 0x26e0';
 
 const kvm_vcpu = 'kmem_cache_create:kvm_vcpu';
-const quirk = (name: NonNullable<NonNullable<NonNullable<MachineConfig['hardware']>['all']>['quirks']>[number]): MachineConfig['hardware'] => ({
+const quirk = (
+  name: NonNullable<NonNullable<NonNullable<MachineConfig['hardware']>['all']>['quirks']>[number],
+): MachineConfig['hardware'] => ({
   all: { quirks: [name] },
 });
 
@@ -99,7 +102,12 @@ const cachesFail = (['amd', 'intel'] as const).flatMap((vendor): Row[] =>
 );
 
 const unsupported: readonly Row[] = [
-  { vendor: 'amd', step: 'KI-2, SVM disabled by the BIOS', hardware: quirk('svmdis'), says: ['kvm: disabled by bios'] },
+  {
+    vendor: 'amd',
+    step: 'KI-2, SVM disabled by the BIOS',
+    hardware: quirk('svmdis'),
+    says: ['kvm: disabled by bios'],
+  },
   {
     vendor: 'amd',
     step: 'KI-2, no SVM',
@@ -133,60 +141,81 @@ const nothingStays: readonly Row[] = [
   { step: 'KI-3', vendor: 'amd', faults: [{ site: 'alloc_pages@kvm_init' }], returns: ENOMEM, leaves: [] },
   { step: 'KI-3', vendor: 'intel', faults: [{ site: 'alloc_pages@kvm_init' }], returns: ENOMEM, leaves: [] },
   { step: 'VI-1', vendor: 'intel', faults: [{ site: 'alloc_pages@vmx_init' }], returns: ENOMEM, leaves: [] },
-  { step: 'VI-2', vendor: 'intel', faults: [{ site: 'alloc_pages@vmx_init', skip: 1 }], returns: ENOMEM, leaves: [] },
+  {
+    step: 'VI-2',
+    vendor: 'intel',
+    faults: [{ site: 'alloc_pages@vmx_init', skip: 1 }],
+    returns: ENOMEM,
+    leaves: [],
+  },
 ];
 
 /** KI-4 on AMD: the maps, and each CPU's data in both halves. */
 const svmSetupFails: readonly Row[] = [
-  { step: 'KI-4, I/O map', vendor: 'amd', faults: [{ site: 'alloc_pages:2' }], returns: ENOMEM, leaves: BAD_PAGE },
-  { step: 'KI-4, MSR map', vendor: 'amd', faults: [{ site: 'alloc_pages:1' }], returns: ENOMEM, leaves: BAD_PAGE },
+  {
+    step: 'KI-4, I/O map',
+    vendor: 'amd',
+    faults: [{ site: 'alloc_pages:2' }],
+    returns: ENOMEM,
+    leaves: BAD_PAGE,
+  },
+  {
+    step: 'KI-4, MSR map',
+    vendor: 'amd',
+    faults: [{ site: 'alloc_pages:1' }],
+    returns: ENOMEM,
+    leaves: BAD_PAGE,
+  },
   ...['kmalloc', 'alloc_pages'].flatMap((allocator) =>
-    Array.from(
-      { length: CPUS },
-      (_, cpu): Row => ({
-        step: `KI-4, ${allocator} for CPU ${cpu}`,
-        vendor: 'amd',
-        faults: [{ site: `${allocator}@svm_cpu_init`, skip: cpu }],
-        returns: ENOMEM,
-        leaves: [...svmData(cpu), ...BAD_PAGE].toSorted(),
-        cpus: each('').map((_line, of) => `${of}: ${(of < cpu ? AMD_DATA_ONLY : AMD_OFF).replaceAll('#', String(of))}`),
-      }),
-    ),
+    Array.from({ length: CPUS }, (_, cpu): Row => ({
+      step: `KI-4, ${allocator} for CPU ${cpu}`,
+      vendor: 'amd',
+      faults: [{ site: `${allocator}@svm_cpu_init`, skip: cpu }],
+      returns: ENOMEM,
+      leaves: [...svmData(cpu), ...BAD_PAGE].toSorted(),
+      cpus: each('').map(
+        (_line, of) => `${of}: ${(of < cpu ? AMD_DATA_ONLY : AMD_OFF).replaceAll('#', String(of))}`,
+      ),
+    })),
   ),
 ];
 
 /** KI-4 on Intel: a processor that will not do, and no memory for a VMXON region. */
 const vmxSetupFails: readonly Row[] = [
-  ...(['F', 'F1', 'F2', 'F3', 'F4'] as const).map(
-    (set): Row => ({ step: `KI-4, capability set ${set}`, vendor: 'intel', hardware: quirk(set), returns: EIO, leaves: BAD_PAGE }),
-  ),
-  ...(['F', 'F1', 'F2'] as const).map(
-    (set): Row => ({ step: `KI-4, capability set ${set}`, vendor: 'intel', arch: 'i386', hardware: quirk(set), returns: EIO, leaves: BAD_PAGE }),
-  ),
-  ...Array.from(
-    { length: CPUS },
-    (_, cpu): Row => ({
-      step: `KI-4, VMXON region of CPU ${cpu}`,
-      vendor: 'intel',
-      faults: [{ site: 'alloc_pages@alloc_vmcs_cpu', skip: cpu }],
-      returns: ENOMEM,
-      leaves: BAD_PAGE,
-    }),
-  ),
+  ...(['F', 'F1', 'F2', 'F3', 'F4'] as const).map((set): Row => ({
+    step: `KI-4, capability set ${set}`,
+    vendor: 'intel',
+    hardware: quirk(set),
+    returns: EIO,
+    leaves: BAD_PAGE,
+  })),
+  ...(['F', 'F1', 'F2'] as const).map((set): Row => ({
+    step: `KI-4, capability set ${set}`,
+    vendor: 'intel',
+    arch: 'i386',
+    hardware: quirk(set),
+    returns: EIO,
+    leaves: BAD_PAGE,
+  })),
+  ...Array.from({ length: CPUS }, (_, cpu): Row => ({
+    step: `KI-4, VMXON region of CPU ${cpu}`,
+    vendor: 'intel',
+    faults: [{ site: 'alloc_pages@alloc_vmcs_cpu', skip: cpu }],
+    returns: ENOMEM,
+    leaves: BAD_PAGE,
+  })),
 ];
 
 /** KI-5: one CPU is not like the loader's. */
 const incompatible: readonly Row[] = [0, 2].flatMap((cpu) =>
-  (['D2', 'F1'] as const).map(
-    (set): Row => ({
-      step: `KI-5, CPU ${cpu} has capability set ${set}`,
-      vendor: 'intel',
-      hardware: { perCpu: { [cpu]: { quirks: [set] } } },
-      returns: EIO,
-      leaves: BAD_PAGE,
-      says: [`kvm: CPU ${cpu} feature inconsistency!`],
-    }),
-  ),
+  (['D2', 'F1'] as const).map((set): Row => ({
+    step: `KI-5, CPU ${cpu} has capability set ${set}`,
+    vendor: 'intel',
+    hardware: { perCpu: { [cpu]: { quirks: [set] } } },
+    returns: EIO,
+    leaves: BAD_PAGE,
+    says: [`kvm: CPU ${cpu} feature inconsistency!`],
+  })),
 );
 
 /** KI-9, 10, 11, 13: the CPUs were enabled by then. */
@@ -202,7 +231,12 @@ const registrationsFail = (['amd', 'intel'] as const).flatMap((vendor): Row[] =>
       returns: EBUSY,
       says: ['kvm: misc device register failed'],
     },
-  ].map((row) => ({ ...row, vendor, leaves: BAD_PAGE, ...(vendor === 'intel' ? { cpus: each(INTEL_LEFT) } : {}) })),
+  ].map((row) => ({
+    ...row,
+    vendor,
+    leaves: BAD_PAGE,
+    ...(vendor === 'intel' ? { cpus: each(INTEL_LEFT) } : {}),
+  })),
 );
 
 const STAYS_REGISTERED = [
@@ -224,7 +258,12 @@ const anonInodesFail = [
     vendor: 'amd',
     faults,
     returns: ENOMEM,
-    leaves: [...STAYS_REGISTERED, ...svmData(CPUS), '4 x page of svm_hardware_setup', '2 x page of svm_hardware_setup'].toSorted(),
+    leaves: [
+      ...STAYS_REGISTERED,
+      ...svmData(CPUS),
+      '4 x page of svm_hardware_setup',
+      '2 x page of svm_hardware_setup',
+    ].toSorted(),
     cpus: each(AMD_ON),
   },
   {
@@ -252,7 +291,14 @@ const ROWS: readonly Row[] = [
 describe.each(['parallel', 'deterministic'] as const)('A6, %s', (mode) => {
   it.each(ROWS)('$vendor $arch $step: answers $returns', async (row) => {
     const { vendor, arch = 'x86_64', hardware } = row;
-    const config = { cpus: CPUS, vendor, arch, mode, seed: 6, ...(hardware === undefined ? {} : { hardware }) };
+    const config = {
+      cpus: CPUS,
+      vendor,
+      arch,
+      mode,
+      seed: 6,
+      ...(hardware === undefined ? {} : { hardware }),
+    };
     await withMachine(config, async (smp) => {
       await succeeds('insmod kvm', insmod(smp, 'kvm', LOADER));
       const before = smp.look(kernelInventory);
@@ -282,13 +328,18 @@ describe('A6, KI-4 and KI-5: what is not done any more', () => {
       const calls: { cpu: number; depth: number; msrs: string[] }[] = [];
       for (const { type, a, cpu, depth } of smp.trace().events) {
         const call = calls.findLast((one) => one.cpu === cpu);
-        if (type === EventType.FUNCTION_ENTRY && symbolName(a) === symbol) calls.push({ cpu, depth, msrs: [] });
-        else if (type === EventType.MSR_READ && call !== undefined && depth > call.depth) call.msrs.push(`0x${a.toString(16)}`);
+        if (type === EventType.FUNCTION_ENTRY && symbolName(a) === symbol)
+          calls.push({ cpu, depth, msrs: [] });
+        else if (type === EventType.MSR_READ && call !== undefined && depth > call.depth)
+          call.msrs.push(`0x${a.toString(16)}`);
       }
       return calls.map(({ cpu, msrs }) => ({ cpu, msrs }));
     });
   }
-  const intel = (name: 'F' | 'F1' | 'F2' | 'F3' | 'F4', arch: 'x86_64' | 'i386' = 'x86_64'): MachineConfig => ({
+  const intel = (
+    name: 'F' | 'F1' | 'F2' | 'F3' | 'F4',
+    arch: 'x86_64' | 'i386' = 'x86_64',
+  ): MachineConfig => ({
     cpus: 2,
     vendor: 'intel',
     arch,
@@ -346,7 +397,9 @@ describe.each([
       expect(kvmState(smp).map(describeCpu)).toEqual(cpusBefore);
       expect(variable(smp, 'pte_chain_cache')).toBe(0);
       expect(variable(smp, 'kvm_x86_ops')).not.toBe(0);
-      expect(smp.look(dmesg).map(({ text }) => text)).toContain('kmem_cache_create: duplicate cache kvm_pte_chain');
+      expect(smp.look(dmesg).map(({ text }) => text)).toContain(
+        'kmem_cache_create: duplicate cache kvm_pte_chain',
+      );
       expect(smp.findings().records).toEqual([]);
     });
   });
@@ -384,21 +437,24 @@ describe.each(['x86_64', 'i386'] as const)('B.7, %s', (arch) => {
   it.each([
     { vendor: 'amd', name: 'svmdis', detail: /wrmsr of 0xc0000080/ },
     { vendor: 'intel', name: 'feature-control-locked', detail: /wrmsr of 0x3a/ },
-  ] as const)('$vendor: the BIOS of another CPU than the loader has it off: that CPU panics', async ({ vendor, name, detail }) => {
-    const hardware = { perCpu: { 2: { quirks: [name] } } };
-    await withMachine({ cpus: CPUS, vendor, arch, hardware }, async (smp) => {
-      await succeeds('insmod kvm', insmod(smp, 'kvm', LOADER));
-      expect(await insmod(smp, `kvm-${vendor}`, LOADER)).toBe('panic');
-      const { records } = smp.findings();
-      const why = arch === 'i386' ? 'Fatal exception in interrupt' : 'Aiee, killing interrupt handler!';
-      expect(records.map(({ kind, cpu }) => ({ kind, cpu }))).toEqual([
-        { kind: 'oops', cpu: 2 },
-        { kind: 'panic', cpu: 2 },
-      ]);
-      expect(records[0]!.detail).toMatch(detail);
-      expect(records[1]!.title).toContain(why);
-    });
-  });
+  ] as const)(
+    '$vendor: the BIOS of another CPU than the loader has it off: that CPU panics',
+    async ({ vendor, name, detail }) => {
+      const hardware = { perCpu: { 2: { quirks: [name] } } };
+      await withMachine({ cpus: CPUS, vendor, arch, hardware }, async (smp) => {
+        await succeeds('insmod kvm', insmod(smp, 'kvm', LOADER));
+        expect(await insmod(smp, `kvm-${vendor}`, LOADER)).toBe('panic');
+        const { records } = smp.findings();
+        const why = arch === 'i386' ? 'Fatal exception in interrupt' : 'Aiee, killing interrupt handler!';
+        expect(records.map(({ kind, cpu }) => ({ kind, cpu }))).toEqual([
+          { kind: 'oops', cpu: 2 },
+          { kind: 'panic', cpu: 2 },
+        ]);
+        expect(records[0]!.detail).toMatch(detail);
+        expect(records[1]!.title).toContain(why);
+      });
+    },
+  );
 
   it('intel: on a CPU that came after loading VMXON fails and nobody notices; VMXOFF is an invalid opcode', async () => {
     const operand = arch === 'i386' ? '0x40000000' : '0x7f0000000000';
@@ -406,15 +462,27 @@ describe.each(['x86_64', 'i386'] as const)('B.7, %s', (arch) => {
       await succeeds('insmod kvm', insmod(smp, 'kvm', LOADER));
       await succeeds('insmod', insmod(smp, 'kvm-intel', LOADER));
       expect(await cpuUp(smp, 2)).toBe(0);
-      const vmxon = smp.trace().events.filter(({ type, a, cpu }) => type === EventType.INSTRUCTION && a === Instruction.VMXON && cpu === 2);
-      expect(vmxon.map(({ b, c, d }) => ({ operand: `0x${((BigInt(c) << 32n) | BigInt(b)).toString(16)}`, outcome: d }))).toEqual([
-        { operand, outcome: Outcome.VMFAIL_INVALID },
-      ]);
+      const vmxon = smp
+        .trace()
+        .events.filter(
+          ({ type, a, cpu }) => type === EventType.INSTRUCTION && a === Instruction.VMXON && cpu === 2,
+        );
+      expect(
+        vmxon.map(({ b, c, d }) => ({
+          operand: `0x${((BigInt(c) << 32n) | BigInt(b)).toString(16)}`,
+          outcome: d,
+        })),
+      ).toEqual([{ operand, outcome: Outcome.VMFAIL_INVALID }]);
       expect(kvmState(smp).map(describeCpu)[2]).toBe(
         `2: online, bit, vmxarea none, FEATURE_CONTROL 0x5 CR4 ${arch === 'i386' ? '0x26d0' : '0x26e0'}`,
       );
       expect(await rmmod(smp, 'kvm-intel', LOADER)).toBe('panic');
-      expect(smp.findings().records[0]).toMatchObject({ kind: 'oops', cpu: 2, title: 'invalid opcode: 0000', detail: 'vmxoff' });
+      expect(smp.findings().records[0]).toMatchObject({
+        kind: 'oops',
+        cpu: 2,
+        title: 'invalid opcode: 0000',
+        detail: 'vmxoff',
+      });
     });
   });
 

@@ -72,8 +72,17 @@ const A2: readonly Setting[] = [
   { vendor: 'intel', arch: 'i386', cpus: 2, self: 0 },
 ];
 
-function reference({ vendor, arch, cpus, self }: Setting, more: Partial<ReferenceMachine> = {}): ReferenceMachine {
-  return { vendor, i386: arch === 'i386', cpus: Array.from({ length: cpus }, (_, cpu) => cpu), self, ...more };
+function reference(
+  { vendor, arch, cpus, self }: Setting,
+  more: Partial<ReferenceMachine> = {},
+): ReferenceMachine {
+  return {
+    vendor,
+    i386: arch === 'i386',
+    cpus: Array.from({ length: cpus }, (_, cpu) => cpu),
+    self,
+    ...more,
+  };
 }
 
 const moduleOf = ({ vendor }: { readonly vendor: Vendor }): string => `kvm-${vendor}`;
@@ -137,24 +146,27 @@ describe.each([...A1, ...A2])('$vendor $arch, $cpus CPUs, module loaded by CPU $
   it(`${name}, A5: ${PARALLEL_RUNS} loads and unloads on threads follow the reference`, async () => {
     const seen = new Set<string>();
     for (let run = 0; run < PARALLEL_RUNS; run += RUNS_A_MACHINE) {
-      await withMachine({ cpus, vendor, arch, trace: TRACE_STEPS, traceEventsMax: TRACE_EVENTS }, async (smp) => {
-        await succeeds('insmod kvm', insmod(smp, 'kvm', self));
-        for (let of = 0; of < RUNS_A_MACHINE; of++) {
-          await succeeds('insmod', insmod(smp, moduleOf(setting), self));
-          await succeeds('rmmod', rmmod(smp, moduleOf(setting), self));
-        }
-        const events = wholeTrace(smp);
-        const reader = new StepReader(smp.look(dmesg));
-        const loads = windows(events, vendor === 'amd' ? 'svm_init' : 'vmx_init');
-        const unloads = windows(events, vendor === 'amd' ? 'svm_exit' : 'vmx_exit');
-        expect([loads.length, unloads.length]).toEqual([RUNS_A_MACHINE, RUNS_A_MACHINE]);
-        for (const [at, window] of loads.entries()) {
-          const steps = reader.read(window);
-          seen.add(interleavingOf(load, steps));
-          expectToFollow(steps, load, `load ${run + at}, parallel`);
-          expectToFollow(reader.read(unloads[at]!), unload, `unload ${run + at}, parallel`);
-        }
-      });
+      await withMachine(
+        { cpus, vendor, arch, trace: TRACE_STEPS, traceEventsMax: TRACE_EVENTS },
+        async (smp) => {
+          await succeeds('insmod kvm', insmod(smp, 'kvm', self));
+          for (let of = 0; of < RUNS_A_MACHINE; of++) {
+            await succeeds('insmod', insmod(smp, moduleOf(setting), self));
+            await succeeds('rmmod', rmmod(smp, moduleOf(setting), self));
+          }
+          const events = wholeTrace(smp);
+          const reader = new StepReader(smp.look(dmesg));
+          const loads = windows(events, vendor === 'amd' ? 'svm_init' : 'vmx_init');
+          const unloads = windows(events, vendor === 'amd' ? 'svm_exit' : 'vmx_exit');
+          expect([loads.length, unloads.length]).toEqual([RUNS_A_MACHINE, RUNS_A_MACHINE]);
+          for (const [at, window] of loads.entries()) {
+            const steps = reader.read(window);
+            seen.add(interleavingOf(load, steps));
+            expectToFollow(steps, load, `load ${run + at}, parallel`);
+            expectToFollow(reader.read(unloads[at]!), unload, `unload ${run + at}, parallel`);
+          }
+        },
+      );
     }
     // How often the threads really raced is the host's to decide; that a run was seen at all is ours.
     expect(seen.size).toBeGreaterThan(0);
@@ -189,7 +201,8 @@ describe.each([...A1, ...A2])('$vendor $arch: what the registers and the lists h
   const efer = arch === 'i386' ? 0x0 : 0xd01;
   const cr4 = arch === 'i386' ? 0x6d0 : 0x6e0;
   const hexOf = (value: number): string => `0x${value.toString(16)}`;
-  const cpusLike = (line: string): string[] => Array.from({ length: cpus }, (_, cpu) => line.replaceAll('#', String(cpu)));
+  const cpusLike = (line: string): string[] =>
+    Array.from({ length: cpus }, (_, cpu) => line.replaceAll('#', String(cpu)));
 
   it.each(['parallel', 'deterministic'] as const)('after loading, and after unloading (%s)', async (mode) => {
     await withMachine({ cpus, vendor, arch, mode, seed: 1 }, async (smp) => {
@@ -236,25 +249,35 @@ describe.each([...A1, ...A2])('$vendor $arch: what is done to memory', (setting)
   it(`sets and clears the CPU's own bit first, checks and sets kvm_x86_ops, fills in its data (seeds ${SEEDS.slice(0, 3).join(', ')})`, async () => {
     for (const seed of SEEDS.slice(0, 3)) {
       const trace = TRACE_STEPS_AND_MEMORY;
-      await withMachine({ cpus, vendor, arch, seed, mode: 'deterministic', trace, traceEventsMax: TRACE_EVENTS }, async (smp) => {
-        await succeeds('insmod kvm', insmod(smp, 'kvm', self));
-        smp.clearTrace();
-        await succeeds('insmod', insmod(smp, moduleOf(setting), self));
-        await succeeds('rmmod', rmmod(smp, moduleOf(setting), self));
-        const events = wholeTrace(smp);
-        const reader = new StepReader(smp.look(dmesg));
-        const [loading = []] = windows(events, vendor === 'amd' ? 'svm_init' : 'vmx_init');
-        expectToFollow(reader.read(loading), loadReference(machine, VCPU_SIZE[vendor]), `load, seed ${seed}`);
-        const [unloading = []] = windows(events, vendor === 'amd' ? 'svm_exit' : 'vmx_exit');
-        expectToFollow(reader.read(unloading), unloadReference(machine), `unload, seed ${seed}`);
-      });
+      await withMachine(
+        { cpus, vendor, arch, seed, mode: 'deterministic', trace, traceEventsMax: TRACE_EVENTS },
+        async (smp) => {
+          await succeeds('insmod kvm', insmod(smp, 'kvm', self));
+          smp.clearTrace();
+          await succeeds('insmod', insmod(smp, moduleOf(setting), self));
+          await succeeds('rmmod', rmmod(smp, moduleOf(setting), self));
+          const events = wholeTrace(smp);
+          const reader = new StepReader(smp.look(dmesg));
+          const [loading = []] = windows(events, vendor === 'amd' ? 'svm_init' : 'vmx_init');
+          expectToFollow(
+            reader.read(loading),
+            loadReference(machine, VCPU_SIZE[vendor]),
+            `load, seed ${seed}`,
+          );
+          const [unloading = []] = windows(events, vendor === 'amd' ? 'svm_exit' : 'vmx_exit');
+          expectToFollow(reader.read(unloading), unloadReference(machine), `unload, seed ${seed}`);
+        },
+      );
     }
   });
 });
 
 describe.each(A2)('A2 $arch: what depends on the processor', (setting) => {
   const { vendor, arch, cpus, self } = setting;
-  const loaded = async (quirk: 'feature-control-clear' | 'D1', more: Partial<ReferenceMachine>): Promise<void> => {
+  const loaded = async (
+    quirk: 'feature-control-clear' | 'D1',
+    more: Partial<ReferenceMachine>,
+  ): Promise<void> => {
     const config = { cpus, vendor, arch, trace: TRACE_STEPS, hardware: { all: { quirks: [quirk] } } };
     await withMachine(config, async (smp) => {
       await succeeds('insmod kvm', insmod(smp, 'kvm', self));
@@ -279,107 +302,121 @@ describe.each([
   { vendor: 'amd', arch: 'i386' },
   { vendor: 'intel', arch: 'x86_64' },
   { vendor: 'intel', arch: 'i386' },
-] as const)('$vendor $arch, 4 CPUs: CPU 2 goes and comes back, asked by a task on CPU 0', ({ vendor, arch }) => {
-  const setting: Setting = { vendor, arch, cpus: 4, self: 0 };
-  const victim = 2;
-  const machine = reference(setting);
-  const down = cpuDownReference(machine, victim);
-  const up = cpuUpReference({ ...machine, ...(vendor === 'amd' ? { withoutData: [victim] } : {}) }, victim);
+] as const)(
+  '$vendor $arch, 4 CPUs: CPU 2 goes and comes back, asked by a task on CPU 0',
+  ({ vendor, arch }) => {
+    const setting: Setting = { vendor, arch, cpus: 4, self: 0 };
+    const victim = 2;
+    const machine = reference(setting);
+    const down = cpuDownReference(machine, victim);
+    const up = cpuUpReference({ ...machine, ...(vendor === 'amd' ? { withoutData: [victim] } : {}) }, victim);
 
-  async function cycle(smp: Machine, runs: number, where: string): Promise<void> {
-    await succeeds('insmod kvm', insmod(smp, 'kvm', 1));
-    for (let run = 0; run < runs; run++) {
-      await succeeds('insmod', insmod(smp, moduleOf(setting), 1));
-      await succeeds('cpu_down', cpuDown(smp, victim));
-      await succeeds('cpu_up', cpuUp(smp, victim));
-      await succeeds('rmmod', rmmod(smp, moduleOf(setting), 1));
+    async function cycle(smp: Machine, runs: number, where: string): Promise<void> {
+      await succeeds('insmod kvm', insmod(smp, 'kvm', 1));
+      for (let run = 0; run < runs; run++) {
+        await succeeds('insmod', insmod(smp, moduleOf(setting), 1));
+        await succeeds('cpu_down', cpuDown(smp, victim));
+        await succeeds('cpu_up', cpuUp(smp, victim));
+        await succeeds('rmmod', rmmod(smp, moduleOf(setting), 1));
+      }
+      const events = wholeTrace(smp);
+      const reader = new StepReader(smp.look(dmesg));
+      const loads = windows(events, vendor === 'amd' ? 'svm_init' : 'vmx_init');
+      const downs = windows(events, 'cpu_down');
+      // Booting brought CPUs up with the same function, before kvm was there.
+      const ups = windows(events, 'cpu_up').slice(-runs);
+      expect([loads.length, downs.length, ups.length]).toEqual([runs, runs, runs]);
+      for (const [run, loading] of loads.entries()) {
+        reader.read(loading); // whose page is whose
+        expectToFollow(reader.read(downs[run]!), down, `cpu_down ${run}, ${where}`);
+        expectToFollow(reader.read(ups[run]!), up, `cpu_up ${run}, ${where}`);
+        expectSilence(downs[run]!, victim, `cpu_down ${run}, ${where}`);
+      }
     }
-    const events = wholeTrace(smp);
-    const reader = new StepReader(smp.look(dmesg));
-    const loads = windows(events, vendor === 'amd' ? 'svm_init' : 'vmx_init');
-    const downs = windows(events, 'cpu_down');
-    // Booting brought CPUs up with the same function, before kvm was there.
-    const ups = windows(events, 'cpu_up').slice(-runs);
-    expect([loads.length, downs.length, ups.length]).toEqual([runs, runs, runs]);
-    for (const [run, loading] of loads.entries()) {
-      reader.read(loading); // whose page is whose
-      expectToFollow(reader.read(downs[run]!), down, `cpu_down ${run}, ${where}`);
-      expectToFollow(reader.read(ups[run]!), up, `cpu_up ${run}, ${where}`);
-      expectSilence(downs[run]!, victim, `cpu_down ${run}, ${where}`);
-    }
-  }
 
-  it(`A3, A4: ${HOTPLUG_RUNS} times on threads`, async () => {
-    for (let run = 0; run < HOTPLUG_RUNS; run += RUNS_A_MACHINE) {
-      await withMachine({ cpus: 4, vendor, arch, trace: TRACE_STEPS, traceEventsMax: TRACE_EVENTS }, (smp) =>
-        cycle(smp, RUNS_A_MACHINE, `parallel, machine of run ${run}`),
-      );
-    }
-  });
+    it(`A3, A4: ${HOTPLUG_RUNS} times on threads`, async () => {
+      for (let run = 0; run < HOTPLUG_RUNS; run += RUNS_A_MACHINE) {
+        await withMachine(
+          { cpus: 4, vendor, arch, trace: TRACE_STEPS, traceEventsMax: TRACE_EVENTS },
+          (smp) => cycle(smp, RUNS_A_MACHINE, `parallel, machine of run ${run}`),
+        );
+      }
+    });
 
-  it(`A3, A4: in deterministic mode (${SEEDS.length} seeds)`, async () => {
-    for (const seed of SEEDS) {
-      await withMachine({ cpus: 4, vendor, arch, seed, mode: 'deterministic', trace: TRACE_STEPS }, (smp) =>
-        cycle(smp, 1, `seed ${seed}`),
-      );
-    }
-  });
+    it(`A3, A4: in deterministic mode (${SEEDS.length} seeds)`, async () => {
+      for (const seed of SEEDS) {
+        await withMachine({ cpus: 4, vendor, arch, seed, mode: 'deterministic', trace: TRACE_STEPS }, (smp) =>
+          cycle(smp, 1, `seed ${seed}`),
+        );
+      }
+    });
 
-  it('A3: while it is stopped, every CPU has its interrupts off (seeds 1, 2)', async () => {
-    for (const seed of [1, 2]) {
-      const trace = TRACE_STEPS_AND_MEMORY;
-      await withMachine({ cpus: 4, vendor, arch, seed, mode: 'deterministic', trace, traceEventsMax: TRACE_EVENTS }, async (smp) => {
+    it('A3: while it is stopped, every CPU has its interrupts off (seeds 1, 2)', async () => {
+      for (const seed of [1, 2]) {
+        const trace = TRACE_STEPS_AND_MEMORY;
+        await withMachine(
+          { cpus: 4, vendor, arch, seed, mode: 'deterministic', trace, traceEventsMax: TRACE_EVENTS },
+          async (smp) => {
+            await succeeds('insmod kvm', insmod(smp, 'kvm', 1));
+            await succeeds('insmod', insmod(smp, moduleOf(setting), 1));
+            smp.clearTrace();
+            await succeeds('cpu_down', cpuDown(smp, victim));
+            expect(interruptsWhileStopped(wholeTrace(smp), victim), `seed ${seed}`).toEqual({
+              0: false,
+              1: false,
+              3: false,
+            });
+          },
+        );
+      }
+    });
+
+    it('A3, A4: what every CPU holds afterwards', async () => {
+      await withMachine({ cpus: 4, vendor, arch }, async (smp) => {
         await succeeds('insmod kvm', insmod(smp, 'kvm', 1));
         await succeeds('insmod', insmod(smp, moduleOf(setting), 1));
-        smp.clearTrace();
+        const loaded = kvmState(smp).map(describeCpu);
         await succeeds('cpu_down', cpuDown(smp, victim));
-        expect(interruptsWhileStopped(wholeTrace(smp), victim), `seed ${seed}`).toEqual({ 0: false, 1: false, 3: false });
+        const gone = kvmState(smp).map(describeCpu);
+        await succeeds('cpu_up', cpuUp(smp, victim));
+        const back = kvmState(smp).map(describeCpu);
+        const rest = (lines: readonly string[]): string[] => lines.filter((_, cpu) => cpu !== victim);
+        expect(rest(gone)).toEqual(rest(loaded));
+        expect(rest(back)).toEqual(rest(loaded));
+        const efer = arch === 'i386' ? '0x0' : '0xd01';
+        const cr4 = arch === 'i386' ? '0x26d0' : '0x26e0';
+        expect([gone[victim], back[victim]]).toEqual(
+          vendor === 'amd'
+            ? [
+                `2: offline, no bit, svm_data none, EFER ${efer} VM_HSAVE_PA 0x0`,
+                // The bit says "attempted": SVM is off.
+                `2: online, bit, svm_data none, EFER ${efer} VM_HSAVE_PA 0x0`,
+              ]
+            : [
+                `2: offline, no bit, vmxarea CPU 2's, FEATURE_CONTROL 0x5 CR4 ${cr4}`,
+                `2: online, bit, vmxarea CPU 2's, FEATURE_CONTROL 0x5 CR4 ${cr4} VMX root`,
+              ],
+        );
       });
-    }
-  });
-
-  it('A3, A4: what every CPU holds afterwards', async () => {
-    await withMachine({ cpus: 4, vendor, arch }, async (smp) => {
-      await succeeds('insmod kvm', insmod(smp, 'kvm', 1));
-      await succeeds('insmod', insmod(smp, moduleOf(setting), 1));
-      const loaded = kvmState(smp).map(describeCpu);
-      await succeeds('cpu_down', cpuDown(smp, victim));
-      const gone = kvmState(smp).map(describeCpu);
-      await succeeds('cpu_up', cpuUp(smp, victim));
-      const back = kvmState(smp).map(describeCpu);
-      const rest = (lines: readonly string[]): string[] => lines.filter((_, cpu) => cpu !== victim);
-      expect(rest(gone)).toEqual(rest(loaded));
-      expect(rest(back)).toEqual(rest(loaded));
-      const efer = arch === 'i386' ? '0x0' : '0xd01';
-      const cr4 = arch === 'i386' ? '0x26d0' : '0x26e0';
-      expect([gone[victim], back[victim]]).toEqual(
-        vendor === 'amd'
-          ? [
-              `2: offline, no bit, svm_data none, EFER ${efer} VM_HSAVE_PA 0x0`,
-              // The bit says "attempted": SVM is off.
-              `2: online, bit, svm_data none, EFER ${efer} VM_HSAVE_PA 0x0`,
-            ]
-          : [
-              `2: offline, no bit, vmxarea CPU 2's, FEATURE_CONTROL 0x5 CR4 ${cr4}`,
-              `2: online, bit, vmxarea CPU 2's, FEATURE_CONTROL 0x5 CR4 ${cr4} VMX root`,
-            ],
-      );
     });
-  });
-});
+  },
+);
 
-it.each(['parallel', 'deterministic'] as const)('A3: a task on the CPU that dies leaves it first (%s)', async (mode) => {
-  await withMachine({ cpus: 4, vendor: 'amd', mode, seed: 5, trace: TRACE_STEPS }, async (smp) => {
-    await succeeds('insmod kvm', insmod(smp, 'kvm', 1));
-    await succeeds('insmod', insmod(smp, 'kvm-amd', 1));
-    smp.clearTrace();
-    await succeeds('cpu_down', cpuDown(smp, 2, 2));
-    const events = wholeTrace(smp);
-    const task = events.find((event) => named(event) === 'cpu_down')!.pid;
-    const ofTask = events.filter((event) => event.pid === task && event.type === EventType.FUNCTION_ENTRY);
-    const leaves = ofTask.findIndex((event) => named(event) === 'set_cpus_allowed');
-    expect(new Set(ofTask.slice(0, leaves + 1).map(({ cpu }) => cpu))).toEqual(new Set([2]));
-    expect(ofTask.slice(leaves + 1).map(({ cpu }) => cpu)).not.toContain(2);
-    expect(kvmState(smp).map(({ online }) => online)).toEqual([true, true, false, true]);
-  });
-});
+it.each(['parallel', 'deterministic'] as const)(
+  'A3: a task on the CPU that dies leaves it first (%s)',
+  async (mode) => {
+    await withMachine({ cpus: 4, vendor: 'amd', mode, seed: 5, trace: TRACE_STEPS }, async (smp) => {
+      await succeeds('insmod kvm', insmod(smp, 'kvm', 1));
+      await succeeds('insmod', insmod(smp, 'kvm-amd', 1));
+      smp.clearTrace();
+      await succeeds('cpu_down', cpuDown(smp, 2, 2));
+      const events = wholeTrace(smp);
+      const task = events.find((event) => named(event) === 'cpu_down')!.pid;
+      const ofTask = events.filter((event) => event.pid === task && event.type === EventType.FUNCTION_ENTRY);
+      const leaves = ofTask.findIndex((event) => named(event) === 'set_cpus_allowed');
+      expect(new Set(ofTask.slice(0, leaves + 1).map(({ cpu }) => cpu))).toEqual(new Set([2]));
+      expect(ofTask.slice(leaves + 1).map(({ cpu }) => cpu)).not.toContain(2);
+      expect(kvmState(smp).map(({ online }) => online)).toEqual([true, true, false, true]);
+    });
+  },
+);

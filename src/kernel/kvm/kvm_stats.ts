@@ -10,7 +10,7 @@ import { kernel_function } from '#memory/symbols';
 import { spin_lock, spin_unlock } from '#smp/spinlock';
 import {
   DEFINE_SIMPLE_ATTRIBUTE,
-  addressOfFops,
+  address_of_fops,
   debugfs_create_dir,
   debugfs_create_file,
   debugfs_remove,
@@ -115,7 +115,7 @@ export const kvm_init_debug = kernel_function('kvm_init_debug', (): void => {
   debugfs_dir.value = debugfs_create_dir('kvm', NULL);
   for (let i = 0; i < debugfs_entries.length; i++) {
     const { name, offset, kind } = debugfs_entries[i]!;
-    const fops = addressOfFops(kind === KVM_STAT_VM ? vm_stat_fops : vcpu_stat_fops);
+    const fops = address_of_fops(kind === KVM_STAT_VM ? vm_stat_fops : vcpu_stat_fops);
     debugfs_entry_dentries.set(i, debugfs_create_file(name, 0o444, debugfs_dir.value, offset, fops));
   }
 });
