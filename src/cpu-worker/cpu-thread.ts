@@ -2,7 +2,7 @@
  * The thread that is a CPU: takes interrupts, runs tasks to their end, survives oopses, and comes to rest when the host
  * says so.
  */
-
+import { machineWord } from '#memory/base-bus';
 import type { BusClient } from '#memory/bus';
 import {
   Baton,
