@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * Fills docs/walkthrough.md with what the running machine shows, between its markers.
+ * Fills docs/walkthrough.md and the README with what the running machine shows, between their markers.
  *
  *   node scripts/walkthrough.mjs            runs the machines and writes the excerpts
- *   node scripts/walkthrough.mjs --check    fails when an excerpt in the page is not what the machines show
+ *   node scripts/walkthrough.mjs --check    fails when an excerpt in a page is not what the machines show
  *
  * The runs are deterministic (one seed, both vendors), so an excerpt changes only when the model does. Sequence numbers
  * are left out: they would change with every step that is added anywhere before.
@@ -30,7 +30,7 @@ import { report, rootArgument, textOf } from './sources.mjs';
  * }} Inventory
  */
 
-const PAGE = 'docs/walkthrough.md';
+const PAGES = ['README.md', 'docs/walkthrough.md'];
 const SEED = 1;
 const CPUS = 4;
 const WIDTH = 92;
@@ -308,41 +308,75 @@ async function intel() {
   };
 }
 
+/** Chapters of the tour, by what their heads say. @param {readonly string[]} heads @returns {string[]} */
+function tour(heads) {
+  const { status, stdout } = spawnSync(process.execPath, [MAIN, 'tour', '--seed', String(SEED)], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`smplab tour: exit ${status}`);
+  const chapters = stdout.split(/\n\n(?=== )/);
+  return heads.flatMap((head, index) => {
+    const found = chapters.find(
+      (chapter) => chapter.startsWith('== ') && chapter.split('\n')[0]?.includes(head),
+    );
+    if (found === undefined) throw new Error(`walkthrough: the tour has no chapter '${head}'`);
+    return [...(index === 0 ? [] : ['']), ...found.trimEnd().split('\n')];
+  });
+}
+
+/** All excerpts, by name. @returns {Promise<Readonly<Record<string, readonly string[]>>>} */
+async function excerpts() {
+  const readme = { 'readme-tour': tour(['on_each_cpu(hardware_enable)', 'echo 1 >']) };
+  return { ...readme, ...(await amd()), ...(await intel()) };
+}
+
+/** @param {string} text */
+const markersOf = (text) => [...text.matchAll(BEGIN)].map(([, name = '']) => name);
+
 /**
- * The page as it should be, and which of its markers nobody fills or uses.
+ * A page as it should be, and what is wrong with its markers.
  * @param {string} text @param {Readonly<Record<string, readonly string[]>>} shown
  */
 export function filled(text, shown) {
-  const names = [...text.matchAll(BEGIN)].map(([, name = '']) => name);
-  const wrong = [
-    ...names
-      .filter((name) => shown[name] === undefined)
-      .map((name) => `${name}: the machines show no such thing`),
-    ...Object.keys(shown)
-      .filter((name) => !names.includes(name))
-      .map((name) => `${name}: shown, but the page has no marker for it`),
-  ];
+  /** @type {string[]} */
+  const wrong = [];
   let page = text;
-  for (const name of names) {
+  for (const name of markersOf(text)) {
     const start = page.indexOf(begin(name)) + begin(name).length;
     const end = page.indexOf(END, start);
+    const lines = shown[name];
     if (end === -1) wrong.push(`${name}: '${END}' is missing`);
-    else if (shown[name] !== undefined)
-      page = `${page.slice(0, start)}\n\n\`\`\`text\n${shown[name].join('\n')}\n\`\`\`\n\n${page.slice(end)}`;
+    else if (lines === undefined) wrong.push(`${name}: the machines show no such thing`);
+    else page = `${page.slice(0, start)}\n\n\`\`\`text\n${lines.join('\n')}\n\`\`\`\n\n${page.slice(end)}`;
   }
   return { page, wrong };
 }
 
 /** Runs the machines. @param {string} root @param {boolean} write @returns {Promise<Fault[]>} */
 export async function checkWalkthrough(root, write) {
-  const text = textOf(root, PAGE);
-  const { page, wrong } = filled(text, { ...(await amd()), ...(await intel()) });
-  if (write && page !== text) writeFileSync(path.join(root, PAGE), page);
-  const stale =
-    page === text || write
-      ? []
-      : ['an excerpt is not what the machines show: run node scripts/walkthrough.mjs'];
-  return [...wrong, ...stale].map((message) => ({ file: PAGE, line: 1, rule: 'excerpts', message }));
+  const shown = await excerpts();
+  const pages = PAGES.map((file) => ({ file, text: textOf(root, file) }));
+  const used = new Set(pages.flatMap(({ text }) => markersOf(text)));
+  const unused = Object.keys(shown).filter((name) => !used.has(name));
+  const faults = pages.flatMap(({ file, text }) => {
+    const { page, wrong } = filled(text, shown);
+    if (write && page !== text) writeFileSync(path.join(root, file), page);
+    const isStale = page !== text && !write;
+    const stale = isStale
+      ? ['an excerpt is not what the machines show: run node scripts/walkthrough.mjs']
+      : [];
+    return [...wrong, ...stale].map((message) => ({ file, line: 1, rule: 'excerpts', message }));
+  });
+  const message = 'shown, but no page has a marker for it';
+  return [
+    ...faults,
+    ...unused.map((name) => ({
+      file: 'docs/walkthrough.md',
+      line: 1,
+      rule: 'excerpts',
+      message: `${name}: ${message}`,
+    })),
+  ];
 }
 
 if (process.argv[1] === import.meta.filename) {
@@ -350,5 +384,5 @@ if (process.argv[1] === import.meta.filename) {
   ensureBuild();
   const root = rootArgument(process.argv.slice(2));
   const faults = await checkWalkthrough(root, !process.argv.includes('--check'));
-  process.exitCode = report('walkthrough', faults, PAGE);
+  process.exitCode = report('walkthrough', faults, PAGES.join(', '));
 }

@@ -94,7 +94,7 @@ export function summaryChapter(report: WalkReport, paint: Paint): string[] {
 
 export function afterword(_report: WalkReport, paint: Paint): string[] {
   return [
-    ...heading(11, 'Try next', paint),
+    ...heading(12, 'Try next', paint),
     '  smplab boot --vendor intel --trace tree --trace-below vmx_init   what the seed text leaves empty',
     '  smplab boot --fault misc_register=EBUSY        kvm_init fails late; see what its unwinding forgets',
     '  smplab boot --quirk svmdis@2                   a BIOS that disabled SVM on one CPU only: an oops',

@@ -11,6 +11,7 @@ import { type Context, verdictOf } from './boot.ts';
 import { ExitCode } from './exit-code.ts';
 import { Progress } from './output.ts';
 import { bootChapter, loadChapters, offlineChapter, onlineChapter, unloadChapter } from './tour-chapters.ts';
+import { raceChapter } from './tour-race.ts';
 import { TOUR_CPUS, type TourPage, afterword, foreword, summaryChapter } from './tour-page.ts';
 
 export interface TourOptions {
@@ -66,7 +67,7 @@ export async function tour(options: TourOptions, context: Context): Promise<Exit
   const { output, signal } = context;
   const machine = machineOf(options);
   output.lines(foreword(machine, output.paint));
-  const progress = new Progress(5);
+  const progress = new Progress(6);
   const report = await walk({
     machine,
     signal,
@@ -81,7 +82,12 @@ export async function tour(options: TourOptions, context: Context): Promise<Exit
     progress.clear();
   });
   output.lines(summaryChapter(report, output.paint));
-  // A race that is found and shown belongs here, between the summary and what to try next.
+  if (!signal.aborted && report.stopped === undefined) {
+    progress.step('race');
+    const race = await raceChapter(11, output.paint, signal);
+    progress.clear();
+    output.lines(race);
+  }
   output.lines(afterword(report, output.paint));
   return signal.aborted ? ExitCode.INTERRUPTED : verdictOf(report, false);
 }

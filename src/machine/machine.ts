@@ -4,6 +4,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { assert } from '#base/assert';
+import { seedState } from '#base/prng';
 import { SmplabError } from '#base/errors';
 import { machineWord } from '#memory/base-bus';
 import { withBus } from '#memory/bus';
@@ -263,6 +264,11 @@ export class Machine {
   clearTrace(): void {
     for (let cpu = 0; cpu < this.layout.nrPossible; cpu++)
       clearRing(this.bus.i32, ringWord(this.layout, cpu));
+  }
+
+  /** Deterministic mode: the strategy goes on from this seed. At rest. */
+  reseed(seed: number): void {
+    this.bus.i32[machineWord(MachineWord.POLICY_STATE)] = seedState(seed);
   }
 
   /** Arms fault injection (smp/fault_inject): what was armed before is forgotten. */

@@ -36,10 +36,13 @@ function cpuEntry(): string {
   return fileURLToPath(new URL('cpu-worker/loader.cjs', root));
 }
 
-/** Makes a pool. Its threads start as machines ask for them, and stay. */
-export function createPool(): CpuPool {
+/**
+ * Makes a pool. Its threads start as machines ask for them, and stay.
+ * @param options `entry`: the file that threads load, for tests
+ */
+export function createPool({ entry = cpuEntry() }: { readonly entry?: string } = {}): CpuPool {
   const piscina = new Piscina({
-    filename: cpuEntry(),
+    filename: entry,
     minThreads: 0,
     maxThreads: THREADS_MAX,
     idleTimeout: Infinity,
@@ -50,15 +53,24 @@ export function createPool(): CpuPool {
   });
   // A thread that dies with a CPU on it fails that CPU's task. One that dies idle is nobody's loss: the next start makes
   // another. Without a listener Node would end the process.
-  piscina.on('error', () => {});
-  let serving = 0;
+  let lastError: Error = new Error('its thread ended before it was up');
+  piscina.on('error', (error: Error) => {
+    lastError = error;
+  });
+  /** One for each CPU that runs or waits for a thread, oldest first: ends its task. */
+  const serving = new Set<(reason: Error) => void>();
   let stillborn = 0;
   piscina.on('workerCreate', () => {
     stillborn = 0;
   });
   // A CPU that waits for a thread which dies before it is up waits for another one: Piscina makes one only for a new task.
   const replace = (): void => {
-    if (serving <= piscina.threads.length || ++stillborn > STILLBORN_MAX) return;
+    const waiting = serving.size - piscina.threads.length;
+    if (waiting <= 0) return;
+    if (++stillborn > STILLBORN_MAX) {
+      for (const fail of [...serving].slice(-waiting)) fail(lastError);
+      return;
+    }
     const asked = new AbortController();
     piscina.run(undefined, { signal: asked.signal }).catch(() => {});
     asked.abort();
@@ -68,11 +80,15 @@ export function createPool(): CpuPool {
   });
   return {
     start: async (task, signal) => {
-      serving += 1;
+      let fail: (reason: Error) => void = () => {};
+      const failed = new Promise<never>((_, reject) => {
+        fail = reject;
+      });
+      serving.add(fail);
       try {
-        await piscina.run(task, { name: 'serve', signal });
+        await Promise.race([piscina.run(task, { name: 'serve', signal }), failed]);
       } finally {
-        serving -= 1;
+        serving.delete(fail);
       }
     },
     close: () => piscina.destroy(),

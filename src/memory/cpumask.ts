@@ -69,6 +69,14 @@ export function cpus_equal(left: cpumask_t, right: cpumask_t): boolean {
   return true;
 }
 
+export function cpus_intersects(left: cpumask_t, right: cpumask_t): boolean {
+  const words = wordsInUse();
+  for (let at = 0; at < words * 4; at += 4) {
+    if ((bus.load32(left.addr + at) & bus.load32(right.addr + at)) !== 0) return true;
+  }
+  return false;
+}
+
 function popcount32(value: number): number {
   let v = value - ((value >>> 1) & 0x55555555);
   v = (v & 0x33333333) + ((v >>> 2) & 0x33333333);

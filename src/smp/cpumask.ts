@@ -14,6 +14,7 @@ export {
   cpus_copy,
   cpus_empty,
   cpus_equal,
+  cpus_intersects,
   cpus_weight,
   first_cpu,
   next_cpu,

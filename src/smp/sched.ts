@@ -11,9 +11,9 @@
  * Leaves out: time slices, priorities beyond "kernel threads first", load balancing, wait queues (a sleeper waits for
  * memory to change, architecture wall 6).
  */
-import { EAGAIN } from '#base/errno';
+import { EAGAIN, EINVAL } from '#base/errno';
 import { bus, currentCpu } from '#memory/bus';
-import { cpu_isset, cpumask_t, cpus_copy } from '#memory/cpumask';
+import { cpu_isset, cpumask_t, cpus_copy, cpus_intersects } from '#memory/cpumask';
 import { vmlinux } from '#memory/image';
 import { CpuWord, MACHINE_BLOCK, MachineWord, TASK_BYTES } from '#memory/layout';
 import { list_head } from '#memory/list';
@@ -35,7 +35,7 @@ import {
 import { type KernelFunction, call_pointer, kernel_function } from '#memory/symbols';
 import { AccessKind, EventType } from '#trace/events';
 import { arch } from './arch.ts';
-import { NR_CPUS, cpu_possible_map, first_online_cpu, next_online_cpu } from './cpumask.ts';
+import { NR_CPUS, cpu_online_map, cpu_possible_map, first_online_cpu, next_online_cpu } from './cpumask.ts';
 import { should_fail_allocation } from './fault_inject.ts';
 import { might_sleep, preempt_count, preempt_disable, preempt_enable_no_resched } from './irqflags.ts';
 
@@ -335,7 +335,10 @@ export const preempt_schedule = kernel_function('preempt_schedule', (): void => 
       context_switch(next);
       if (runs) {
         // If this CPU went offline under the task, the task goes on elsewhere.
-        if (arch.offline()) arch.migrate(running);
+        if (arch.offline()) {
+          arch.migrate(running);
+          lift_restriction(running, currentCpu());
+        }
         fire_sched_in_preempt_notifiers(running);
       }
     }
@@ -394,6 +397,7 @@ function sched_in(running: Ptr): void {
     arch.migrate(running);
     preempt_disable();
   }
+  lift_restriction(running, currentCpu());
   task_struct.at(running).state = TASK_RUNNING;
   fire_sched_in_preempt_notifiers(running);
   preempt_enable();
@@ -425,22 +429,34 @@ export const wait_event_timeout = kernel_function(
 /**
  * Restricts the running task to `mask`, and moves it there if it is not.
  * Where no CPU of the mask is idle, the task waits for one to be.
+ * @returns 0, or -EINVAL for a mask without an online CPU
  */
-export const set_cpus_allowed = kernel_function('set_cpus_allowed', (mask: cpumask_t): void => {
+export const set_cpus_allowed = kernel_function('set_cpus_allowed', (mask: cpumask_t): number => {
   const task = current_task();
-  cpus_copy(task.cpus_allowed, mask);
-  if (!arch.misplaced(task.addr)) return;
-  sched_out(task.addr, TASK_RUNNABLE);
-  sched_in(task.addr);
+  // With preemption off here no CPU goes offline.
+  preempt_disable();
+  const error = cpus_intersects(mask, cpu_online_map) ? 0 : -EINVAL;
+  if (error === 0) cpus_copy(task.cpus_allowed, mask);
+  const misplaced = arch.misplaced(task.addr);
+  preempt_enable();
+  if (misplaced) {
+    sched_out(task.addr, TASK_RUNNABLE);
+    sched_in(task.addr);
+  }
+  return error;
 });
+
+/** A task that is not misplaced on a CPU outside cpus_allowed has lost all it was restricted to: it may go anywhere now. */
+function lift_restriction(task: Ptr, cpu: number): void {
+  const { cpus_allowed } = task_struct.at(task);
+  // Only the task itself writes its mask: a local read.
+  const word = bus.loadLocal32(cpus_allowed.addr + (cpu >>> 5) * 4);
+  if (((word >>> (cpu & 31)) & 1) === 0) cpus_copy(cpus_allowed, cpu_possible_map);
+}
 
 /** From now on `task`, or the idle task, runs on that CPU. Interrupts or preemption are off. */
 export function task_moved(task: Ptr, cpu: number): void {
-  if (task !== NULL) {
-    task_struct.at(task).cpu = cpu;
-    // It is here only because no CPU that it is restricted to is left.
-    if (!task_may_run_on(task, cpu)) cpus_copy(task_struct.at(task).cpus_allowed, cpu_possible_map);
-  }
+  if (task !== NULL) task_struct.at(task).cpu = cpu;
   WRITE_ONCE(per_cpu(runqueues, cpu), 'curr', task);
 }
 

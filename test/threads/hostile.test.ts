@@ -297,6 +297,17 @@ describe('the pool', () => {
     }
   });
 
+  it('whose threads cannot load their code says so at once', async () => {
+    const own = createPool({ entry: '/no/such/file.cjs' });
+    const begin = performance.now();
+    await expect(Machine.powerOn({ cpus: NR_CPUS, vendor: 'amd' }, { pool: own })).rejects.toMatchObject({
+      code: 'SMPLAB_HOST_FAILED',
+      message: expect.stringMatching(/no\/such\/file/) as string,
+    });
+    expect(performance.now() - begin).toBeLessThan(AT_MOST_MS / 2);
+    await own.close();
+  });
+
   it('that is closed under a machine ends it with a machine check', async () => {
     const machine = await boot();
     const call = machine.call('lkdtm_direct', { args: [WAYS.SPINLOCKUP] });

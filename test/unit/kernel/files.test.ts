@@ -7,7 +7,7 @@ import { fault_attr } from '#smp/fault_inject';
 import { anon_inode_getfd, kvm_exit_anon_inodes, kvm_init_anon_inodes } from '#kernel/anon_inodes';
 import {
   DEFINE_SIMPLE_ATTRIBUTE,
-  addressOfFops,
+  address_of_fops,
   debugfs_create_dir,
   debugfs_create_file,
   debugfs_remove,
@@ -181,7 +181,7 @@ describe('debugfs', () => {
   it('a file shows its number; a read in pieces goes on where it ended; a bad buffer is -EFAULT', () => {
     boot();
     const dir = debugfs_create_dir('kvm', 0);
-    debugfs_create_file('exits', 0o444, dir, 5, addressOfFops(stat_fops));
+    debugfs_create_file('exits', 0o444, dir, 5, address_of_fops(stat_fops));
     expect(readAll('/sys/kernel/debug/kvm/exits')).toBe('4294967301\n');
     expect(readAll('/sys/kernel/debug/kvm/nobody')).toBe(-ENOENT);
     expect(open('/sys/kernel/debug/kvm')).toBe(-ENOENT);
@@ -196,10 +196,10 @@ describe('debugfs', () => {
   it('a name that is taken is NULL, and a NULL parent is the root (the second loader of spec 2.1)', () => {
     boot();
     const dir = debugfs_create_dir('kvm', 0);
-    const first = debugfs_create_file('exits', 0o444, dir, 0, addressOfFops(stat_fops));
+    const first = debugfs_create_file('exits', 0o444, dir, 0, address_of_fops(stat_fops));
     const again = debugfs_create_dir('kvm', 0);
     expect(again).toBe(0);
-    const second = debugfs_create_file('exits', 0o444, again, 0, addressOfFops(stat_fops));
+    const second = debugfs_create_file('exits', 0o444, again, 0, address_of_fops(stat_fops));
     expect(kernelInventory().debugfs).toEqual(['exits', 'kvm', 'kvm/exits']);
     debugfs_remove(second);
     debugfs_remove(first);
