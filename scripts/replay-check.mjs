@@ -35,9 +35,16 @@ const only = words.filter((word) => !word.startsWith('-'));
 /** @param {string} vendor @param {string} strategy @returns {Promise<Uint8Array>} */
 async function trace(vendor, strategy) {
   const machine = await Machine.powerOn({
-    ...{ cpus, vendor, strategy, seed, mode: 'deterministic', trace: 7, traceEventsMax: 1 << 17 },
+    cpus,
+    vendor,
+    strategy,
+    seed,
+    mode: 'deterministic',
+    trace: 7,
+    traceEventsMax: 1 << 17,
   });
   const victim = cpus - 1;
+  /** @type {[string, object][]} */
   const calls = [
     ['sys_init_module', { cpu: 0, text: 'kvm' }],
     ['sys_init_module', { cpu: 0, text: `kvm-${vendor}` }],

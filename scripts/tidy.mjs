@@ -10,7 +10,7 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { entryPoints } from './rooms.mjs';
+import { entryPoints, threadEntryPoints } from './rooms.mjs';
 import { filesUnder, report, rootArgument, textOf } from './sources.mjs';
 
 /** @typedef {import('./sources.mjs').Fault} Fault */
@@ -44,7 +44,7 @@ function deadFiles(root, files) {
   const sources = new Set(files.filter((file) => file.startsWith('src/') && file.endsWith('.ts')));
   const isTest = /^(?:test|scripts|bench)\/.*\.(?:ts|mjs)$/;
   const waiting = [
-    ...entryPoints.filter((file) => sources.has(file)),
+    ...[...entryPoints, ...threadEntryPoints].filter((file) => sources.has(file)),
     ...files.filter((file) => isTest.test(file)),
   ];
   const reached = new Set(waiting);

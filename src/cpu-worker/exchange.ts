@@ -101,7 +101,7 @@ export function leaveCpu(
     if (thread.offline()) {
       // Nobody else can carry this CPU to its end: its thread is ours.
       if (bus.registers.power === PowerState.RUNNING) die(bus, task);
-      bus.waitUntil(watch, () => awake() || isPending(bus, START_SIGNALS));
+      bus.waitUntil(watch, () => bus.unseen(awake) || isPending(bus, START_SIGNALS));
       if (isPending(bus, START_SIGNALS)) {
         if (restart(bus)) {
           arrive(bus, thread, task, preemptCount);

@@ -32,7 +32,8 @@ export async function huntStuckCpu({ signal }: HuntOptions = {}): Promise<Hunt> 
   try {
     await machine.call('sys_init_module', { text: 'kvm' });
     const snapshot = machine.snapshot();
-    for (let seed = 1; seed <= SEEDS_MAX && signal?.aborted !== true; seed++) {
+    for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+      if (signal?.aborted === true) break;
       await machine.restore(snapshot);
       machine.reseed(seed);
       const outcomes = await machine.callAll([

@@ -460,18 +460,39 @@ export class Machine {
       this.bus.fill(task.cpus_allowed.addr, 0xff, cpumask_t.size);
       task.state = TASK_RUNNABLE;
       Atomics.add(i32, TASKS_OPEN, 1);
-      const inbox =
-        runqueues.addr -
-        PERCPU_TEMPLATE +
-        this.layout.perCpuAreas +
-        cpu * PERCPU_BYTES +
-        rq.offsetof('inbox');
-      for (;;) {
-        const head = Atomics.load(i32, inbox >>> 2);
-        task.next = head;
-        if (Atomics.compareExchange(i32, inbox >>> 2, head, address) === head) return address;
-      }
+      this.#push(cpu, address);
+      // It went offline meanwhile, and the kernel may have emptied its queue before: CPU 0 is always there.
+      if (!cpu_online(cpu)) this.#takeBack(cpu);
+      return address;
     });
+  }
+
+  /** Word index of a CPU's inbox. */
+  #inbox(cpu: number): number {
+    const area = this.layout.perCpuAreas + cpu * PERCPU_BYTES;
+    return (runqueues.addr - PERCPU_TEMPLATE + area + rq.offsetof('inbox')) >>> 2;
+  }
+
+  #push(cpu: number, address: number): void {
+    const { i32 } = this.bus;
+    const inbox = this.#inbox(cpu);
+    for (;;) {
+      const head = Atomics.load(i32, inbox);
+      task_struct.at(address).next = head;
+      if (Atomics.compareExchange(i32, inbox, head, address) === head) return;
+    }
+  }
+
+  /** Gives what waits in a dead CPU's inbox to CPU 0. */
+  #takeBack(dead: number): void {
+    let address = Atomics.exchange(this.bus.i32, this.#inbox(dead), 0);
+    while (address !== 0) {
+      const { next } = task_struct.at(address);
+      task_struct.at(address).cpu = 0;
+      this.#push(0, address);
+      address = next;
+    }
+    this.#kick(0, Pending.RESCHEDULE);
   }
 
   #freeTasks(count: number): number[] {

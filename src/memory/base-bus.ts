@@ -141,6 +141,11 @@ export abstract class BaseBus {
     return Atomics.load(this.i32, address >>> 2);
   }
 
+  /** Looks at memory for a CPU that is dead: no scheduling point and no event, but a wait depends on what it reads. */
+  unseen(condition: () => boolean): boolean {
+    return condition();
+  }
+
   loadLocal32(address: number): number {
     return this.u32[address >>> 2]!;
   }
@@ -185,6 +190,10 @@ export abstract class BaseBus {
     if (next > (context << 2) + CONTEXT_BYTES) this.client.fault(next, size, true);
     this.i32[context + ContextWord.STACK_POINTER] = next;
     return address;
+  }
+
+  badJump(address: number): never {
+    return this.client.fault(address, 1, false);
   }
 
   enter(symbol: number, a: unknown, b: unknown, c: unknown): void {

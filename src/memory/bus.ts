@@ -93,6 +93,9 @@ export interface Bus {
   /** Bytes of this context's kernel stack, until the running kernel function returns. */
   allocateStack(size: number, align: number): number;
 
+  /** A call through a pointer that is no function: a fault at that address. */
+  badJump(address: number): never;
+
   /** A kernel function begins or ends: call stack, trace. */
   enter(symbol: number, a: unknown, b: unknown, c: unknown): void;
   leave(symbol: number, result: unknown): void;

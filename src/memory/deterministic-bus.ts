@@ -45,6 +45,8 @@ export class DeterministicBus extends BaseBus implements Bus {
   readonly #runnable: Int32Array;
   /** True while a wait's condition is looked at: its loads are what the wait depends on. */
   #watching = false;
+  /** True while what this thread reads is nobody's operation. */
+  #unseen = false;
 
   constructor(
     buffer: SharedArrayBuffer,
@@ -226,6 +228,15 @@ export class DeterministicBus extends BaseBus implements Bus {
     }
   }
 
+  override unseen(condition: () => boolean): boolean {
+    this.#unseen = true;
+    try {
+      return condition();
+    } finally {
+      this.#unseen = false;
+    }
+  }
+
   override peek32(address: number): number {
     if (this.#watching) this.#watch(address);
     return this.i32[address >>> 2]!;
@@ -324,7 +335,7 @@ export class DeterministicBus extends BaseBus implements Bus {
   }
 
   #log(type: EventType, a: number, b: number, c: number, d: number): void {
-    if ((this.i32[TRACE_MASK]! & TraceMask.OPERATIONS) !== 0) this.record(type, a, b, c, d);
+    if ((this.i32[TRACE_MASK]! & TraceMask.OPERATIONS) !== 0 && !this.#unseen) this.record(type, a, b, c, d);
   }
 
   /** Evaluates a condition and remembers what it read. */
@@ -381,6 +392,7 @@ export class DeterministicBus extends BaseBus implements Bus {
   }
 
   #point(type: EventType, address: number, kind: number): void {
+    if (this.#unseen) return;
     const { i32 } = this;
     const { base } = this.registers;
     i32[base + CpuWord.NEXT_TYPE] = type;
@@ -445,7 +457,7 @@ export class DeterministicBus extends BaseBus implements Bus {
   }
 
   /** The strategy's choice, or AT_REST. */
-  #next(current: Actor): Actor | typeof AT_REST {
+  #next(current: Actor): Actor {
     const { i32 } = this;
     if ((this.i32[this.pendingIndex]! & Pending.STOP) !== 0) this.client.interruptWindow();
     const step = i32[STEP]! + 1;

@@ -87,7 +87,7 @@ function collectStartValues(type: AnyField, address: Ptr, initial: unknown): voi
   } else if (type.form === 'struct') {
     const fields: FieldTable = type.fields;
     for (const [field, value] of Object.entries(initial as object)) {
-      collectStartValues(fields[field]!, address + type.offsetof(field as never), value);
+      collectStartValues(fields[field]!, address + type.offsetof(field), value);
     }
   } else {
     assert(false, 'collectStartValues: arrays start as zero');

@@ -5,7 +5,7 @@
  * them. Marked ones and read-modify-writes are Atomics, which are sequentially consistent and so at least as strong as
  * asked. Interrupts are looked for in front of every access.
  */
-import { AccessKind } from '#trace/events';
+import type { AccessKind } from '#trace/events';
 import { BaseBus, CPU_BLOCK_WORDS, machineWord } from './base-bus.ts';
 import type { Bus, BusClient } from './bus.ts';
 import {

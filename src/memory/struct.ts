@@ -211,7 +211,7 @@ export function array<E extends Scalar<any> | StructType<any>>(element: E, lengt
         addr: address,
         length,
         addressOf: (index) => address + index * stride,
-        at: (index) => viewAt(element, address + index * stride) as ViewOf<E>,
+        at: (index) => viewAt(element, address + index * stride),
         get(index) {
           assert(scalar !== undefined, 'array.get: elements are structures; use at()');
           return scalar.load(address + index * stride);
@@ -328,6 +328,7 @@ export function struct<F extends FieldTable>(name: string, fields: F): StructTyp
 }
 
 /** A structure with a stated size and alignment, for types whose inside nobody looks at (FXSAVE images, guest state). */
+// oxlint-disable-next-line typescript/no-generated-empty-object-type -- a structure without fields is what it is
 export function opaque(name: string, size: number, align: number): StructType<Record<never, never>> {
   return { ...struct(name, {}), size: Math.ceil(size / align) * align, align };
 }

@@ -36,8 +36,8 @@ export function kernel_function<A extends readonly unknown[], R>(
   assert(body.length <= 6, `kernel_function: ${name} takes more than six arguments`);
   const index = bodies.length;
   const address = TEXT_BASE + index * TEXT_STRIDE;
-  bodies.push(body as unknown as Body);
-  originals.push(body as unknown as Body);
+  bodies.push(body);
+  originals.push(body);
   names.push(name);
   byName.set(name, index);
   const call = (a: unknown, b: unknown, c: unknown, d: unknown, e: unknown, f: unknown): R => {
@@ -52,10 +52,7 @@ export function kernel_function<A extends readonly unknown[], R>(
 /** Calls through a function pointer. A pointer that is no function is a fault at that address. */
 export function call_pointer(address: Ptr, a?: unknown, b?: unknown, c?: unknown, d?: unknown): unknown {
   const index = symbolIndex(address);
-  if (index < 0) {
-    bus.load32(address & ~3); // executing what is not text: faults like a read of it, unless it is data
-    bus.load32(0);
-  }
+  if (index < 0) bus.badJump(address);
   bus.enter(address, a, b, c);
   const result: unknown = bodies[index]!(a, b, c, d);
   bus.leave(address, result);

@@ -272,7 +272,7 @@ export function rq_has_work(): boolean {
  */
 function context_switch(next: Ptr): void {
   const previous = bus.registers.get(CpuWord.CURRENT_TASK);
-  const preempt_count = bus.registers.preemptCount;
+  const saved_count = bus.registers.preemptCount;
   const task = task_struct.at(next);
   task.state = TASK_RUNNING;
   WRITE_ONCE(__get_cpu_var(runqueues), 'curr', next);
@@ -281,7 +281,7 @@ function context_switch(next: Ptr): void {
   bus.registers.set(CpuWord.PREEMPT_COUNT, 0);
   const result = arch.runTask(task.fn, task.arg0, task.arg1, task.arg2, task.text);
   // The task may have moved: this may be another CPU.
-  bus.registers.set(CpuWord.PREEMPT_COUNT, preempt_count);
+  bus.registers.set(CpuWord.PREEMPT_COUNT, saved_count);
   do_exit(task, result, previous);
 }
 

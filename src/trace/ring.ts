@@ -76,5 +76,5 @@ export function readRing(words: Int32Array, base: number): RingContents {
 
 /** All CPUs' events in machine order. */
 export function mergeEvents(perCpu: readonly (readonly TraceEvent[])[]): TraceEvent[] {
-  return perCpu.flat().sort((left, right) => left.sequence - right.sequence);
+  return perCpu.flat().toSorted((left, right) => left.sequence - right.sequence);
 }

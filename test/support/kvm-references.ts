@@ -42,7 +42,10 @@ const cacheSizes = ({ i386 }: ReferenceMachine): readonly number[] => (i386 ? [2
 
 /** Spec 2.4. */
 const probedMsrs = ({ i386 }: ReferenceMachine): readonly string[] => [
-  ...['0x174', '0x175', '0x176', '0xc0000081'],
+  '0x174',
+  '0x175',
+  '0x176',
+  '0xc0000081',
   ...(i386 ? [] : ['0xc0000083', '0xc0000102', '0xc0000084', '0xc0000082']),
   '0x10',
 ];
@@ -50,7 +53,10 @@ const probedMsrs = ({ i386 }: ReferenceMachine): readonly string[] => [
 /** Spec 3.4: ten MSRs a guest may touch, four on i386. */
 const directMsrs = ({ i386 }: ReferenceMachine): readonly string[] => [
   ...(i386 ? [] : ['0xc0000101', '0xc0000100', '0xc0000102', '0xc0000082', '0xc0000083', '0xc0000084']),
-  ...['0xc0000081', '0x174', '0x175', '0x176'],
+  '0xc0000081',
+  '0x174',
+  '0x175',
+  '0x176',
 ];
 
 /** Spec 4.4: the order in which the VMX capabilities are read; values are Set P's. */

@@ -67,7 +67,8 @@ class Day {
     if (dev < 0) return;
     const vm = await this.call('KVM_CREATE_VM', 'sys_ioctl', [dev, KVM_CREATE_VM, 0]);
     if (vm >= 0) {
-      const vcpu = vendor === 'amd' ? await this.call('KVM_CREATE_VCPU', 'sys_ioctl', [vm, KVM_CREATE_VCPU, 0]) : -1;
+      const vcpu =
+        vendor === 'amd' ? await this.call('KVM_CREATE_VCPU', 'sys_ioctl', [vm, KVM_CREATE_VCPU, 0]) : -1;
       if (vcpu >= 0) {
         await this.call('KVM_RUN', 'sys_ioctl', [vcpu, KVM_RUN, 0]);
         await this.call('close vcpu', 'sys_close', [vcpu]);

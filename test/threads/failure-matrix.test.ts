@@ -291,7 +291,7 @@ const ROWS: readonly Row[] = [
 describe.each(['parallel', 'deterministic'] as const)('A6, %s', (mode) => {
   it.each(ROWS)('$vendor $arch $step: answers $returns', async (row) => {
     const { vendor, arch = 'x86_64', hardware } = row;
-    const config = {
+    const config: MachineConfig = {
       cpus: CPUS,
       vendor,
       arch,

@@ -3,8 +3,17 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { type CallOutcome, type CpuPool, Machine, type MachineConfig, createPool } from 'smplab';
 
 const WAYS = {
-  ...{ WARNING: 1, BUG: 2, PANIC: 3, EXCEPTION: 4, WILD: 5, OVERFLOW: 6 },
-  ...{ LOOP: 7, SPINLOCKUP: 8, HARDLOCKUP: 9, THROW: 10, EXEC: 11 },
+  WARNING: 1,
+  BUG: 2,
+  PANIC: 3,
+  EXCEPTION: 4,
+  WILD: 5,
+  OVERFLOW: 6,
+  LOOP: 7,
+  SPINLOCKUP: 8,
+  HARDLOCKUP: 9,
+  THROW: 10,
+  EXEC: 11,
 } as const;
 type Way = keyof typeof WAYS;
 

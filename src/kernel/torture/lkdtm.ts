@@ -54,6 +54,7 @@ const lkdtm_do = kernel_function('lkdtm_do_action', (which: Ptr): number => {
     case LKDTM_OVERFLOW:
       return recurse(0);
     case LKDTM_LOOP:
+      // oxlint-disable-next-line eslint/no-unmodified-loop-condition -- that is what it is for
       while (which === LKDTM_LOOP);
       break;
     case LKDTM_SPINLOCKUP:

@@ -1,32 +1,40 @@
-import fc from 'fast-check';
+import { type Arbitrary, array, assert, integer, property, record } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { TraceEvent } from '#trace/events';
 import { TRACE_FORMAT, decodeTrace, encodeTrace } from '#trace/format';
 
-const word = fc.integer({ min: 0, max: 0xffffffff });
-const byte = fc.integer({ min: 0, max: 0xff });
-const event = fc.record({
+const word = integer({ min: 0, max: 0xffffffff });
+const byte = integer({ min: 0, max: 0xff });
+const event = record({
   sequence: word,
-  type: fc.integer({ min: 1, max: 20 }),
+  type: integer({ min: 1, max: 20 }),
   cpu: byte,
   context: byte,
-  depth: fc.integer({ min: 0, max: 0xffff }),
-  pid: fc.integer({ min: 0, max: 0xffffff }),
+  depth: integer({ min: 0, max: 0xffff }),
+  pid: integer({ min: 0, max: 0xffffff }),
   a: word,
   b: word,
   c: word,
   d: word,
-}) as fc.Arbitrary<TraceEvent>;
+}) as Arbitrary<TraceEvent>;
 
 const one: TraceEvent = {
-  ...{ sequence: 0x01020304, type: 3, cpu: 5, context: 6, depth: 7, pid: 8 },
-  ...{ a: 0xfffffffe, b: 2, c: 3, d: 4 },
+  sequence: 0x01020304,
+  type: 3,
+  cpu: 5,
+  context: 6,
+  depth: 7,
+  pid: 8,
+  a: 0xfffffffe,
+  b: 2,
+  c: 3,
+  d: 4,
 };
 
 describe('smp-trace/1', () => {
   it('gives back what it was made from', () => {
-    fc.assert(
-      fc.property(fc.array(event), fc.integer({ min: 1, max: 256 }), word, (events, cpus, lost) => {
+    assert(
+      property(array(event), integer({ min: 1, max: 256 }), word, (events, cpus, lost) => {
         expect(decodeTrace(encodeTrace({ cpus, events, lost }))).toEqual({ cpus, events, lost });
       }),
     );
@@ -37,9 +45,9 @@ describe('smp-trace/1', () => {
     expect(hex).toBe(
       [
         Buffer.from(`${TRACE_FORMAT}\0`).toString('hex'),
-        '20000000040000000100000009000000' + '00000000',
-        '04030201' + '03080000' + '05060700',
-        'feffffff' + '02000000' + '03000000' + '04000000' + '00000000',
+        '2000000004000000010000000900000000000000',
+        '040302010308000005060700',
+        'feffffff02000000030000000400000000000000',
       ].join(''),
     );
   });
