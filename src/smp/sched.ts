@@ -408,7 +408,7 @@ function sleep_until(watch: Ptr, condition: () => boolean, running: Ptr): void {
   // A kernel thread has a task below it on its stack, and would take that along.
   const bound = (task_struct.at(running).flags & PF_KTHREAD) !== 0;
   for (;;) {
-    bus.waitUntil(watch, () => condition() || arch.offline() || (!bound && arch.orphans()));
+    bus.waitUntil(watch, () => arch.offline() || condition() || (!bound && arch.orphans()));
     if (arch.offline()) arch.migrate(running, watch, condition);
     else if (condition()) return;
     else if (!bound) arch.adopt();

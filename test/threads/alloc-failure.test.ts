@@ -3,8 +3,17 @@
  * with an error code or reports an oops or a panic; it never hangs, always switches off, and its threads can be the next machine's.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type CallOutcome, type CpuPool, Machine, type MachineConfig, createPool } from 'smplab';
-import { valueOf, variableAddress } from '../support/kvm-machine.ts';
+import {
+  type CallOutcome,
+  type CpuPool,
+  Machine,
+  type MachineConfig,
+  closeSharedPool,
+  createPool,
+  dmesg,
+  kvmState,
+} from 'smplab';
+import { cpuDown, insmod, succeeds, valueOf, variableAddress, withMachine } from '../support/kvm-machine.ts';
 
 const ALLOCATIONS = process.env['SMPLAB_LONG'] === undefined ? 200 : 600;
 const CPUS = 2;
@@ -113,6 +122,8 @@ async function run(config: MachineConfig, pool: CpuPool, nth: number): Promise<R
   return { calls: day.calls, ends: day.ends, findings, allocations, powerOffMs: performance.now() - begin };
 }
 
+afterAll(closeSharedPool);
+
 describe.each([
   { vendor: 'amd', mode: 'parallel' },
   { vendor: 'intel', mode: 'parallel' },
@@ -187,3 +198,29 @@ describe.each([
     expect(pool.size).toBe(threads);
   });
 });
+
+describe.each(['parallel', 'deterministic'] as const)(
+  'cpu_down without memory for a stop-machine thread, %s, 4 CPUs',
+  (mode) => {
+    // The stop thread itself, and a helper for each other CPU (spec 7.7).
+    it.each([0, 1, 2, 3])('thread %i: answers -ENOMEM, and the CPU stays as it was', async (skip) => {
+      await withMachine(
+        { cpus: 4, vendor: 'amd', mode, seed: 8, callTimeoutMs: CALL_TIMEOUT_MS },
+        async (smp) => {
+          await succeeds('insmod kvm', insmod(smp, 'kvm'));
+          await succeeds('insmod kvm-amd', insmod(smp, 'kvm-amd'));
+          const before = kvmState(smp);
+          smp.injectFaults([{ site: 'kthread_create', skip }]);
+          expect(await cpuDown(smp, 2)).toBe(-12);
+          expect(kvmState(smp)).toEqual(before);
+          expect(smp.look(dmesg).map(({ text }) => text)).not.toContain(
+            'kvm: disabling virtualization on CPU2',
+          );
+          smp.injectFaults([]);
+          expect(await cpuDown(smp, 2)).toBe(0);
+          expect(smp.findings().records).toEqual([]);
+        },
+      );
+    });
+  },
+);

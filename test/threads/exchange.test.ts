@@ -71,7 +71,7 @@ describe.each(MODES)('in %s mode', (mode) => {
     boot({ mode }, async (machine) => {
       for (let round = 0; round < rounds; round++) {
         const values = await run(machine, [cpuDown(1, 0), cpuDown(1, 1)]);
-        expect(values.toSorted()).toEqual([EBUSY, 0]);
+        expect(values.toSorted((a, b) => a - b)).toEqual([EBUSY, 0]);
         expect(await run(machine, [cpuUp(1, 0)])).toEqual([0]);
       }
     }));
@@ -82,7 +82,10 @@ describe.each(MODES)('in %s mode', (mode) => {
         // They wait for the hotplug mutex while who holds it takes their CPUs away, one after the other.
         const values = await run(machine, [cpuDown(1, 0), cpuDown(2, 1), cpuDown(3, 2), cpuDown(3, 3)]);
         expect(values.slice(0, 2)).toEqual([0, 0]);
-        expect(values.slice(2).toSorted((a, b) => a - b)).toEqual([EINVAL, 0]);
+        // The last two want the same: one of them finds it gone, or, if it comes last of all, itself the last CPU.
+        const [loser, winner] = values.slice(2).toSorted((a, b) => Number(a) - Number(b));
+        expect([EINVAL, EBUSY]).toContain(loser);
+        expect(winner).toBe(0);
         expect(await run(machine, [cpuUp(1, 0), cpuUp(2, 0), cpuUp(3, 0)])).toEqual([0, 0, 0]);
       }
     }));
@@ -125,14 +128,14 @@ describe('under load', () => {
     'CPUs go and come in $rounds rounds of any calls at once in $mode mode, and each call answers as if alone',
     async ({ mode, rounds, crossCallRounds }) => {
       const random = numbers(mode.length);
-      for (let done = 0; done < rounds;) {
+      for (let machines = 0; machines * 10 < rounds; machines++) {
         const cpus = [2, 3, 4, 6][random(4)]!;
         const arch = random(4) === 0 ? 'i386' : 'x86_64';
         const vendor = random(2) === 0 ? 'amd' : 'intel';
         const spins = [0, 20, 2_000][random(3)]!;
-        await boot({ mode, cpus, arch, vendor, spins, seed: done }, async (machine) => {
+        await boot({ mode, cpus, arch, vendor, spins, seed: machines }, async (machine) => {
           let online = Array.from({ length: cpus }, (_, cpu) => cpu);
-          for (let round = 0; round < 10; round++, done++) {
+          for (let round = 0; round < 10; round++) {
             const calls = Array.from({ length: 1 + random(2 * cpus) }, () =>
               anyCall(random, cpus, online, crossCallRounds),
             );
@@ -199,11 +202,11 @@ describe('under load', () => {
     boot({ cpus: 3 }, async (machine) => {
       for (let round = 0; round < 200; round++) {
         const down = machine.call('cpu_down', { args: [1] });
-        const others = Array.from({ length: 5 }, () =>
-          machine.call('scf_torture_single', { cpu: 1, args: [0, 1] }),
+        const others = Promise.allSettled(
+          Array.from({ length: 5 }, () => machine.call('scf_torture_single', { cpu: 1, args: [0, 1] })),
         );
         expect(valueOf(await down)).toBe(0);
-        for (const other of await Promise.allSettled(others)) {
+        for (const other of await others) {
           if (other.status === 'fulfilled') expect(valueOf(other.value)).toBe(0);
           else expect(other.reason).toMatchObject({ code: 'SMPLAB_BAD_USAGE' });
         }
@@ -215,7 +218,7 @@ describe('under load', () => {
     for (let round = 0; round < 30; round++) {
       await boot({ mode, cpus: 4, seed: round, callTimeoutMs: 500 }, async (machine) => {
         const calls = [1, 2, 3, 0].flatMap((cpu) => [cpuDown(1 + (cpu % 3), cpu), cpuUp(1 + (cpu % 3), cpu)]);
-        const ending = machine.callAll(calls);
+        const ending = Promise.allSettled([machine.callAll(calls)]);
         for (let tick = 0; tick < round % 5; tick++) await new Promise((next) => setImmediate(next));
         const before = performance.now();
         await machine.powerOff();

@@ -420,3 +420,51 @@ it.each(['parallel', 'deterministic'] as const)(
     });
   },
 );
+
+describe('the comparison with a reference', () => {
+  const allowed: Reference = [
+    ['[1] call'],
+    {
+      lanes: [
+        ['[1] IPI to 0', '[1] IPI to 2'],
+        ['[0 i- irq] set bit', '[0 i- irq] write'],
+        ['[2 i- irq] set bit', '[2 i- irq] write'],
+      ],
+      before: [
+        ['[1] IPI to 0', '[0 i- irq] set bit'],
+        ['[1] IPI to 2', '[2 i- irq] set bit'],
+      ],
+    },
+    ['[1 i-] set bit', '[1 i-] write'],
+  ];
+  const seen = (...texts: string[]): string[] =>
+    inReferenceOrder(
+      allowed,
+      texts.map((text, sequence) => ({ text, sequence, cpu: Number(text[1]) })),
+    );
+  const call = '[1] call';
+  const ipis = ['[1] IPI to 0', '[1] IPI to 2'];
+  const on0 = ['[0 i- irq] set bit', '[0 i- irq] write'];
+  const on2 = ['[2 i- irq] set bit', '[2 i- irq] write'];
+  const self = ['[1 i-] set bit', '[1 i-] write'];
+
+  it.each([
+    ['one after the other', [call, ...ipis, ...on0, ...on2, ...self]],
+    ['the second target first', [call, ...ipis, ...on2, ...on0, ...self]],
+    ['interleaved', [call, ipis[0]!, on0[0]!, ipis[1]!, on2[0]!, on0[1]!, on2[1]!, ...self]],
+  ])('lets through: %s', (_what, texts) => {
+    expect(seen(...texts)).toEqual(referenceLines(allowed));
+  });
+
+  it.each([
+    ['a step is missing', [call, ...ipis, ...on0, on2[0]!, ...self]],
+    ['a step is done twice', [call, ...ipis, ...on0, ...on2, ...self, self[1]!]],
+    ['on the wrong CPU', [call, ...ipis, ...on0, ...on0, ...self]],
+    ['with interrupts on', [call, ...ipis, ...on0, ...on2, '[1] set bit', self[1]!]],
+    ['out of order on one CPU', [call, ...ipis, on0[1]!, on0[0]!, ...on2, ...self]],
+    ['before the others have finished', [call, ...ipis, ...on0, on2[0]!, self[0]!, on2[1]!, self[1]!]],
+    ['before it was asked', [call, on0[0]!, ...ipis, on0[1]!, ...on2, ...self]],
+  ])('does not let through: %s', (_what, texts) => {
+    expect(seen(...texts)).not.toEqual(referenceLines(allowed));
+  });
+});
