@@ -68,7 +68,7 @@ export async function raceChapter(number: number, paint: Paint, signal: AbortSig
   return [
     ...title,
     'kvm_init holds no lock against hotplug between on_each_cpu(hardware_enable) and its notifier.',
-    `An Intel machine, one CPU at a time, a random order for each seed: seed ${hunt.seed} of 1, 2, 3 ... breaks it.`,
+    `An Intel machine, one CPU at a time, a random order for each seed; seed ${hunt.seed} breaks it.`,
     ...interleaving(hunt, paint),
     paint.bad(`FOUND  CPU 2 cannot be started again: cpu_up(2) answers ${hunt.error} (-EIO)`),
     'It was switched on, and died before KVM heard of dying CPUs: still in VMX root, where INIT is blocked.',
