@@ -8,7 +8,7 @@ import { ensureBuild, ensureDependencies } from './prepare.mjs';
 
 ensureDependencies();
 ensureBuild();
-const { Machine, closeSharedPool } = await import('../dist/index.js');
+const { Machine, closeSharedPool } = await import('smplab');
 const { Piscina } = await import('piscina');
 const { createSyncFn } = await import('synckit');
 const { messageChannelNanoseconds, pingPongNanoseconds, startBareThreads, typedArrayNanoseconds } =
@@ -188,7 +188,7 @@ await section('hotplug', async () => {
 });
 
 await section('snapshot', async () => {
-  for (const mode of ['parallel', 'deterministic']) {
+  for (const mode of /** @type {const} */ (['parallel', 'deterministic'])) {
     const machine = await Machine.powerOn({ cpus: 4, vendor: 'amd', mode });
     const snapshot = machine.snapshot();
     for (let warm = 0; warm < 50; warm++) await machine.restore(snapshot);

@@ -12,12 +12,11 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ensureBuild, ensureDependencies } from './prepare.mjs';
 
-const dist = new URL('../dist/index.js', import.meta.url);
-if (!existsSync(fileURLToPath(dist))) {
+if (!existsSync(fileURLToPath(new URL('../dist/index.js', import.meta.url)))) {
   ensureDependencies();
   ensureBuild();
 }
-const { Machine, closeSharedPool } = await import(dist.href);
+const { Machine, closeSharedPool } = await import('smplab');
 
 const words = process.argv.slice(2);
 
@@ -32,7 +31,7 @@ const runs = option('runs', 100);
 const cpus = option('cpus', 4);
 const only = words.filter((word) => !word.startsWith('-'));
 
-/** @param {string} vendor @param {string} strategy @returns {Promise<Uint8Array>} */
+/** @param {'amd' | 'intel'} vendor @param {string} strategy @returns {Promise<Uint8Array>} */
 async function trace(vendor, strategy) {
   const machine = await Machine.powerOn({
     cpus,
@@ -70,7 +69,7 @@ const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
 process.stdout.write(`node ${process.version}, seed ${seed}, ${cpus} CPUs\n`);
 const all = createHash('sha256');
-for (const vendor of ['amd', 'intel']) {
+for (const vendor of /** @type {const} */ (['amd', 'intel'])) {
   for (const strategy of ['random', 'round-robin']) {
     if (only.some((word) => word !== vendor && word !== strategy)) continue;
     const begin = performance.now();

@@ -24,10 +24,7 @@ import { report, rootArgument, textOf } from './sources.mjs';
  * What a machine has allocated and registered: the part of kernelInventory() that is shown here.
  * @typedef {{ kind: string, size: number, cache?: string, allocatedBy?: string }} Allocation
  * @typedef {{ function: string, priority: number }} Notifier
- * @typedef {{
- *   cpuNotifiers: Notifier[], rebootNotifiers: Notifier[], sysdevClasses: string[], sysdevs: string[],
- *   miscDevices: { name: string, minor: number }[], fileSystems: string[], debugfs: string[], allocations: Allocation[],
- * }} Inventory
+ * @typedef {import('smplab').KernelInventory} Inventory
  */
 
 const PAGES = ['README.md', 'docs/walkthrough.md'];
@@ -146,7 +143,7 @@ const logOf = (text) => text.split('\n').filter((line) => /^\[ *\d+\] cpu/.test(
 
 /** What is there when a vendor module is loaded. @param {'amd' | 'intel'} vendor @returns {Promise<Inventory>} */
 async function inventoryAfterLoad(vendor) {
-  const { Machine, closeSharedPool, kernelInventory } = await import('../dist/index.js');
+  const { Machine, closeSharedPool, kernelInventory } = await import('smplab');
   const machine = await Machine.powerOn({ cpus: CPUS, vendor, mode: 'deterministic', seed: SEED });
   try {
     for (const text of ['kvm', `kvm-${vendor}`]) await machine.call('sys_init_module', { cpu: 1, text });

@@ -71,7 +71,7 @@ export async function raceChapter(number: number, paint: Paint, signal: AbortSig
     `An Intel machine, one CPU at a time, a random order for each seed; seed ${hunt.seed} breaks it.`,
     ...interleaving(hunt, paint),
     paint.bad(`FOUND  CPU 2 cannot be started again: cpu_up(2) answers ${hunt.error} (-EIO)`),
-    'It was switched on, and died before KVM heard of dying CPUs: still in VMX root, where INIT is blocked.',
+    'It was switched on and died before KVM heard of dying CPUs: still in VMX root, INIT is blocked.',
     'The same seed gives the same order, every time. Linux 6.3 holds cpus_read_lock while it enables.',
   ];
 }
