@@ -16,6 +16,8 @@ const { messageChannelNanoseconds, pingPongNanoseconds, startBareThreads, typedA
 
 const only = process.argv.slice(2).filter((word) => !word.startsWith('-'));
 const PAIRS = 7;
+/** Generous: a busy host must not look like a hung machine. */
+const CALL_TIMEOUT_MS = 60_000;
 
 /** @param {number[]} values */
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
@@ -55,7 +57,7 @@ async function crossCallNanoseconds(machine, rounds) {
 }
 
 await section('struct', async () => {
-  const machine = await Machine.powerOn({ cpus: 1, vendor: 'amd' });
+  const machine = await Machine.powerOn({ cpus: 1, vendor: 'amd', callTimeoutMs: CALL_TIMEOUT_MS });
   const rounds = 60_000;
   await timed(machine, 'membench_fields', { args: [20_000] });
   const ours = [];
@@ -76,7 +78,7 @@ await section('struct', async () => {
 
 await section('call', async () => {
   for (const spins of [100_000, 200]) {
-    const machine = await Machine.powerOn({ cpus: 2, vendor: 'amd', spins });
+    const machine = await Machine.powerOn({ cpus: 2, vendor: 'amd', callTimeoutMs: CALL_TIMEOUT_MS, spins });
     const rounds = spins > 1000 ? 200_000 : 100_000;
     await crossCallNanoseconds(machine, rounds);
     const ours = [];
@@ -125,7 +127,7 @@ await section('call', async () => {
 
 await section('each', async () => {
   for (const cpus of [2, 4, 8, 16]) {
-    const machine = await Machine.powerOn({ cpus, vendor: 'amd' });
+    const machine = await Machine.powerOn({ cpus, vendor: 'amd', callTimeoutMs: CALL_TIMEOUT_MS });
     const rounds = cpus <= 2 ? 20_000 : 500;
     await timed(machine, 'scf_torture_all', { args: [rounds] });
     const figures = [];
@@ -144,7 +146,7 @@ await section('boot', async () => {
       await closeSharedPool();
       const bare = await startBareThreads(cpus);
       const begin = performance.now();
-      const machine = await Machine.powerOn({ cpus, vendor: 'amd' });
+      const machine = await Machine.powerOn({ cpus, vendor: 'amd', callTimeoutMs: CALL_TIMEOUT_MS });
       cold.push(performance.now() - begin);
       ratios.push((cold.at(-1) ?? NaN) / bare);
       await machine.powerOff();
@@ -157,7 +159,7 @@ await section('boot', async () => {
     const warm = [];
     for (let pair = 0; pair < 15; pair++) {
       const begin = performance.now();
-      const machine = await Machine.powerOn({ cpus, vendor: 'amd' });
+      const machine = await Machine.powerOn({ cpus, vendor: 'amd', callTimeoutMs: CALL_TIMEOUT_MS });
       warm.push(performance.now() - begin);
       await machine.powerOff();
     }
@@ -168,7 +170,7 @@ await section('boot', async () => {
 await section('hotplug', async () => {
   for (const cpus of [4, 8]) {
     for (const loaded of [false, true]) {
-      const machine = await Machine.powerOn({ cpus, vendor: 'amd' });
+      const machine = await Machine.powerOn({ cpus, vendor: 'amd', callTimeoutMs: CALL_TIMEOUT_MS });
       if (loaded) for (const text of ['kvm', 'kvm-amd']) await machine.call('sys_init_module', { text });
       const cycles = 200;
       await timed(machine, 'hotplug_torture', { args: [cpus - 1, 20] });
@@ -189,7 +191,7 @@ await section('hotplug', async () => {
 
 await section('snapshot', async () => {
   for (const mode of /** @type {const} */ (['parallel', 'deterministic'])) {
-    const machine = await Machine.powerOn({ cpus: 4, vendor: 'amd', mode });
+    const machine = await Machine.powerOn({ cpus: 4, vendor: 'amd', callTimeoutMs: CALL_TIMEOUT_MS, mode });
     const snapshot = machine.snapshot();
     for (let warm = 0; warm < 50; warm++) await machine.restore(snapshot);
     const begin = performance.now();
