@@ -96,9 +96,6 @@ function collectStartValues(type: AnyField, address: Ptr, initial: unknown): voi
 
 class ObjectImage implements KernelObject {
   readonly name: string;
-  readonly isKernel: boolean;
-  // A module's variables are kept back until the image is sealed, so that each module's data is one piece.
-  readonly pending: { size: number; perCpuSize: number } = { size: 0, perCpuSize: 0 };
   readonly dataStart: Ptr;
   readonly perCpuStart: Ptr;
   #dataCursor: Ptr;
@@ -110,7 +107,6 @@ class ObjectImage implements KernelObject {
 
   constructor(name: string, isKernel: boolean, dataBytes: number, perCpuBytes: number) {
     this.name = name;
-    this.isKernel = isKernel;
     staticCursor = alignUp(staticCursor, 64);
     this.dataStart = staticCursor;
     this.#dataCursor = staticCursor;

@@ -6,7 +6,7 @@
  *
  * Leaves out: the uniprocessor build.
  */
-import { atomic_inc, atomic_read, atomic_set, atomic_t } from '#memory/atomic';
+import { __set_bit, atomic_inc, atomic_read, atomic_set, atomic_t } from '#memory/atomic';
 import { bus } from '#memory/bus';
 import { vmlinux } from '#memory/image';
 import { stack_alloc } from '#memory/stack';
@@ -26,7 +26,6 @@ import {
   first_cpu,
   next_cpu,
 } from './cpumask.ts';
-import { __set_bit } from '#memory/atomic';
 import { irq_enter, irq_exit } from './hardirq.ts';
 import {
   irqs_disabled,
