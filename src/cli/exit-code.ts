@@ -31,6 +31,8 @@ export function exitCodeOf(error: unknown): ExitCode {
     case 'SMPLAB_BAD_CONFIG':
     case 'SMPLAB_BAD_USAGE':
     case 'SMPLAB_UNKNOWN_SYMBOL':
+    case 'SMPLAB_BAD_LITMUS':
+    case 'SMPLAB_BAD_TOKEN':
       return ExitCode.UNUSABLE;
     case 'SMPLAB_MACHINE_OFF':
     case 'SMPLAB_HOST_FAILED':

@@ -4,6 +4,7 @@
  */
 import { machineWord } from '#memory/base-bus';
 import type { BusClient } from '#memory/bus';
+import { DeterministicBus, RunOver } from '#memory/deterministic-bus';
 import {
   Baton,
   CONTEXT_BYTES,
@@ -20,6 +21,7 @@ import { call_pointer } from '#memory/symbols';
 import type { Arch, Vector } from '#smp/arch';
 import { smp_call_function_interrupt } from '#smp/call_function';
 import { cpu_online_map } from '#smp/cpumask';
+import { irq_enter, irq_exit } from '#smp/hardirq';
 import { die, panic, printk, KERN_EMERG, report_finding } from '#smp/printk';
 import { KILLED, preempt_schedule_irq, smp_reschedule_interrupt } from '#smp/sched';
 import { is_i386 } from '#smp/subarch';
@@ -33,6 +35,11 @@ import type { ThreadBus } from './thread-bus.ts';
 const PANIC = machineWord(MachineWord.PANIC);
 
 const always = (): boolean => true;
+
+/** Unwinds this thread whatever kernel code is on its stack. */
+function isControl(error: unknown): boolean {
+  return error instanceof MachineStopped || error instanceof ResetTaken || error instanceof RunOver;
+}
 
 export class CpuThread extends ProcessorCore implements Arch, BusClient {
   readonly #layout: Geometry;
@@ -53,12 +60,12 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
   }
 
   cli(): void {
-    this.bus.registers.set(CpuWord.IRQS_ENABLED, 0);
+    this.bus.interruptFlag(false);
   }
 
   sti(): void {
     const { bus } = this;
-    bus.registers.set(CpuWord.IRQS_ENABLED, 1);
+    bus.interruptFlag(true);
     bus.window();
   }
 
@@ -114,19 +121,31 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
     const pending = Atomics.load(bus.i32, index) & PENDING_MASKABLE;
     const vector = pending & -pending;
     Atomics.and(bus.i32, index, ~vector);
-    this.cli();
+    bus.registers.set(CpuWord.IRQS_ENABLED, 0);
+    const flow = bus.interruptEnters(vector);
     bus.emit(EventType.IRQ_ENTRY, vector, 0, 0, 0);
     try {
       if (vector === Pending.CALL_FUNCTION) smp_call_function_interrupt();
       else if (vector === Pending.RESCHEDULE) smp_reschedule_interrupt();
+      else if (vector >= Pending.DEVICE) this.#deviceInterrupt(vector);
     } catch (error) {
       this.#rethrowControl(error);
       this.#reportException(error);
       this.#dieInInterrupt();
     }
     bus.emit(EventType.IRQ_EXIT, vector, 0, 0, 0);
+    bus.interruptLeaves(flow);
     bus.registers.set(CpuWord.IRQS_ENABLED, 1);
     preempt_schedule_irq();
+  }
+
+  /** A scenario's device: its handler stands in the CPU's block. */
+  #deviceInterrupt(vector: number): void {
+    const line = Math.log2(vector / Pending.DEVICE);
+    const handler = this.bus.registers.get(CpuWord.DEVICE_HANDLERS + line);
+    irq_enter();
+    if (handler !== 0) call_pointer(handler >>> 0);
+    irq_exit();
   }
 
   fault(address: number, size: number, write: boolean): never {
@@ -148,7 +167,7 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
       const result = call_pointer(fn, arg0, arg1, arg2, text);
       return typeof result === 'number' ? result | 0 : 0;
     } catch (error) {
-      if (error instanceof MachineStopped || error instanceof ResetTaken) throw error;
+      if (isControl(error)) throw error;
       if (!(error instanceof TaskDied)) {
         this.#reportException(error);
         if (this.bus.registers.hardirqCount !== 0) this.#dieInInterrupt();
@@ -207,6 +226,7 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
 
   haltMachine(_reason: string): never {
     const { bus } = this;
+    if (bus instanceof DeterministicBus && bus.searching) bus.endMachine();
     Atomics.store(bus.i32, PANIC, 1);
     for (let cpu = 0; cpu < this.#layout.nrPossible; cpu++) {
       const { base } = bus.registersOf(cpu);
@@ -230,8 +250,7 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
   }
 
   #rethrowControl(error: unknown): void {
-    if (error instanceof MachineStopped || error instanceof TaskDied || error instanceof ResetTaken)
-      throw error;
+    if (error instanceof TaskDied || isControl(error)) throw error;
   }
 
   /** Runs `live` until the machine stops; an exception on the way is reported and ends the machine. */

@@ -24,7 +24,7 @@ import { NULL } from '#memory/struct';
 import { symbolHash } from '#memory/symbols';
 import '#kernel/image';
 import { start_kernel } from '#kernel/init';
-import { strategyByNumber } from '#scheduler/policies';
+import { policyByNumber } from '#scheduler/policies';
 import { attach_arch } from '#smp/arch';
 import { cpu_idle, start_secondary } from '#smp/smpboot';
 import { ResetTaken } from './control-flow.ts';
@@ -86,8 +86,7 @@ function makeBus(
   if (words[machineWord(MachineWord.MODE)] === Mode.PARALLEL) {
     return new ParallelBus(task.buffer, layout, task.cpu, thread);
   }
-  const strategy = strategyByNumber(words[machineWord(MachineWord.POLICY)]!);
-  return new DeterministicBus(task.buffer, layout, task.cpu, thread, strategy);
+  return new DeterministicBus(task.buffer, layout, task.cpu, thread, policyByNumber);
 }
 
 /**

@@ -3,7 +3,7 @@ import { SmplabError } from '#base/errors';
 import { CALL_TIMEOUT_MS_DEFAULT, NR_CPUS, STEPS_MAX_DEFAULT, TRACE_EVENTS_MAX_DEFAULT } from '#base/limits';
 import { type HardwareConfig, validateHardware } from '#memory/firmware';
 import { TraceMask } from '#memory/layout';
-import { strategyNames } from '#scheduler/policies';
+import { policyNames as strategyNames } from '#scheduler/policies';
 
 /** One call that is made to fail: the n-th allocation, or a named site. */
 export type Fault =
@@ -34,6 +34,8 @@ export interface MachineConfig {
   readonly trace?: number;
   /** Trace events kept per CPU. */
   readonly traceEventsMax?: number;
+  /** Records of the operation log of a machine that is searched. Default 0: it is not. */
+  readonly logRecords?: number;
   /** Page frames of the simulated kernel. Default: 512 and 16 per possible CPU. */
   readonly pages?: number;
   /** Polls of a waiting CPU before its thread sleeps. Default by the host's cores. */
@@ -44,6 +46,7 @@ export interface MachineConfig {
 
 /** Half a gigabyte of each: what a machine's memory, which has 31-bit addresses, can hold besides the rest. */
 const TRACE_EVENTS_MOST = 0x1000000;
+const LOG_RECORDS_MOST = 0x1000000;
 const PAGES_MOST = 0x20000;
 
 /** A configuration with every choice made. */
@@ -106,6 +109,7 @@ export function resolveConfig(config: MachineConfig, hostCores: number): Resolve
     allocator,
     trace: config.trace ?? 0,
     traceEventsMax: config.traceEventsMax ?? TRACE_EVENTS_MAX_DEFAULT,
+    logRecords: config.logRecords ?? 0,
     pages: config.pages ?? 512 + 16 * possible,
     spins: config.spins ?? (config.cpus <= hostCores ? 2000 : 20),
     callTimeoutMs: config.callTimeoutMs ?? CALL_TIMEOUT_MS_DEFAULT,
@@ -113,6 +117,7 @@ export function resolveConfig(config: MachineConfig, hostCores: number): Resolve
   wholeNumber('stepsMax', resolved.stepsMax, 1, 0x7fffffff);
   wholeNumber('trace', resolved.trace, 0, TraceMask.ALL);
   wholeNumber('traceEventsMax', resolved.traceEventsMax, 1, TRACE_EVENTS_MOST);
+  wholeNumber('logRecords', resolved.logRecords, 0, LOG_RECORDS_MOST);
   wholeNumber('pages', resolved.pages, 1, PAGES_MOST);
   wholeNumber('spins', resolved.spins, 0, 0x7fffffff);
   wholeNumber('callTimeoutMs', resolved.callTimeoutMs, 1, 0x7fffffff);

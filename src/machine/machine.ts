@@ -7,6 +7,7 @@ import { assert } from '#base/assert';
 import { seedState } from '#base/prng';
 import { SmplabError } from '#base/errors';
 import { machineWord } from '#memory/base-bus';
+import { PolicyWord } from '#base/strategy';
 import { withBus } from '#memory/bus';
 import {
   Baton,
@@ -20,10 +21,12 @@ import {
   Pending,
   RunEnd,
   RunState,
+  SearchWord,
   TASK_BYTES,
   ringWord,
 } from '#memory/layout';
 import type { ParallelBus } from '#memory/parallel-bus';
+import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
 import { stackOf } from '#memory/stack';
 import { cpumask_t } from '#memory/cpumask';
 import { symbolAddress } from '#memory/symbols';
@@ -114,6 +117,8 @@ export interface PendingCall {
 /** What `snapshot` keeps. Valid for the machine that made it. */
 export interface Snapshot {
   readonly bytes: Uint8Array;
+  /** What the policy remembers, and what every CPU is about to do. */
+  readonly scheduling: Uint8Array;
 }
 
 const RUN_STATE = machineWord(MachineWord.RUN_STATE);
@@ -268,7 +273,8 @@ export class Machine {
 
   /** Deterministic mode: the strategy goes on from this seed. At rest. */
   reseed(seed: number): void {
-    this.bus.i32[machineWord(MachineWord.POLICY_STATE)] = seedState(seed);
+    this.bus.i32[policyWords(this.layout) + PolicyWord.SEED] = seedState(seed);
+    this.bus.i32[searchWord(SearchWord.BEGUN)] = 0;
   }
 
   /** Arms fault injection (smp/fault_inject): what was armed before is forgotten. */
@@ -308,7 +314,11 @@ export class Machine {
       );
     }
     this.#awaitQuiet();
-    return { bytes: this.bus.u8.slice(0, this.layout.heapEnd) };
+    const { search, heapEnd } = this.layout;
+    return {
+      bytes: this.bus.u8.slice(0, heapEnd),
+      scheduling: this.bus.u8.slice(search, search + schedulingBytes(this.layout)),
+    };
   }
 
   /**
@@ -324,6 +334,7 @@ export class Machine {
     this.#ended = undefined;
     this.#keepSyncWords(snapshot);
     this.bus.u8.set(snapshot.bytes);
+    this.bus.u8.set(snapshot.scheduling, this.layout.search);
     this.clearTrace();
     this.#start();
   }

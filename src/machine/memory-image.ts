@@ -11,13 +11,16 @@ import {
   Mode,
   PAGE_SIZE,
   RunState,
+  SearchWord,
   geometry,
   ringWord,
 } from '#memory/layout';
+import { policyWords, searchWord } from '#memory/search-words';
+import { PolicyWord } from '#base/strategy';
 import { ParallelBus } from '#memory/parallel-bus';
 import { symbolHash } from '#memory/symbols';
 import { ringBytes } from '#trace/ring';
-import { strategyNumber } from '#scheduler/policies';
+import { policyNumber } from '#scheduler/policies';
 import { seedState } from '#base/prng';
 import '#kernel/image';
 import type { ResolvedConfig } from './config.ts';
@@ -67,6 +70,7 @@ export function freshMemory(config: ResolvedConfig): FreshMemory {
     firmwareBytes: firmware.length,
     heapPages: config.pages,
     ringCapacity: config.trace === 0 ? 0 : config.traceEventsMax,
+    logCapacity: config.logRecords,
   };
   checkSize(input);
   const layout = geometry(input);
@@ -87,8 +91,9 @@ export function freshMemory(config: ResolvedConfig): FreshMemory {
   set(MachineWord.RUN_STATE, RunState.STOPPING);
   set(MachineWord.TRACE_MASK, config.trace);
   set(MachineWord.STEP_LIMIT, config.stepsMax);
-  set(MachineWord.POLICY, strategyNumber(config.strategy));
-  set(MachineWord.POLICY_STATE, seedState(config.seed));
+  set(MachineWord.POLICY, policyNumber(config.strategy));
+  words[policyWords(layout) + PolicyWord.SEED] = seedState(config.seed);
+  words[searchWord(SearchWord.LAST_ACTOR)] = -1;
   set(MachineWord.SPINS, config.spins);
   set(MachineWord.I386, config.arch === 'i386' ? 1 : 0);
   set(MachineWord.VENDOR, config.vendor === 'intel' ? 1 : 0);

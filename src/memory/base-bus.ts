@@ -154,6 +154,10 @@ export abstract class BaseBus {
     this.i32[address >>> 2] = value;
   }
 
+  tally32(address: number, operand: number): number {
+    return Atomics.add(this.u32, address >>> 2, operand);
+  }
+
   protected checkRange(address: number, length: number, write: boolean): void {
     if (address < PAGE_SIZE || address + length > this.layout.bytes)
       this.client.fault(address, length, write);

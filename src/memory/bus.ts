@@ -57,8 +57,20 @@ export interface Bus {
   exchange32(address: number, value: number): number;
   compareExchange32(address: number, expected: number, value: number): number;
 
+  /** Adds to a counter of the laboratory's own: atomic, but no scheduling point and nobody's wait. Answers the value before. */
+  tally32(address: number, operand: number): number;
+
   /** smp_mb. */
   fence(): void;
+
+  /** Spins until the word is 0 and then makes it `value`, as one atomic step: taking a lock. Interrupts meanwhile. */
+  acquire32(address: number, value: number): void;
+
+  /** EFLAGS.IF. Switching it off is a scheduling point where interrupts come at all: one may come just before. */
+  interruptFlag(on: boolean): void;
+  /** An interrupt is being taken. Answers what `interruptLeaves` wants. */
+  interruptEnters(vector: number): number;
+  interruptLeaves(flow: number): void;
 
   /** One operation each, however long: memset, memcpy, and strings. */
   fill(address: number, byte: number, length: number): void;

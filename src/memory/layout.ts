@@ -6,12 +6,14 @@
  *     0x2000  per-CPU template: 8 KiB of the kernel's, then the 8 KiB reserve for modules (spec 6.9)
  *     0x6000  static data of the kernel and of its modules, fixed when the code was imported
  *     ....    from here on by configuration: firmware tables, CPU blocks, contexts, per-CPU areas, tasks,
- *             page frames; then what a snapshot leaves out: printk records, findings, trace rings
+ *             page frames; then what a snapshot leaves out: printk records, findings, trace rings,
+ *             and what a search writes down (memory/search.ts)
  *
  * Kernel text has addresses but no bytes: a pointer to a function is never readable memory.
  */
 import { NR_CPUS } from '#base/limits';
 import { ringBytes } from '#trace/ring';
+import { searchBytes } from './search.ts';
 
 export const PAGE_SHIFT = 12;
 export const PAGE_SIZE = 4096;
@@ -87,9 +89,53 @@ export const MachineWord = {
   PRESENT: 136,
   /** CPUs the kernel brings up at boot (maxcpus=) */
   MAX_CPUS: 144,
-  /** the strategy's own 32 words from here; the first starts as the seed */
-  POLICY_STATE: 160,
+  /** a search's words: see memory/search.ts */
+  SEARCH: 160,
 } as const;
+
+/**
+ * Words of one deterministic run, from MachineWord.SEARCH on. The host writes the first group before a run, the baton's
+ * holder the second during it.
+ */
+export const SearchWord = {
+  /** 1 = runs of a campaign: operations are logged, and only what is known to be shared is a choice point */
+  ON: 0,
+  /** MemoryModel */
+  MEMORY_MODEL: 1,
+  /** number of the run: a thread that has frames of an earlier one unwinds */
+  RUN: 2,
+  /** segments of the prefix */
+  SEGMENTS: 3,
+  /** 1 = the first finding that ends a kernel, or a failed check, ends the run */
+  STOP_AT_FINDING: 4,
+  /** the segment being followed, and how many of its steps are left */
+  SEGMENT: 16,
+  STEPS_LEFT: 17,
+  /** who made the last step, -1 = nobody yet */
+  LAST_ACTOR: 18,
+  SWITCHES: 19,
+  /** records in the operation log */
+  RECORDS: 20,
+  /** who could have made the step that is being made */
+  ENABLED_LOW: 21,
+  ENABLED_HIGH: 22,
+  /** 1 = a word became known as shared in this run */
+  SHARED_GREW: 23,
+  /** the step at which the prefix could not be followed */
+  DIVERGED_AT: 24,
+  /** the CPU that waits for another to look at its condition */
+  ASKER: 25,
+  /** flows that have ended */
+  FLOWS_DONE: 26,
+  /** flags of the step that is being made: OpFlag.VISIBLE */
+  STEP_FLAGS: 27,
+  /** 0 = the policy has not been told yet that a run begins */
+  BEGUN: 28,
+} as const;
+
+/** Which stores other CPUs see when. */
+export const MemoryModel = { SC: 0, TSO: 1 } as const;
+export type MemoryModel = (typeof MemoryModel)[keyof typeof MemoryModel];
 
 export const Mode = { PARALLEL: 0, DETERMINISTIC: 1 } as const;
 export type Mode = (typeof Mode)[keyof typeof Mode];
@@ -98,7 +144,18 @@ export const RunState = { OFF: 0, RUNNING: 1, STOPPING: 2 } as const;
 export type RunState = (typeof RunState)[keyof typeof RunState];
 
 /** Why a deterministic run came back to the host. */
-export const RunEnd = { NONE: 0, QUIESCENT: 1, DEADLOCK: 2, STEP_LIMIT: 3, STOPPED: 4 } as const;
+export const RunEnd = {
+  NONE: 0,
+  QUIESCENT: 1,
+  DEADLOCK: 2,
+  STEP_LIMIT: 3,
+  STOPPED: 4,
+  /** a search's: the policy says that another run covers this one; the prefix cannot be followed; a finding; log full */
+  COVERED: 5,
+  DIVERGED: 6,
+  FINDING: 7,
+  LOG_FULL: 8,
+} as const;
 export type RunEnd = (typeof RunEnd)[keyof typeof RunEnd];
 
 export const TraceMask = { FUNCTIONS: 1, OPERATIONS: 2, HARDWARE: 4, ALL: 7 } as const;
@@ -142,17 +199,21 @@ export const CpuWord = {
   SIPI: 50,
   /** deterministic mode: Status */
   STATUS: 51,
-  /** deterministic mode: the operation this CPU is about to do (EventType, address, kind | size << 8) */
-  NEXT_TYPE: 52,
-  NEXT_ADDRESS: 53,
-  NEXT_KIND: 54,
+  /** a searched machine: the task its flow runs as, and the flow's function; 0 = it has none */
+  FLOW_TASK: 74,
+  FLOW_FUNCTION: 75,
+  /** a searched machine: handlers of the four device interrupts, functions */
+  DEVICE_HANDLERS: 76,
+  /** deterministic mode: Flow of base/strategy: whose steps this CPU makes now */
+  FLOW: 52,
+  /** tso: stores in the buffer, and the slot of the oldest */
+  BUFFERED: 53,
+  BUFFER_HEAD: 54,
   /** simulated microseconds at which a timed wait ends, 0 = never */
   DEADLINE_US: 55,
   /** deterministic mode: addresses the wait depends on */
   WATCH_COUNT: 56,
   WATCH_LIST: 57,
-  /** deterministic mode: 1 = something watched was written while the condition was being looked at */
-  WATCH_DIRTY: 73,
   /** deterministic mode: Baton command; the holder writes, the CPU's thread sleeps on it */
   BATON: 80,
   /** written by nobody else: what a full fence is done on */
@@ -188,6 +249,8 @@ export const Pending = {
   CALL_FUNCTION: 2,
   INVALIDATE_TLB: 4,
   NMI: 8,
+  /** four lines that a scenario's devices raise: 0x10, 0x20, 0x40, 0x80 */
+  DEVICE: 0x10,
   /** taken whatever the interrupt flag says: the host stops the machine */
   STOP: 0x100,
   INIT: 0x200,
@@ -197,7 +260,17 @@ export const Pending = {
 export const PENDING_MASKABLE = 0xff;
 
 /** What the baton's holder, or the host, tells a parked CPU. Host and holder write, the CPU clears. */
-export const Baton = { NONE: 0, RUN: 1, TAKE_INTERRUPT: 2, RESUME: 3, STOP: 4, BECOME: 5 } as const;
+export const Baton = {
+  NONE: 0,
+  RUN: 1,
+  TAKE_INTERRUPT: 2,
+  RESUME: 3,
+  STOP: 4,
+  BECOME: 5,
+  /** look at your condition, then hand back; and the answer to that */
+  CHECK: 6,
+  CHECKED: 7,
+} as const;
 export type Baton = (typeof Baton)[keyof typeof Baton];
 
 export const PowerState = { OFF: 0, WAIT_FOR_SIPI: 1, RUNNING: 2, SHUTDOWN: 3 } as const;
@@ -211,10 +284,12 @@ export const Status = {
   READY: 1,
   /** holds the baton */
   RUNNING: 2,
-  /** its condition does not hold; becomes READY when something it read is written */
+  /** its condition does not hold; becomes RECHECK when something it read is written */
   BLOCKED: 3,
   /** as BLOCKED, in the idle loop: this is rest, not a hang */
   IDLE: 4,
+  /** something its condition reads was written: it has to look before anybody chooses */
+  RECHECK: 5,
 } as const;
 export type Status = (typeof Status)[keyof typeof Status];
 
@@ -264,6 +339,9 @@ export interface Geometry {
   readonly findings: number;
   readonly rings: number;
   readonly ringCapacity: number;
+  readonly search: number;
+  /** Records of the operation log; 0 in a machine that is not searched. */
+  readonly logCapacity: number;
   readonly bytes: number;
 }
 
@@ -276,6 +354,8 @@ export interface GeometryInput {
   readonly heapPages: number;
   /** Trace events per CPU. */
   readonly ringCapacity: number;
+  /** Records of the operation log; 0 or left out for a machine that is not searched. */
+  readonly logCapacity?: number;
 }
 
 export function pageAlign(bytes: number): number {
@@ -301,7 +381,9 @@ export function geometry(input: GeometryInput): Geometry {
   const printk = heapEnd;
   const findings = printk + pageAlign(PRINTK_RECORDS * PRINTK_RECORD_BYTES);
   const rings = findings + FINDINGS_MAX * FINDING_BYTES;
-  const bytes = pageAlign(rings + nrPossible * ringBytes(input.ringCapacity));
+  const search = pageAlign(rings + nrPossible * ringBytes(input.ringCapacity));
+  const logCapacity = input.logCapacity ?? 0;
+  const bytes = search + pageAlign(searchBytes(nrPossible, heapEnd, logCapacity));
   return {
     nrPossible,
     firmware,
@@ -316,6 +398,8 @@ export function geometry(input: GeometryInput): Geometry {
     findings,
     rings,
     ringCapacity: input.ringCapacity,
+    search,
+    logCapacity,
     bytes,
   };
 }

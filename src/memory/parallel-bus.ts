@@ -5,7 +5,7 @@
  * them. Marked ones and read-modify-writes are Atomics, which are sequentially consistent and so at least as strong as
  * asked. Interrupts are looked for in front of every access.
  */
-import type { AccessKind } from '#trace/events';
+import { AccessKind, EventType, LockOperation } from '#trace/events';
 import { BaseBus, CPU_BLOCK_WORDS, machineWord } from './base-bus.ts';
 import type { Bus, BusClient } from './bus.ts';
 import {
@@ -144,6 +144,24 @@ export class ParallelBus extends BaseBus implements Bus {
     if (before === expected >>> 0 && this.i32[SLEEPERS] !== 0) this.#wakeWatchers(address);
     return before;
   }
+
+  acquire32(address: number, value: number): void {
+    if (this.exchange32(address, value) === 0) return;
+    this.emit(EventType.LOCK, address, LockOperation.CONTENDED, 0, 0);
+    do {
+      this.waitUntil(address, () => this.load32Marked(address, AccessKind.ONCE) === 0);
+    } while (this.exchange32(address, value) !== 0);
+  }
+
+  interruptFlag(on: boolean): void {
+    this.registers.set(CpuWord.IRQS_ENABLED, on ? 1 : 0);
+  }
+
+  interruptEnters(): number {
+    return 0;
+  }
+
+  interruptLeaves(): void {}
 
   fence(): void {
     // A read-modify-write of a word only this CPU uses: a full barrier in JavaScript's model as on x86.

@@ -73,6 +73,7 @@ export function eventText(model: TraceModel, line: FlowLine): string | undefined
     case EventType.FENCE:
     case EventType.BULK:
     case EventType.WAIT:
+    case EventType.FLUSH:
       return undefined;
     default: {
       const unknown: never = event.type;

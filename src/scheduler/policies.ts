@@ -1,39 +1,34 @@
 /** In-run policies: who goes next. They run on the CPU that holds the baton, and remember only in the machine's memory. */
 import { assert } from '#base/assert';
-import { xorshift32 } from '#base/prng';
-import type { Actor, Strategy } from '#base/strategy';
+import type { Policy } from '#base/strategy';
+import { follow } from './follow.ts';
+import { pct } from './pct.ts';
+import { pos } from './pos.ts';
+import { delayBounded, random, roundRobin, stay } from './simple.ts';
+import { surw, urw } from './urw.ts';
 
-/** Every actor in turn: the next one above the current, around. */
-const roundRobin: Strategy = {
-  name: 'round-robin',
-  choose(_words, _state, runnable, count, current): Actor {
-    for (let index = 0; index < count; index++) if (runnable[index]! > current) return runnable[index]!;
-    return runnable[0]!;
-  },
-};
+/** By number, as MachineWord.POLICY and Plan.policy hold it: append, never renumber (tokens name them). */
+const POLICIES: readonly Policy[] = [
+  roundRobin,
+  random,
+  pct,
+  pos,
+  urw,
+  surw,
+  stay,
+  follow,
+  delayBounded,
+];
 
-/** Uniformly among who is runnable. The first state word is the generator's. */
-const random: Strategy = {
-  name: 'random',
-  choose(words, state, runnable, count): Actor {
-    const next = xorshift32(words[state]!);
-    words[state] = next;
-    return runnable[next % count]!;
-  },
-};
-
-/** By number, as MachineWord.POLICY holds it: append, never renumber (tokens name them). */
-const STRATEGIES: readonly Strategy[] = [roundRobin, random];
-
-/** Number of a strategy, or -1. */
-export function strategyNumber(name: string): number {
-  return STRATEGIES.findIndex((strategy) => strategy.name === name);
+/** Number of a policy, or -1. */
+export function policyNumber(name: string): number {
+  return POLICIES.findIndex((policy) => policy.name === name);
 }
 
-export function strategyByNumber(number: number): Strategy {
-  const strategy = STRATEGIES[number];
-  assert(strategy !== undefined, `strategyByNumber: no strategy ${number}`);
-  return strategy;
+export function policyByNumber(number: number): Policy {
+  const policy = POLICIES[number];
+  assert(policy !== undefined, `policyByNumber: no policy ${number}`);
+  return policy;
 }
 
-export const strategyNames: readonly string[] = STRATEGIES.map((strategy) => strategy.name);
+export const policyNames: readonly string[] = POLICIES.map((policy) => policy.name);

@@ -56,7 +56,7 @@ export function should_fail(site: string, detail = ''): number {
 
 /** As should_fail, for allocations: these are numbered too. */
 export function should_fail_allocation(site: string, detail = ''): number {
-  const number = bus.add32(fault_attr.addr + fault_attr_t.offsetof('allocations_seen'), 1) + 1;
+  const number = bus.tally32(fault_attr.addr + fault_attr_t.offsetof('allocations_seen'), 1) + 1;
   const nth = bus.loadLocal32(fault_attr.addr) | 0;
   if (nth !== 0 && number === nth) return -ENOMEM;
   return should_fail(site, detail);

@@ -36,7 +36,7 @@ const PRINTK_HEADER_BYTES = 8;
  */
 export function printk(level: number, text: string): void {
   // The fetch-and-add gives each writer a record of its own; that is the log's whole synchronisation.
-  const sequence = bus.add32(MACHINE_BLOCK + MachineWord.PRINTK_WRITTEN * 4, 1);
+  const sequence = bus.tally32(MACHINE_BLOCK + MachineWord.PRINTK_WRITTEN * 4, 1);
   const record = new ByteRecord(PRINTK_RECORD_BYTES);
   const length = record.setText(PRINTK_HEADER_BYTES, text);
   record.setU32(0, level | (bus.cpu << 8) | (length << 16));
@@ -55,6 +55,8 @@ export interface FindingRecord {
     | 'leak'
     | 'slab-corruption'
     | 'javascript-exception'
+    /** a scenario's own check */
+    | 'check'
     | 'machine-check';
   readonly title: string;
   readonly cpu: number;
@@ -66,9 +68,12 @@ export interface FindingRecord {
 
 /** Keeps a finding for the host. Findings beyond the first FINDINGS_MAX are counted only. */
 export function report_finding(kind: FindingRecord['kind'], title: string, detail?: string): void {
-  const number = bus.add32(MACHINE_BLOCK + MachineWord.FINDINGS_WRITTEN * 4, 1);
-  bus.emit(EventType.FINDING, number, 0, 0, 0);
-  if (number >= FINDINGS_MAX) return;
+  const number = bus.tally32(MACHINE_BLOCK + MachineWord.FINDINGS_WRITTEN * 4, 1);
+  if (number < FINDINGS_MAX) write_finding(number, kind, title, detail);
+  bus.emit(EventType.FINDING, number, kind === 'warning' ? 0 : 1, 0, 0);
+}
+
+function write_finding(number: number, kind: FindingRecord['kind'], title: string, detail?: string): void {
   const record: FindingRecord = {
     kind,
     title,

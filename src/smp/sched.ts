@@ -107,9 +107,7 @@ export function current_task(): task_struct {
 function lock_queue(queue: StructView<typeof rq>): boolean {
   const enabled = bus.registers.irqsEnabled;
   arch.cli();
-  while (bus.exchange32(queue.addr, 1) !== 0) {
-    bus.waitUntil(queue.addr, () => bus.load32Marked(queue.addr, AccessKind.ONCE) === 0);
-  }
+  bus.acquire32(queue.addr, 1);
   return enabled;
 }
 
@@ -307,7 +305,7 @@ function do_exit(task: task_struct, result: number, previous: Ptr): void {
   const state = reap ? TASK_FREE : TASK_DEAD;
   bus.store32Marked(task.addr + task_struct.offsetof('state'), state, AccessKind.RELEASE);
   if (is_host) {
-    bus.add32(MACHINE_BLOCK + MachineWord.TASKS_OPEN * 4, -1);
+    bus.tally32(MACHINE_BLOCK + MachineWord.TASKS_OPEN * 4, -1);
     arch.ringHost();
   }
 }

@@ -58,18 +58,22 @@ const STARTUP_VECTOR = 0x9f;
 
 /** The idle loop. Comes back only when this CPU has gone offline and is dead. */
 export const cpu_idle = kernel_function('cpu_idle', (): void => {
-  for (;;) {
-    bus.waitUntil(0, () => rq_has_work() || arch.offline() || arch.orphans(), true);
-    if (arch.offline()) {
-      play_dead();
-      return;
-    }
-    // Preemption stays off: what gets this CPU is picked here, with a look at whether it still is one.
-    if (rq_has_work()) schedule();
-    // The CPU got for the one given away may be dead.
-    else if (arch.adopt() && arch.offline()) return;
-  }
+  while (do_idle());
 });
+
+/** Once round the idle loop. False if this CPU is dead now. */
+export function do_idle(): boolean {
+  bus.waitUntil(0, () => rq_has_work() || arch.offline() || arch.orphans(), true);
+  if (arch.offline()) {
+    play_dead();
+    return false;
+  }
+  // Preemption stays off: what gets this CPU is picked here, with a look at whether it still is one.
+  if (rq_has_work()) schedule();
+  // The CPU got for the one given away may be dead.
+  else if (arch.adopt() && arch.offline()) return false;
+  return true;
+}
 
 /** The CPU's last steps: after this only INIT and SIPI reach it. */
 export const play_dead = kernel_function('play_dead', (): void => {

@@ -20,13 +20,7 @@ export type spinlock_t = StructView<typeof spinlock_t>;
 
 /** The acquisition itself. A spinner takes interrupts if its flag is on (spec 6.6). */
 function raw_spin_lock(lock: spinlock_t): void {
-  const address = lock.addr;
-  if (bus.exchange32(address, 1) !== 0) {
-    bus.emit(EventType.LOCK, address, LockOperation.CONTENDED, 0, 0);
-    do {
-      bus.waitUntil(address, () => bus.load32Marked(address, AccessKind.ONCE) === 0);
-    } while (bus.exchange32(address, 1) !== 0);
-  }
+  bus.acquire32(lock.addr, 1);
   acquired(lock);
 }
 

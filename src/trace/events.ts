@@ -45,10 +45,12 @@ export const EventType = {
   TASK: 17,
   /** a = object address, b = size in bytes, c = cache or 0 for pages, d = 1 allocated, 0 freed */
   ALLOCATION: 18,
-  /** a = number of the finding record */
+  /** a = number of the finding record, b = 1 if the kernel is broken from here on, 0 for a warning */
   FINDING: 19,
   /** a = 1 the CPU goes to sleep, 0 wakes; b = address it waits for */
   WAIT: 20,
+  /** tso: a buffered store reaches memory; fields as STORE */
+  FLUSH: 21,
 } as const;
 export type EventType = (typeof EventType)[keyof typeof EventType];
 

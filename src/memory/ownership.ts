@@ -1,0 +1,51 @@
+/**
+ * Who has touched which word, over a whole campaign. Steps on memory that only one actor ever touched cannot be told
+ * apart in their order from any other's, so they are no choice points. When a second actor comes, the word is shared for
+ * the rest of the campaign, and the run says so: what was decided without it has to be decided again.
+ */
+import type { Actor } from '#base/strategy';
+import { type Geometry, SearchWord } from './layout.ts';
+import { SEARCH_BASE } from './search-words.ts';
+import { SHARED, searchRegion } from './search.ts';
+
+const SHARED_GREW = SEARCH_BASE + SearchWord.SHARED_GREW;
+
+export class Ownership {
+  readonly #owners: Uint16Array;
+  readonly #i32: Int32Array;
+
+  constructor(i32: Int32Array, layout: Geometry) {
+    const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
+    const words = layout.logCapacity > 0 ? layout.heapEnd >>> 2 : 0;
+    this.#i32 = i32;
+    this.#owners = new Uint16Array(i32.buffer, layout.search + region.owners, words);
+  }
+
+  /** Notes that `actor` touches [address, address + size); true if any of it is shared. Wild addresses are nobody's. */
+  claim(actor: Actor, address: number, size: number): boolean {
+    const owners = this.#owners;
+    const me = actor + 1;
+    const last = (address + size - 1) >>> 2;
+    let shared = false;
+    for (let word = address >>> 2; word <= last && word < owners.length; word++) {
+      const owner = owners[word]!;
+      if (owner === me) continue;
+      if (owner === 0) {
+        owners[word] = me;
+        continue;
+      }
+      shared = true;
+      if (owner === SHARED) continue;
+      owners[word] = SHARED;
+      this.#i32[SHARED_GREW] = 1;
+    }
+    return shared;
+  }
+
+  /** Whether any of [address, address + size) is shared. */
+  isShared(address: number, size: number): boolean {
+    const last = (address + size - 1) >>> 2;
+    for (let word = address >>> 2; word <= last; word++) if (this.#owners[word] === SHARED) return true;
+    return false;
+  }
+}

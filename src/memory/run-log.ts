@@ -1,0 +1,117 @@
+/** The operation log (trace/operations) while a run writes it. */
+import { OP_WORDS, OpFlag, OpType, OpWord, opHead } from '#trace/operations';
+import type { Actor } from '#base/strategy';
+import { CpuWord, type Geometry, RunEnd, SearchWord, MachineWord } from './layout.ts';
+import { SEARCH_BASE } from './search-words.ts';
+import { searchRegion } from './search.ts';
+
+const RECORDS = SEARCH_BASE + SearchWord.RECORDS;
+const ENABLED_LOW = SEARCH_BASE + SearchWord.ENABLED_LOW;
+const ENABLED_HIGH = SEARCH_BASE + SearchWord.ENABLED_HIGH;
+const STEP_FLAGS = SEARCH_BASE + SearchWord.STEP_FLAGS;
+const ON = SEARCH_BASE + SearchWord.ON;
+const RUN_END = (0x1000 >>> 2) + MachineWord.RUN_END;
+
+export class RunLog {
+  readonly #i32: Int32Array;
+  readonly #start: number;
+  readonly #capacity: number;
+
+  constructor(i32: Int32Array, layout: Geometry) {
+    this.#i32 = i32;
+    this.#capacity = layout.logCapacity;
+    const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
+    this.#start = (layout.search + region.log) >>> 2;
+  }
+
+  get on(): boolean {
+    return this.#i32[ON] !== 0;
+  }
+
+  /** The first record of the step that was chosen last. */
+  step(
+    type: number,
+    kind: number,
+    actor: Actor,
+    block: number,
+    address: number,
+    size: number,
+    read: number,
+    written: number,
+    site: number,
+    flags = 0,
+  ): void {
+    const { [STEP_FLAGS]: visible, [ENABLED_LOW]: low, [ENABLED_HIGH]: high } = this.#i32;
+    const head = opHead(type, kind, flags | visible! | this.#context(block), actor);
+    this.#append(head, address, size, read, written, site, low!, high!);
+  }
+
+  /** A further record of the same step, or a fact about it. */
+  more(
+    type: number,
+    kind: number,
+    actor: Actor,
+    block: number,
+    address: number,
+    size: number,
+    read: number,
+    written: number,
+    site: number,
+    flags = 0,
+  ): void {
+    const head = opHead(type, kind, flags | OpFlag.CONTINUES | this.#context(block), actor);
+    this.#append(head, address, size, read, written, site, 0, 0);
+  }
+
+  /** @param type of trace/events */
+  fact(
+    type: number,
+    actor: Actor,
+    block: number,
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+    site: number,
+  ): void {
+    this.more(OpType.EVENT + type, 0, actor, block, a, b, c, d, site);
+  }
+
+  /** @param block word index of the CPU's block */
+  #context(block: number): number {
+    const i32 = this.#i32;
+    return (
+      (i32[block + CpuWord.IRQS_ENABLED] === 0 ? OpFlag.IRQS_OFF : 0) |
+      (i32[block + CpuWord.HARDIRQ_COUNT] !== 0 ? OpFlag.HARDIRQ : 0) |
+      (i32[block + CpuWord.PREEMPT_COUNT] !== 0 ? OpFlag.PREEMPT_OFF : 0)
+    );
+  }
+
+  #append(
+    head: number,
+    address: number,
+    size: number,
+    read: number,
+    written: number,
+    site: number,
+    low: number,
+    high: number,
+  ): void {
+    const i32 = this.#i32;
+    const index = i32[RECORDS]!;
+    if (index >= this.#capacity) {
+      i32[RUN_END] = RunEnd.LOG_FULL;
+      return;
+    }
+    i32[RECORDS] = index + 1;
+    const at = this.#start + index * OP_WORDS;
+    i32[at + OpWord.HEAD] = head;
+    i32[at + OpWord.ADDRESS] = address;
+    i32[at + OpWord.SIZE] = size;
+    i32[at + OpWord.READ] = read;
+    i32[at + OpWord.WRITTEN] = written;
+    i32[at + OpWord.SITE] = site;
+    i32[at + OpWord.ENABLED_LOW] = low;
+    i32[at + OpWord.ENABLED_HIGH] = high;
+  }
+}

@@ -1,0 +1,225 @@
+/** What there is to draw of a run: its steps and facts, each with the calls it happens in and why it may matter. */
+import { type Actor, Flow, cpuOf, flowOf, interruptActor, mainActor } from '#base/strategy';
+import { EventType, type TraceEvent } from '#trace/events';
+import { Footprint, OpType, footprint } from '#trace/operations';
+import type { Fact, LogNames, Operation, Step } from '#trace/steps';
+import type { LogLine } from './model.ts';
+import { callArguments, milestoneText } from './names.ts';
+import { isLockCall, lockWords, stepText, waitingText } from './operation-text.ts';
+
+export interface InterleavingNames extends LogNames {
+  /** Name of an interrupt vector, if it has one: `call-function`. */
+  vector?(vector: number): string | undefined;
+}
+
+export interface InterleavingInput {
+  readonly steps: readonly Step[];
+  readonly names: InterleavingNames;
+  /** Function entries and exits, printk and hotplug, if the log has none itself: `sequence` steps were made before each. */
+  readonly events?: readonly TraceEvent[];
+  /** What CPUs that can never go on would do next, in a deadlock. Their index says nothing about the run. */
+  readonly waiting?: readonly Step[];
+  /** Words for printk. */
+  readonly log?: readonly LogLine[];
+}
+
+/** A call, or an interrupt, around something. The same object as long as it is the same call. */
+export interface Frame {
+  readonly text: string;
+  readonly symbol: number;
+  readonly interrupt: boolean;
+}
+
+export type ItemClass =
+  'access' | 'fence' | 'flag' | 'ipi' | 'irq-entry' | 'irq-exit' | 'said' | 'milestone' | 'waiting';
+
+export interface Item {
+  readonly step: number;
+  readonly actor: Actor;
+  readonly class: ItemClass;
+  readonly path: readonly Frame[];
+  readonly text: string;
+  /** Words of memory it touches: addresses divided by four. */
+  readonly words: readonly number[];
+  /** Of a cross-CPU interrupt: its target. */
+  readonly target?: number;
+}
+
+/** Words of a bulk operation that count. What CPUs fight over is smaller. */
+const WORDS_MAX = 256;
+
+function wordsOf({ operations }: Step): number[] {
+  return operations.flatMap(({ type, address, size }) => {
+    if (footprint(type) === Footprint.NONE && type !== OpType.BUFFER) return [];
+    const first = address >>> 2;
+    const last = (address + Math.max(size, 1) - 1) >>> 2;
+    return Array.from({ length: Math.min(last - first + 1, WORDS_MAX) }, (_, at) => first + at);
+  });
+}
+
+/** A store buffer belongs to its CPU's program: both are one column, and one party to a conflict. */
+function party(actor: Actor): number {
+  return flowOf(actor) === Flow.INTERRUPT ? actor : mainActor(cpuOf(actor));
+}
+
+/** Words that two flows touched and one of them wrote. */
+export function contestedWords(steps: readonly Step[]): ReadonlySet<number> {
+  const parties = new Map<number, Set<number>>();
+  const written = new Set<number>();
+  for (const step of steps) {
+    const writes = step.operations.some(
+      ({ type }) => (footprint(type) & Footprint.WRITES) !== 0 || type === OpType.BUFFER,
+    );
+    for (const word of wordsOf(step)) {
+      const known = parties.get(word) ?? new Set();
+      parties.set(word, known.add(party(step.actor)));
+      if (writes) written.add(word);
+    }
+  }
+  return new Set(
+    [...parties].filter(([word, { size }]) => size > 1 && written.has(word)).map(([word]) => word),
+  );
+}
+
+/** The calls of one flow while the run goes by. */
+class FlowCalls {
+  #frames: Frame[] = [];
+  #site: Frame | undefined;
+
+  enter(frame: Frame): void {
+    this.#frames.push(frame);
+    this.#site = undefined;
+  }
+
+  leave(symbol: number): void {
+    const at = this.#frames.findLastIndex((frame) => frame.symbol === symbol && !frame.interrupt);
+    if (at >= 0) this.#frames.length = at;
+  }
+
+  leaveInterrupt(): Frame[] {
+    const path = this.#frames.filter(({ interrupt }) => interrupt);
+    this.#frames = [];
+    this.#site = undefined;
+    return path;
+  }
+
+  /** The calls around an operation. Where no entry of its function was told, the function stands as a call. */
+  around({ site }: Operation, names: LogNames, isLock: boolean): Frame[] {
+    const innermost = this.#frames.at(-1);
+    if (site === 0) return [...this.#frames];
+    if (innermost?.symbol === site && !innermost.interrupt) {
+      return isLock ? this.#frames.slice(0, -1) : [...this.#frames];
+    }
+    const told = this.#frames.some(({ interrupt }) => !interrupt);
+    if (told) return [...this.#frames];
+    // Only the functions of operations are known: the lock's own is said by the operation, and interrupts no other.
+    if (!isLock && this.#site?.symbol !== site) {
+      this.#site = { text: `${names.symbol(site)}()`, symbol: site, interrupt: false };
+    }
+    return this.#site === undefined ? [...this.#frames] : [...this.#frames, this.#site];
+  }
+}
+
+/** Everything that could be drawn, in order. */
+export function interleavingItems(input: InterleavingInput): Item[] {
+  return new ItemList(input).items;
+}
+
+class ItemList {
+  readonly items: Item[] = [];
+  readonly #input: InterleavingInput;
+  readonly #locks: ReadonlySet<number>;
+  readonly #flows = new Map<Actor, FlowCalls>();
+  readonly #inInterrupt = new Set<number>();
+
+  constructor(input: InterleavingInput) {
+    this.#input = input;
+    const { steps, waiting = [], events = [] } = input;
+    this.#locks = lockWords([...steps, ...waiting]);
+    let event = 0;
+    const tell = (until: number): void => {
+      for (; event < events.length && events[event]!.sequence <= until; event++) {
+        const { cpu, type, a, b, c, d } = events[event]!;
+        const actor = this.#inInterrupt.has(cpu) ? interruptActor(cpu) : mainActor(cpu);
+        this.#fact(Math.max(0, until - 1), actor, { type, a, b, c, d });
+      }
+    };
+    for (const step of steps) {
+      tell(step.index);
+      this.#step(step);
+      for (const fact of step.facts) this.#fact(step.index, step.actor, fact);
+    }
+    tell(Infinity);
+    for (const step of waiting) this.#waits(step);
+  }
+
+  #flow(actor: Actor): FlowCalls {
+    const known = this.#flows.get(actor) ?? new FlowCalls();
+    this.#flows.set(actor, known);
+    return known;
+  }
+
+  #step(step: Step): void {
+    const { names } = this.#input;
+    const first = step.operations[0]!;
+    const cpu = cpuOf(step.actor);
+    const flow = this.#flow(step.actor);
+    if (first.type === OpType.IRQ_ENTRY) {
+      this.#inInterrupt.add(cpu);
+      const name = names.vector?.(first.read);
+      flow.enter({
+        text: name === undefined ? '<interrupt>' : `<${name} interrupt>`,
+        symbol: 0,
+        interrupt: true,
+      });
+      this.#add(step, 'irq-entry', flow.around({ ...first, site: 0 }, names, false), '');
+    } else if (first.type === OpType.IRQ_EXIT) {
+      this.#inInterrupt.delete(cpu);
+      this.#add(step, 'irq-exit', flow.leaveInterrupt(), '</interrupt>');
+    } else {
+      const isBuffer = flowOf(step.actor) === Flow.BUFFER;
+      const path = isBuffer ? [] : flow.around(first, names, isLockCall(first, this.#locks, names));
+      const text = stepText(step, this.#locks, names);
+      const kind = classOf(first);
+      if (text !== '') this.#add(step, kind, path, text, kind === 'ipi' ? first.read : undefined);
+    }
+  }
+
+  #add(step: Step, kind: ItemClass, path: readonly Frame[], text: string, target?: number): void {
+    const { index, actor } = step;
+    const item = { step: index, actor, class: kind, path, text, words: wordsOf(step) };
+    this.items.push(target === undefined ? item : { ...item, target });
+  }
+
+  #waits(step: Step): void {
+    const { steps, names } = this.#input;
+    const text = waitingText(step, steps, this.#locks, names);
+    const first = step.operations[0]!;
+    const path = this.#flow(step.actor).around(first, names, isLockCall(first, this.#locks, names));
+    this.#add(step, 'waiting', path, text);
+  }
+
+  #fact(step: number, actor: Actor, { type, a, b, c, d }: Fact): void {
+    const { names, log = [] } = this.#input;
+    const flow = this.#flow(actor);
+    const say = (kind: ItemClass, text: string): void => {
+      const path = flow.around({ site: 0 } as Operation, names, false);
+      this.items.push({ step, actor, class: kind, path, text, words: [] });
+    };
+    if (type === EventType.FUNCTION_ENTRY) {
+      const name = names.symbol(a);
+      flow.enter({ text: `${name}(${callArguments(name, b, c, d)})`, symbol: a, interrupt: false });
+    } else if (type === EventType.FUNCTION_EXIT) flow.leave(a);
+    else if (type === EventType.HOTPLUG) say('milestone', `[${milestoneText(a, b)}]`);
+    else if (type === EventType.PRINTK) {
+      const line = log.find(({ record }) => record === a);
+      if (line !== undefined) say('said', `printk: "${line.text}"`);
+    }
+  }
+}
+
+function classOf({ type }: Operation): ItemClass {
+  if (type === OpType.FENCE || type === OpType.TIMEOUT) return 'fence';
+  if (type === OpType.IRQ_FLAG) return 'flag';
+  return type === OpType.IPI ? 'ipi' : 'access';
+}
