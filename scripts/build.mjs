@@ -5,8 +5,9 @@
  *   node scripts/build.mjs             code and declarations; fails on a type error
  *   node scripts/build.mjs --code      code only (what `npm start` and `npm test` need)
  *
- * Why a bundle: a worker thread starts several times faster from one file than from forty. Why splitting:
- * whatever two entries share stays one module, so there is one kallsyms and one set of views in a thread.
+ * Why a bundle: a worker thread starts several times faster from one file than from forty. Why no splitting: the order
+ * in which modules run decides addresses in the kernel image, and a shared chunk has an order of its own. Nobody loads
+ * two of the bundles into one thread.
  */
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
@@ -27,14 +28,12 @@ async function buildCode() {
     outdir: 'dist',
     outbase: 'src',
     bundle: true,
-    splitting: true,
     format: 'esm',
     platform: 'node',
     target: 'node20',
     packages: 'external',
     conditions: ['smplab-source'],
     sourcemap: 'linked',
-    chunkNames: 'chunks/[hash]',
     // Symbols find their address by name (kallsyms), so a bundle must not rename functions.
     keepNames: false,
     minify: false,

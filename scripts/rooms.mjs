@@ -28,12 +28,14 @@ export const mayImport = {
   scheduler: [],
   checkers: [],
   report: [],
-  'cpu-worker': ['memory', 'smp', 'kernel', 'scheduler'],
-  machine: ['memory', 'smp', 'kernel', 'scheduler'],
-  explore: ['scheduler', 'checkers', 'machine'],
+  scenario: ['memory', 'smp', 'kernel'],
+  litmus: [],
+  'cpu-worker': ['memory', 'smp', 'kernel', 'scheduler', 'scenario'],
+  machine: ['memory', 'smp', 'kernel', 'scheduler', 'scenario'],
+  explore: ['scheduler', 'checkers', 'machine', 'litmus'],
   gallery: [],
   lab: ['report'],
-  cli: ['checkers', 'machine', 'explore', 'report', 'lab'],
+  cli: ['checkers', 'machine', 'explore', 'report', 'lab', 'litmus'],
 };
 
 /** What to do instead, said when a room reaches where it may not. */
@@ -47,6 +49,8 @@ export const instead = {
     'a policy sees the state words and the runnable set and nothing else: put the fact into an event.',
   checkers: 'a checker is a fold over trace events: record the fact as an event and read it there.',
   report: 'a report is made from the trace alone: put what it has to show into the trace.',
+  scenario: 'a scenario is kernel code and its checks: what runs it is in machine, what searches it in explore.',
+  litmus: 'a litmus test is a text and what it allows: whoever runs it hands it a bus.',
   'cpu-worker': 'a CPU meets the host only in memory/layout.ts: leave the fact in a word there.',
   machine: 'machine names a CPU by the URL of its entry and meets it in memory/layout.ts, never by import.',
   explore: 'explore drives machines from outside: add what it needs to the door of machine.',

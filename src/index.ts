@@ -1,4 +1,6 @@
 /** The one public door. */
+// First: it decides every address.
+import '#machine/link-order';
 export { Machine } from '#machine/machine';
 export type {
   CallOptions,
@@ -24,3 +26,7 @@ export { ContextFlag, EventType, Instruction, Milestone, Outcome } from '#trace/
 export type { TraceEvent } from '#trace/events';
 export { TRACE_FORMAT, decodeTrace, encodeTrace } from '#trace/format';
 export type { Trace } from '#trace/format';
+export { compileScenario } from '#explore/compile';
+export { ThreadExecutor } from '#machine/thread-executor';
+export { policyByNumber, policyNames, policyNumber } from '#machine/choices';
+export * from '#scenario/api';

@@ -33,6 +33,7 @@ export function exitCodeOf(error: unknown): ExitCode {
     case 'SMPLAB_UNKNOWN_SYMBOL':
     case 'SMPLAB_BAD_LITMUS':
     case 'SMPLAB_BAD_TOKEN':
+    case 'SMPLAB_BAD_SCENARIO':
       return ExitCode.UNUSABLE;
     case 'SMPLAB_MACHINE_OFF':
     case 'SMPLAB_HOST_FAILED':

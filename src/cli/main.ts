@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 /** The command `smplab`. Parses, runs, and turns whatever happens into an exit code. */
+// First: it decides every address.
+import '#machine/link-order';
 import { closeSharedPool } from '#machine/pool';
 import { readFileSync } from 'node:fs';
 import { CommanderError } from 'commander';

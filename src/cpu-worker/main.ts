@@ -2,6 +2,8 @@
  * Entry of a CPU thread. One pool task is one CPU of one machine, from power-on to power-off; then the thread goes back
  * to the pool and can be another machine's CPU.
  */
+// First: it decides every address.
+import '#kernel/image';
 import { threadId } from 'node:worker_threads';
 import { assert } from '#base/assert';
 import { machineWord } from '#memory/base-bus';
@@ -22,11 +24,12 @@ import {
 import { ParallelBus } from '#memory/parallel-bus';
 import { NULL } from '#memory/struct';
 import { symbolHash } from '#memory/symbols';
-import '#kernel/image';
 import { start_kernel } from '#kernel/init';
 import { policyByNumber } from '#scheduler/policies';
 import { attach_arch } from '#smp/arch';
 import { cpu_idle, start_secondary } from '#smp/smpboot';
+import { type LoadedScenario, type ScenarioSource, loadScenario } from '#scenario/program';
+import { serveCampaign } from './campaign.ts';
 import { ResetTaken } from './control-flow.ts';
 import { CpuThread } from './cpu-thread.ts';
 import type { ThreadBus } from './thread-bus.ts';
@@ -37,6 +40,8 @@ export interface CpuTask {
   readonly buffer: SharedArrayBuffer;
   readonly geometry: GeometryInput;
   readonly cpu: number;
+  /** In a machine that is searched: what it runs. */
+  readonly scenario?: ScenarioSource;
 }
 
 const RUN_STATE = machineWord(MachineWord.RUN_STATE);
@@ -55,7 +60,9 @@ export function serve(task: CpuTask): void {
     words[machineWord(MachineWord.MAGIC)] === MACHINE_MAGIC,
     'serve: this is not the memory of a machine',
   );
-  const hash = sealImage().hash ^ symbolHash();
+  const image = sealImage();
+  const loaded = task.scenario === undefined ? undefined : loadScenario(task.scenario);
+  const hash = image.hash ^ symbolHash();
   assert(
     words[machineWord(MachineWord.LAYOUT_HASH)] === hash,
     `serve: CPU ${task.cpu} has another kernel image than its machine: smplab was built while it ran`,
@@ -70,9 +77,10 @@ export function serve(task: CpuTask): void {
   if (bus.registers.power === PowerState.OFF) powerUp(bus, task.cpu);
   try {
     for (let epoch = rest(bus, 0); epoch !== POWERED_OFF; epoch = rest(bus, epoch)) {
-      thread.untilStopped(() => live(bus, thread));
+      thread.untilStopped(() => live(bus, thread, loaded));
     }
   } finally {
+    loaded?.unload();
     attachBus(undefined);
   }
 }
@@ -108,11 +116,14 @@ function rest(bus: ThreadBus, epoch: number): number {
 }
 
 /** A CPU's life from where its registers say it is. Comes back only by being stopped. */
-function live(bus: ThreadBus, thread: CpuThread): void {
+function live(bus: ThreadBus, thread: CpuThread, loaded: LoadedScenario | undefined): void {
   // A snapshot may have given this thread another context than it had.
   bus.reloadContext();
   bus.resetContext();
-  if (bus instanceof DeterministicBus) bus.park();
+  if (bus instanceof DeterministicBus) {
+    if (loaded !== undefined && bus.searching) serveCampaign(bus, thread, loaded);
+    bus.park();
+  }
   if (thread.powerState === PowerState.RUNNING) {
     if (bus.cpu === 0 && bus.registers.get(CpuWord.STARTED) === 0) {
       bus.registers.set(CpuWord.STARTED, 1);

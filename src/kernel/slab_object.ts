@@ -14,7 +14,7 @@ import { call_pointer, symbolName } from '#memory/symbols';
 import { EventType } from '#trace/events';
 import { KERN_ERR, dump_stack, printk, report_finding } from '#smp/printk';
 import { spin_lock_irqsave, spin_unlock_irqrestore } from '#smp/spinlock';
-import { PG_slab, POISON_FREE, page, page_address, take_pages } from './page_alloc.ts';
+import { PAGE_SIZE, PG_slab, POISON_FREE, page, page_address, take_pages } from './page_alloc.ts';
 import { __GFP_COMP, __GFP_ZERO } from './gfp.ts';
 import {
   POISON_END,
@@ -55,6 +55,8 @@ function new_slab(cache: kmem_cache, gfp: number, caller: Ptr): Ptr {
   const base = page_address(pg);
   const { size, inuse, align, objects, ctor } = cache;
   bus.storeBytes(base, fresh_slab({ size, inuse, align, order, objects }, base, ctor === NULL));
+  // Whoever counts what was never freed counts the objects, not the pages they are cut from.
+  bus.emit(EventType.ALLOCATION, base, PAGE_SIZE << order, cache.addr, 2);
   const frame = page.at(pg);
   frame.flags |= PG_slab;
   frame.slab = cache.addr;
@@ -153,6 +155,8 @@ export function slab_free(pg: Ptr, object: Ptr, caller: Ptr): void {
     const what = redzone === RED_INACTIVE ? 'Object already free' : 'Redzone overwritten';
     const before = `first freed by ${name_of(meta.freed_by)}`;
     const detail = redzone === RED_INACTIVE ? before : `${hex(redzone)} behind it`;
+    // A second free in the trace, for the checker that tells both with their stacks.
+    if (redzone === RED_INACTIVE) trace_object(cache, object, 0);
     slab_bug(
       cache,
       object,

@@ -1,4 +1,4 @@
 /** What a user may choose from: the door for rooms that may not enter memory and scheduler. */
 export { QUIRKS } from '#memory/firmware';
 export type { CpuOverrides, QuirkName, Vendor } from '#memory/firmware';
-export { policyNames as strategyNames } from '#scheduler/policies';
+export { policyByNumber, policyNames, policyNames as strategyNames, policyNumber } from '#scheduler/policies';

@@ -3,7 +3,6 @@
  * vendor module's per-CPU pointer, and the registers that turn virtualisation on. Reads offline CPUs as well.
  */
 // First, and before any single file of the kernel: this import decides every address.
-import '#kernel/image';
 import { CpuWord } from '#memory/layout';
 import { MSR_NUMBERS, Msr } from '#memory/firmware';
 import { per_cpu } from '#memory/percpu';

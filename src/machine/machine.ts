@@ -28,6 +28,7 @@ import {
 import type { ParallelBus } from '#memory/parallel-bus';
 import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
 import { stackOf } from '#memory/stack';
+import type { ScenarioSource } from '#scenario/program';
 import { cpumask_t } from '#memory/cpumask';
 import { symbolAddress } from '#memory/symbols';
 import { cpu_online } from '#smp/cpumask';
@@ -147,7 +148,7 @@ export class Machine {
   #callsRunning = 0;
   #state: 'on' | 'stopped' | 'off' = 'stopped';
 
-  private constructor(config: ResolvedConfig, pool: CpuPool) {
+  private constructor(config: ResolvedConfig, pool: CpuPool, scenario: ScenarioSource | undefined) {
     this.config = config;
     const memory = freshMemory(config);
     this.layout = memory.layout;
@@ -156,7 +157,10 @@ export class Machine {
     // One listener for each CPU's task.
     setMaxListeners(0, this.#abort.signal);
     for (let cpu = 0; cpu < config.possible; cpu++) {
-      const thread = pool.start({ buffer: memory.buffer, geometry: memory.input, cpu }, this.#abort.signal);
+      const thread = pool.start(
+        { buffer: memory.buffer, geometry: memory.input, cpu, ...(scenario === undefined ? {} : { scenario }) },
+        this.#abort.signal,
+      );
       this.#threads.push(thread.catch((error: unknown) => this.#threadDied(cpu, error)));
     }
   }
@@ -167,7 +171,11 @@ export class Machine {
    *   start the threads
    */
   static async powerOn(config: MachineConfig, options: PowerOnOptions = {}): Promise<Machine> {
-    const machine = new Machine(resolveConfig(config, hostCores), options.pool ?? sharedPool());
+    const machine = new Machine(
+      resolveConfig(config, hostCores),
+      options.pool ?? sharedPool(),
+      options.scenario,
+    );
     try {
       const patience = START_TIMEOUT_MS + START_TIMEOUT_MS_EACH * machine.config.possible;
       const started = await machine.#awaitRest(patience);
@@ -219,6 +227,18 @@ export class Machine {
       Atomics.store(this.bus.i32, state, TASK_FREE);
       return value === KILLED ? { kind: 'killed' } : { kind: 'returned', value };
     });
+  }
+
+  /**
+   * From here on the machine's CPUs serve runs of its scenario (cpu-worker/campaign.ts), which ThreadExecutor starts.
+   * There is no way back but powering off.
+   */
+  async beginCampaign(): Promise<void> {
+    await this.#stop();
+    if (this.#state === 'off') throw new SmplabError('SMPLAB_MACHINE_OFF', 'the machine is off');
+    this.bus.i32[searchWord(SearchWord.ON)] = 1;
+    this.bus.i32[searchWord(SearchWord.RUN)] = 1;
+    this.#start();
   }
 
   /** Looks into the machine at rest: views and inventory functions work inside `look`. */
@@ -661,6 +681,8 @@ const HOST_PIDS = machineWord(MachineWord.HOST_PIDS);
 export interface PowerOnOptions {
   /** Threads to use. Default: the process's own. */
   readonly pool?: CpuPool;
+  /** What the CPUs run in a search: loaded on every thread. */
+  readonly scenario?: ScenarioSource;
   /** Runs when memory is there and no CPU has started: arm faults here. */
   readonly beforeBoot?: (machine: Machine) => void;
 }

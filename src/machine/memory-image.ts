@@ -69,7 +69,7 @@ export function freshMemory(config: ResolvedConfig): FreshMemory {
     nrPossible: config.possible,
     firmwareBytes: firmware.length,
     heapPages: config.pages,
-    ringCapacity: config.trace === 0 ? 0 : config.traceEventsMax,
+    ringCapacity: config.trace === 0 && config.logRecords === 0 ? 0 : config.traceEventsMax,
     logCapacity: config.logRecords,
   };
   checkSize(input);

@@ -4,12 +4,14 @@ import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { GeometryInput } from '#memory/layout';
+import type { ScenarioSource } from '#scenario/program';
 
 /** As cpu-worker/main.ts declares it: the two rooms meet only here and in memory. */
 interface CpuTask {
   readonly buffer: SharedArrayBuffer;
   readonly geometry: GeometryInput;
   readonly cpu: number;
+  readonly scenario?: ScenarioSource;
 }
 
 /** Threads in a row that may die before they are up until nobody tries again. */

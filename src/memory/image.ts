@@ -48,6 +48,7 @@ interface Definition {
 }
 
 interface StartValue {
+  readonly owner: string;
   readonly type: Scalar<unknown>;
   readonly address: Ptr;
   readonly value: unknown;
@@ -69,6 +70,9 @@ export interface KernelObject {
   DEFINE_PER_CPU<T extends AnyField>(name: string, type: T, initial?: Initial<T>): PerCpu<T>;
 }
 
+/** Owner of a scenario's variables. */
+const SCENARIO = 'scenario';
+
 let sealed = false;
 let perCpuKernelCursor = PERCPU_TEMPLATE;
 let perCpuModuleCursor = PERCPU_TEMPLATE + PERCPU_KERNEL_BYTES;
@@ -81,13 +85,13 @@ function alignUp(address: number, align: number): number {
   return Math.ceil(address / align) * align;
 }
 
-function collectStartValues(type: AnyField, address: Ptr, initial: unknown): void {
+function collectStartValues(owner: string, type: AnyField, address: Ptr, initial: unknown): void {
   if (type.form === 'scalar') {
-    startValues.push({ type, address, value: initial });
+    startValues.push({ owner, type, address, value: initial });
   } else if (type.form === 'struct') {
     const fields: FieldTable = type.fields;
     for (const [field, value] of Object.entries(initial as object)) {
-      collectStartValues(fields[field]!, address + type.offsetof(field), value);
+      collectStartValues(owner, fields[field]!, address + type.offsetof(field), value);
     }
   } else {
     assert(false, 'collectStartValues: arrays start as zero');
@@ -104,9 +108,12 @@ class ObjectImage implements KernelObject {
   readonly #perCpuLimit: Ptr;
   readonly dataTemplate: Ptr;
   readonly perCpuTemplate: Ptr;
+  readonly #isOpen: boolean;
 
-  constructor(name: string, isKernel: boolean, dataBytes: number, perCpuBytes: number) {
+  /** @param isOpen whether it may define after the image has been closed */
+  constructor(name: string, isKernel: boolean, dataBytes: number, perCpuBytes: number, isOpen = false) {
     this.name = name;
+    this.#isOpen = isOpen;
     staticCursor = alignUp(staticCursor, 64);
     this.dataStart = staticCursor;
     this.#dataCursor = staticCursor;
@@ -131,6 +138,12 @@ class ObjectImage implements KernelObject {
     this.perCpuTemplate = perCpuCursor;
   }
 
+  /** Forgets every definition: the next one gets the first address again. */
+  clear(): void {
+    this.#dataCursor = this.dataStart;
+    this.#perCpuCursor = this.perCpuStart;
+  }
+
   get dataEnd(): Ptr {
     return this.#dataCursor;
   }
@@ -140,17 +153,17 @@ class ObjectImage implements KernelObject {
   }
 
   DEFINE<T extends AnyField>(name: string, type: T, initial?: Initial<T>): ViewOf<T> {
-    assert(!sealed, `DEFINE: ${name} is defined after the first machine was made`);
+    assert(!sealed || this.#isOpen, `DEFINE: ${name} is defined after the first machine was made`);
     const address = alignUp(this.#dataCursor, type.align);
     this.#dataCursor = address + type.size;
     assert(this.#dataCursor <= this.#dataLimit, `DEFINE: data of ${this.name} is full at ${name}`);
     definitions.push({ name, owner: this.name, address, size: type.size, perCpu: false });
-    if (initial !== undefined) collectStartValues(type, address, initial);
+    if (initial !== undefined) collectStartValues(this.name, type, address, initial);
     return viewAt(type, address);
   }
 
   DEFINE_PER_CPU<T extends AnyField>(name: string, type: T, initial?: Initial<T>): PerCpu<T> {
-    assert(!sealed, `DEFINE_PER_CPU: ${name} is defined after the first machine was made`);
+    assert(!sealed || this.#isOpen, `DEFINE_PER_CPU: ${name} is defined after the first machine was made`);
     const address = alignUp(this.#perCpuCursor, type.align);
     this.#perCpuCursor = address + type.size;
     assert(
@@ -158,7 +171,7 @@ class ObjectImage implements KernelObject {
       `DEFINE_PER_CPU: per-CPU data of ${this.name} is full at ${name}`,
     );
     definitions.push({ name, owner: this.name, address, size: type.size, perCpu: true });
-    if (initial !== undefined) collectStartValues(type, address, initial);
+    if (initial !== undefined) collectStartValues(this.name, type, address, initial);
     return { name, addr: address, type };
   }
 }
@@ -182,6 +195,25 @@ export function MODULE_IMAGE(name: string, room: ObjectRoom = {}): KernelObject 
 /** The kernel proper. */
 export const vmlinux: KernelObject = new ObjectImage('vmlinux', true, 0x6000, PERCPU_KERNEL_BYTES);
 
+/**
+ * The variables of a scenario: defined when its file is loaded, on every thread in the same order, and forgotten with it.
+ * Its place is fixed, so that nothing of the kernel's moves.
+ */
+export const scenarioImage: ObjectImage = new ObjectImage(SCENARIO, false, 0x8000, 0x400, true);
+
+/** Forgets a scenario's variables. */
+export function clearScenarioImage(): void {
+  scenarioImage.clear();
+  for (const list of [definitions, startValues] as { readonly owner: string }[][]) {
+    for (let index = list.length - 1; index >= 0; index--) if (list[index]!.owner === SCENARIO) list.splice(index, 1);
+  }
+}
+
+/** Writes the start values of a scenario's variables, with this thread attached to the machine. */
+export function writeScenarioValues(): void {
+  for (const start of startValues) if (start.owner === SCENARIO) start.type.store(start.address, start.value);
+}
+
 /** What a machine's memory starts as. */
 export interface Image {
   /** First byte behind all static data. */
@@ -203,6 +235,7 @@ function imageHash(): number {
     hash = Math.imul(hash ^ value, 0x01000193);
   };
   for (const definition of definitions) {
+    if (definition.owner === SCENARIO) continue;
     for (let index = 0; index < definition.name.length; index++) mix(definition.name.charCodeAt(index));
     mix(definition.address);
     mix(definition.size);

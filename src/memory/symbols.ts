@@ -91,6 +91,18 @@ export function patch(name: string, replacement: Body): void {
   bodies[index] = replacement;
 }
 
+/** Symbols there are: those a scenario declares come after. */
+export function symbolCount(): number {
+  return names.length;
+}
+
+/** Forgets the symbols from number `first` on: a scenario's, when it goes. */
+export function forgetSymbols(first: number): void {
+  for (const name of names.splice(first)) byName.delete(name);
+  bodies.length = names.length;
+  originals.length = names.length;
+}
+
 export function unpatchAll(): void {
   for (let index = 0; index < bodies.length; index++) bodies[index] = originals[index]!;
 }

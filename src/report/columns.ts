@@ -55,7 +55,9 @@ function widths(heads: readonly string[], rows: readonly ColumnRow[], width: num
 /** Breaks a text at spaces so that each part fits; a word that is too long is broken anywhere. */
 function broken(row: ColumnRow, width: number): string[] {
   const lines: string[] = [];
-  const lead = ' '.repeat(Math.min(row.indent, Math.max(0, width - COLUMN_MIN)));
+  // Deep calls in a narrow column: rather too little indented than one word a line.
+  const fits = whole(row).length <= width;
+  const lead = ' '.repeat(fits ? row.indent : Math.min(row.indent, Math.max(0, width - COLUMN_MIN)));
   let rest = whole({ ...row, indent: 0 });
   let start = lead;
   while (start.length + rest.length > width) {

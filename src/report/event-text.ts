@@ -60,7 +60,7 @@ export function eventText(model: TraceModel, line: FlowLine): string | undefined
     case EventType.TASK:
       return `task ${b} ${c === 1 ? 'starts' : 'ends'}`;
     case EventType.ALLOCATION:
-      return `${d === 1 ? 'allocates' : 'frees'} ${b} bytes at ${hex(a)}`;
+      return `${['frees', 'allocates', 'makes a slab of'][d] ?? `allocation ${d}`} ${b} bytes at ${hex(a)}`;
     case EventType.LOCK:
       return `${['', 'takes', 'releases', 'waits for'][b] ?? `lock ${b}`} lock ${hex(a)}`;
     case EventType.FINDING:

@@ -59,7 +59,7 @@ function wordsOf({ operations }: Step): number[] {
 
 /** A store buffer belongs to its CPU's program: both are one column, and one party to a conflict. */
 function party(actor: Actor): number {
-  return flowOf(actor) === Flow.INTERRUPT ? actor : mainActor(cpuOf(actor));
+  return flowOf(actor) === Flow.BUFFER ? mainActor(cpuOf(actor)) : actor;
 }
 
 /** Words that two flows touched and one of them wrote. */
@@ -130,7 +130,8 @@ class ItemList {
   readonly #input: InterleavingInput;
   readonly #locks: ReadonlySet<number>;
   readonly #flows = new Map<Actor, FlowCalls>();
-  readonly #inInterrupt = new Set<number>();
+  /** By CPU: the interrupt flow it is in. */
+  readonly #interrupted = new Map<number, Actor>();
 
   constructor(input: InterleavingInput) {
     this.#input = input;
@@ -140,14 +141,15 @@ class ItemList {
     const tell = (until: number): void => {
       for (; event < events.length && events[event]!.sequence <= until; event++) {
         const { cpu, type, a, b, c, d } = events[event]!;
-        const actor = this.#inInterrupt.has(cpu) ? interruptActor(cpu) : mainActor(cpu);
-        this.#fact(Math.max(0, until - 1), actor, { type, a, b, c, d });
+        const actor = this.#interrupted.get(cpu) ?? mainActor(cpu);
+        this.#fact(Math.max(0, until - 1), { actor, type, a, b, c, d });
       }
     };
     for (const step of steps) {
       tell(step.index);
       this.#step(step);
-      for (const fact of step.facts) this.#fact(step.index, step.actor, fact);
+      for (const fact of step.facts) this.#fact(step.index, fact);
+      this.#leaveInterrupt(step);
     }
     tell(Infinity);
     for (const step of waiting) this.#waits(step);
@@ -165,7 +167,7 @@ class ItemList {
     const cpu = cpuOf(step.actor);
     const flow = this.#flow(step.actor);
     if (first.type === OpType.IRQ_ENTRY) {
-      this.#inInterrupt.add(cpu);
+      this.#interrupted.set(cpu, step.actor);
       const name = names.vector?.(first.read);
       flow.enter({
         text: name === undefined ? '<interrupt>' : `<${name} interrupt>`,
@@ -173,9 +175,6 @@ class ItemList {
         interrupt: true,
       });
       this.#add(step, 'irq-entry', flow.around({ ...first, site: 0 }, names, false), '');
-    } else if (first.type === OpType.IRQ_EXIT) {
-      this.#inInterrupt.delete(cpu);
-      this.#add(step, 'irq-exit', flow.leaveInterrupt(), '</interrupt>');
     } else {
       const isBuffer = flowOf(step.actor) === Flow.BUFFER;
       const path = isBuffer ? [] : flow.around(first, names, isLockCall(first, this.#locks, names));
@@ -183,6 +182,15 @@ class ItemList {
       const kind = classOf(first);
       if (text !== '') this.#add(step, kind, path, text, kind === 'ipi' ? first.read : undefined);
     }
+  }
+
+  /** The end of an interrupt is part of its last step. */
+  #leaveInterrupt(step: Step): void {
+    if (!step.operations.some(({ type }) => type === OpType.IRQ_EXIT)) return;
+    const cpu = cpuOf(step.actor);
+    if (flowOf(step.actor) === Flow.NESTED) this.#interrupted.set(cpu, interruptActor(cpu));
+    else this.#interrupted.delete(cpu);
+    this.#add(step, 'irq-exit', this.#flow(step.actor).leaveInterrupt(), '</interrupt>');
   }
 
   #add(step: Step, kind: ItemClass, path: readonly Frame[], text: string, target?: number): void {
@@ -199,7 +207,7 @@ class ItemList {
     this.#add(step, 'waiting', path, text);
   }
 
-  #fact(step: number, actor: Actor, { type, a, b, c, d }: Fact): void {
+  #fact(step: number, { actor, type, a, b, c, d }: Fact): void {
     const { names, log = [] } = this.#input;
     const flow = this.#flow(actor);
     const say = (kind: ItemClass, text: string): void => {

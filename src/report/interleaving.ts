@@ -11,7 +11,7 @@
  *
  * What does not fit is folded, step by step, from what says least.
  */
-import { cpuOf, interruptActor } from '#base/strategy';
+import { cpuOf } from '#base/strategy';
 import { type ColumnRow, columnLines } from './columns.ts';
 import {
   type Frame,
@@ -137,20 +137,19 @@ function selected(
   });
   const kept = new Set(inner);
   const interrupted = new Set(inner.flatMap(({ path }) => path.filter(({ interrupt }) => interrupt)));
-  const targets = new Set(
-    inner.filter(({ path }) => path.some(({ interrupt }) => interrupt)).map(({ actor }) => actor),
-  );
+  const inInterrupt = inner.filter(({ path }) => path.some(({ interrupt }) => interrupt));
+  const targets = new Set(inInterrupt.map(({ actor }) => cpuOf(actor)));
   // An interrupt is drawn as a whole if anything in it is; who raised it belongs to it.
   return items.filter(
     (item) =>
       kept.has(item) ||
       (item.class === 'irq-exit' && item.path.some((frame) => interrupted.has(frame))) ||
-      (item.class === 'ipi' && fold < Fold.UNDECISIVE && targets.has(interruptActor(item.target ?? -1))),
+      (item.class === 'ipi' && fold < Fold.UNDECISIVE && targets.has(item.target ?? -1)),
   );
 }
 
 function isOperation(kind: Item['class']): boolean {
-  return kind !== 'said' && kind !== 'milestone';
+  return kind !== 'said' && kind !== 'milestone' && kind !== 'irq-exit';
 }
 
 /** Calls that are said: with much to say, only those in which something happens itself. */

@@ -43,6 +43,8 @@ export function isLockCall(operation: Operation, locks: ReadonlySet<number>, nam
   return type !== OpType.FLUSH && isRelease(operation, locks) && /unlock/.test(names.symbol(site));
 }
 
+const ENDS_AND_BEGINS: ReadonlySet<number> = new Set<number>([OpType.START, OpType.END, OpType.IRQ_EXIT]);
+
 export function stepText(step: Step, locks: ReadonlySet<number>, names: LogNames): string {
   const { operations } = step;
   const first = operations[0]!;
@@ -50,7 +52,7 @@ export function stepText(step: Step, locks: ReadonlySet<number>, names: LogNames
     const read = operations.filter(({ type }) => type === OpType.AWAIT);
     return `waited until ${read.map((op) => `${names.variable(op.address)}: ${valueText(op.read)}`).join(', ')}`;
   }
-  const telling = operations.filter(({ type }) => type !== OpType.END && type !== OpType.START);
+  const telling = operations.filter(({ type }) => !ENDS_AND_BEGINS.has(type));
   const texts = telling.map((operation) => operationText(operation, locks, names));
   if (texts.length <= 2) return texts.join('; ');
   return `${texts[0]} (and ${texts.length - 1} more)`;
@@ -91,13 +93,12 @@ function operationText(operation: Operation, locks: ReadonlySet<number>, names: 
       return written === 0 ? 'local_irq_disable()' : 'local_irq_enable()';
     case OpType.IRQ_ENTRY:
       return '<interrupt>';
-    case OpType.IRQ_EXIT:
-      return '</interrupt>';
     case OpType.TIMEOUT:
       return '[its wait times out]';
     case OpType.AWAIT:
     case OpType.START:
     case OpType.END:
+    case OpType.IRQ_EXIT:
     case OpType.EVENT:
       return '';
     default: {

@@ -7,8 +7,8 @@
  * orderings suffice for it) is hit with a probability of at least 1 / (n k^(d-1)) by each run, for n actors and runs of
  * at most k steps.
  *
- * **Steps** are visible steps: the orders of others make no difference to anybody, so they need no change points, and k
- * stays small.
+ * **Steps** are visible steps, and a flow's START is none: the orders of others make no difference to anybody, so they need no
+ * change points, and k stays small.
  *
  * **Interrupts and store buffers are actors like any other**, each with its own priority. An interrupt of low priority
  * stays pending while its CPU works, one of high priority is taken at once, and a handler that falls is left half-way
@@ -22,6 +22,7 @@
  */
 import type { Actor, Policy } from '#base/strategy';
 import { PolicyWord } from '#base/strategy';
+import { OpType, opType } from '#trace/operations';
 import { ACTOR_SLOTS, slotOf } from './actor-table.ts';
 import { beginChance, draw, drawPriority } from './chance.ts';
 
@@ -62,7 +63,8 @@ export const pct: Policy = {
     }
     return best;
   },
-  executed(words, _choice, actor) {
+  executed(words, _choice, actor, head) {
+    if (opType(head) === OpType.START) return;
     words[MADE]!++;
     const points = Math.min(words[DEPTH]!, DEPTH_MAX) - 1;
     for (let index = 0; index < points; index++)

@@ -4,7 +4,7 @@ import type { Policy } from '#base/strategy';
 import { follow } from './follow.ts';
 import { pct } from './pct.ts';
 import { pos } from './pos.ts';
-import { delayBounded, random, roundRobin, stay } from './simple.ts';
+import { delayBounded, inOrder, random, roundRobin, stay } from './simple.ts';
 import { surw, urw } from './urw.ts';
 
 /** By number, as MachineWord.POLICY and Plan.policy hold it: append, never renumber (tokens name them). */
@@ -18,6 +18,7 @@ const POLICIES: readonly Policy[] = [
   stay,
   follow,
   delayBounded,
+  inOrder,
 ];
 
 /** Number of a policy, or -1. */

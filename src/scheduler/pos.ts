@@ -5,12 +5,12 @@
  * new one, and so does every pending operation that raced with it: the order of the two is decided now, and the old
  * priority, known to be the lower one, would bias the orders still to come.
  *
- * Operations nobody sees go first, since their order decides nothing: so every flow stands in front of an operation
- * that matters before the first priority is drawn.
+ * Starting, and what nobody sees, goes first, since its order decides nothing: so every flow stands in front of an
+ * operation that matters before the first priority is drawn.
  */
 import type { Actor, Choice, Policy } from '#base/strategy';
 import { PolicyWord } from '#base/strategy';
-import { opType, overlaps } from '#trace/operations';
+import { OpType, opType, overlaps } from '#trace/operations';
 import { ACTOR_SLOTS, slotOf } from './actor-table.ts';
 import { beginChance, drawPriority } from './chance.ts';
 
@@ -31,14 +31,14 @@ export const pos: Policy = {
     words.fill(0, PRIORITIES, PRIORITIES + ACTOR_SLOTS);
   },
   choose(words, choice) {
-    const { enabled, count, nextVisible } = choice;
+    const { enabled, count, nextHead, nextVisible } = choice;
     const end = enabled[count - 1]! + 1;
     if (words[ACTORS_END]! < end) words[ACTORS_END] = end;
     let best = enabled[0]!;
     let highest = 0;
     for (let index = 0; index < count; index++) {
       const actor = enabled[index]!;
-      if (nextVisible[actor] === 0) return actor;
+      if (nextVisible[actor] === 0 || opType(nextHead[actor]!) === OpType.START) return actor;
       const priority = priorityOf(words, actor);
       if (priority <= highest) continue;
       best = actor;

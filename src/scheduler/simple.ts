@@ -1,6 +1,7 @@
 /** Policies that need to know next to nothing: in turn, by chance, on and on, and on and on with a few delays. */
 import type { Actor, Choice, Policy } from '#base/strategy';
 import { PolicyWord } from '#base/strategy';
+import { OpType, opType } from '#trace/operations';
 import { beginChance, draw } from './chance.ts';
 
 /** The next enabled actor above `after`, around. */
@@ -36,6 +37,19 @@ export const stay: Policy = {
     isEnabled(choice, choice.current) ? choice.current : nextInTurn(choice, choice.current),
 };
 
+/**
+ * The current actor goes on until it cannot; then the lowest there is, or the highest if the first parameter is 1. Who
+ * was put aside for another comes back when the other is through, so a preemption changes nothing but itself: `stay`
+ * would turn the order of all that follow.
+ */
+export const inOrder: Policy = {
+  name: 'in-order',
+  choose(words, choice) {
+    if (isEnabled(choice, choice.current)) return choice.current;
+    return choice.enabled[words[PolicyWord.PARAMETERS] === 1 ? choice.count - 1 : 0]!;
+  },
+};
+
 const DELAYS = PolicyWord.PARAMETERS;
 const STEPS = PolicyWord.PARAMETERS + 1;
 const MADE = PolicyWord.OWN;
@@ -47,7 +61,7 @@ export const DELAYS_MAX = 64;
 /**
  * `stay` with a few delays at random: a delay makes the scheduler pass over the actor whose turn it is, once (Emmi,
  * Qadeer, Rakamaric, "Delay-bounded scheduling", POPL 2011). Parameters: how many (at most 64), and the visible steps
- * of a run they are spread over.
+ * of a run they are spread over, as in PCT.
  */
 export const delayBounded: Policy = {
   name: 'delay-bounded',
@@ -65,7 +79,8 @@ export const delayBounded: Policy = {
     for (; words[OWED]! > 0; words[OWED]!--) actor = nextInTurn(choice, actor);
     return actor;
   },
-  executed(words) {
+  executed(words, _choice, _actor, head) {
+    if (opType(head) === OpType.START) return;
     words[MADE]!++;
     countDelays(words);
   },

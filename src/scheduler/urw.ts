@@ -12,12 +12,12 @@
  * thread not yet created weighs on its parent in the paper. Interrupts have no such parent, for any CPU may raise them: they count only
  * while they are pending, and the walk is uniform only between interrupts.
  *
- * Parameters run past PolicyWord.OWN: a count for each of ACTOR_SLOTS actors. URW: visible steps by actor. SURW: the
+ * Parameters run past PolicyWord.OWN: a count for each of ACTOR_SLOTS actors. URW: visible steps by actor, START left out. SURW: the
  * first byte chosen and the one behind the last, then the chosen operations by actor.
  */
 import type { Actor, Choice, Policy } from '#base/strategy';
 import { Flow, PolicyWord, bufferActor, cpuOf, flowOf } from '#base/strategy';
-import { footprint, opType } from '#trace/operations';
+import { OpType, footprint, opType } from '#trace/operations';
 import { ACTOR_SLOTS, slotOf } from './actor-table.ts';
 import { beginChance, draw } from './chance.ts';
 import { isEnabled } from './simple.ts';
@@ -51,8 +51,8 @@ export const urw: Policy = {
     }
     return enabled[count - 1]!;
   },
-  executed(words, _choice, actor) {
-    spend(words, COUNTS, actor);
+  executed(words, _choice, actor, head) {
+    if (opType(head) !== OpType.START) spend(words, COUNTS, actor);
   },
 };
 

@@ -32,11 +32,11 @@ import {
   local_irq_disable,
   local_irq_enable,
   preempt_disable,
-  smp_processor_id,
 } from './irqflags.ts';
 import { get_cpu, put_cpu } from './percpu.ts';
 import { WARN_ON } from './printk.ts';
 import { preempt_enable } from './sched.ts';
+import { smp_processor_id } from './smp_processor_id.ts';
 import { spin_lock, spin_lock_irq, spin_unlock, spin_unlock_irq, spinlock_t } from './spinlock.ts';
 import { is_i386 } from './subarch.ts';
 

@@ -2,7 +2,7 @@
 import { bus, currentCpu } from '#memory/bus';
 import { CpuWord } from '#memory/layout';
 import { arch } from './arch.ts';
-import { WARN_ON } from './printk.ts';
+import { KERN_ERR, WARN_ON, dump_stack, printk, report_finding } from './printk.ts';
 
 export function local_irq_disable(): void {
   arch.cli();
@@ -55,16 +55,20 @@ export function preempt_enable_no_resched(): void {
   registers.set(CpuWord.PREEMPT_COUNT, Math.max(count, 0));
 }
 
-/** Complains when code that may sleep runs where nobody may. */
+/** Complains when code that may sleep runs where nobody may, whether it will sleep this time or not. @linux __might_sleep */
 export function might_sleep(where: string): void {
-  WARN_ON(in_atomic() || irqs_disabled(), `${where}: sleeping function called from invalid context`);
+  const atomic = in_atomic();
+  const off = irqs_disabled();
+  if (!atomic && !off) return;
+  const title = `BUG: sleeping function called from invalid context at ${where}`;
+  const state = `in_atomic(): ${Number(atomic)}, irqs_disabled(): ${Number(off)}`;
+  report_finding('bug', title, state);
+  printk(KERN_ERR, title);
+  printk(KERN_ERR, state);
+  dump_stack();
 }
 
-/** This CPU's number; the caller has preemption or interrupts off, or does not mind. */
+/** This CPU's number, for a caller who does not mind that it may change; else see smp_processor_id. */
 export function raw_smp_processor_id(): number {
-  return currentCpu();
-}
-
-export function smp_processor_id(): number {
   return currentCpu();
 }

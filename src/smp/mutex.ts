@@ -5,8 +5,8 @@
  */
 import { bus } from '#memory/bus';
 import { CpuWord } from '#memory/layout';
-import { type StructView, s32, struct, u32 } from '#memory/struct';
-import { AccessKind, EventType, LockOperation } from '#trace/events';
+import { type Ptr, type StructView, s32, struct, u32 } from '#memory/struct';
+import { AccessKind, EventType, LockKind, LockOperation } from '#trace/events';
 import { might_sleep } from './irqflags.ts';
 import { wait_event } from './sched.ts';
 
@@ -20,23 +20,32 @@ function holder(): number {
   return task === 0 ? 1 : task;
 }
 
+function lock_event(lock: { readonly addr: Ptr }, operation: LockOperation, kind: LockKind, tried = 0): void {
+  bus.emit(EventType.LOCK, lock.addr, operation, kind, tried);
+}
+
+/** @param tried 1 if the caller goes on without the mutex where it does not get it */
+function try_to_own(lock: mutex, tried: number): boolean {
+  if (bus.compareExchange32(lock.addr, 0, holder()) !== 0) return false;
+  lock_event(lock, LockOperation.ACQUIRED, LockKind.MUTEX, tried);
+  return true;
+}
+
 /** True if it got the mutex. */
 export function mutex_trylock(lock: mutex): boolean {
-  if (bus.compareExchange32(lock.addr, 0, holder()) !== 0) return false;
-  bus.emit(EventType.LOCK, lock.addr, LockOperation.ACQUIRED, 1, 0);
-  return true;
+  return try_to_own(lock, 1);
 }
 
 export function mutex_lock(lock: mutex): void {
   might_sleep('mutex_lock');
-  while (!mutex_trylock(lock)) {
-    bus.emit(EventType.LOCK, lock.addr, LockOperation.CONTENDED, 1, 0);
+  while (!try_to_own(lock, 0)) {
+    lock_event(lock, LockOperation.CONTENDED, LockKind.MUTEX);
     wait_event(lock.addr, () => bus.load32Marked(lock.addr, AccessKind.ONCE) === 0);
   }
 }
 
 export function mutex_unlock(lock: mutex): void {
-  bus.emit(EventType.LOCK, lock.addr, LockOperation.RELEASED, 1, 0);
+  lock_event(lock, LockOperation.RELEASED, LockKind.MUTEX);
   // Release: pairs with the compare-and-exchange of the next holder.
   bus.store32Marked(lock.addr, 0, AccessKind.RELEASE);
 }
@@ -57,20 +66,29 @@ export function down_read(sem: rw_semaphore): void {
   might_sleep('down_read');
   for (;;) {
     const count = sem_count(sem);
-    if (count >= 0 && (bus.compareExchange32(sem.addr, count, count + 1) | 0) === count) return;
-    if (count < 0) wait_event(sem.addr, () => sem_count(sem) >= 0);
+    if (count >= 0 && (bus.compareExchange32(sem.addr, count, count + 1) | 0) === count) break;
+    if (count >= 0) continue;
+    lock_event(sem, LockOperation.CONTENDED, LockKind.RWSEM_READ);
+    wait_event(sem.addr, () => sem_count(sem) >= 0);
   }
+  lock_event(sem, LockOperation.ACQUIRED, LockKind.RWSEM_READ);
 }
 
 export function up_read(sem: rw_semaphore): void {
+  lock_event(sem, LockOperation.RELEASED, LockKind.RWSEM_READ);
   bus.add32(sem.addr, -1);
 }
 
 export function down_write(sem: rw_semaphore): void {
   might_sleep('down_write');
-  while (bus.compareExchange32(sem.addr, 0, -1) !== 0) wait_event(sem.addr, () => sem_count(sem) === 0);
+  while (bus.compareExchange32(sem.addr, 0, -1) !== 0) {
+    lock_event(sem, LockOperation.CONTENDED, LockKind.RWSEM_WRITE);
+    wait_event(sem.addr, () => sem_count(sem) === 0);
+  }
+  lock_event(sem, LockOperation.ACQUIRED, LockKind.RWSEM_WRITE);
 }
 
 export function up_write(sem: rw_semaphore): void {
+  lock_event(sem, LockOperation.RELEASED, LockKind.RWSEM_WRITE);
   bus.store32Marked(sem.addr, 0, AccessKind.RELEASE);
 }

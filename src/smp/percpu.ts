@@ -2,8 +2,9 @@
 import type { PerCpu } from '#memory/image';
 import { __get_cpu_var } from '#memory/percpu';
 import type { AnyField, ViewOf } from '#memory/struct';
-import { preempt_disable, smp_processor_id } from './irqflags.ts';
+import { preempt_disable } from './irqflags.ts';
 import { preempt_enable } from './sched.ts';
+import { smp_processor_id } from './smp_processor_id.ts';
 
 export { __get_cpu_var, per_cpu, per_cpu_ptr } from '#memory/percpu';
 

@@ -37,7 +37,14 @@ import { AccessKind, EventType } from '#trace/events';
 import { arch } from './arch.ts';
 import { NR_CPUS, cpu_online_map, cpu_possible_map, first_online_cpu, next_online_cpu } from './cpumask.ts';
 import { should_fail_allocation } from './fault_inject.ts';
-import { might_sleep, preempt_count, preempt_disable, preempt_enable_no_resched } from './irqflags.ts';
+import {
+  in_atomic,
+  might_sleep,
+  preempt_count,
+  preempt_disable,
+  preempt_enable_no_resched,
+} from './irqflags.ts';
+import { KERN_ERR, dump_stack, printk, report_finding } from './printk.ts';
 
 export const TASK_FREE = 0;
 export const TASK_NEW = 1;
@@ -278,10 +285,34 @@ function context_switch(next: Ptr): void {
   bus.emit(EventType.TASK, next, task.pid, 1, 0);
   bus.registers.set(CpuWord.PREEMPT_COUNT, 0);
   const result = arch.runTask(task.fn, task.arg0, task.arg1, task.arg2, task.text);
+  // What an oops left behind is the oops's fault, and has been told.
+  if (result !== KILLED) check_preempt_balance(task);
   // The task may have moved: this may be another CPU.
   bus.registers.set(CpuWord.PREEMPT_COUNT, saved_count);
   do_exit(task, result, previous);
 }
+
+/** A task that ends has given back what it took of the preemption count. @linux the note in do_exit, kernel/exit.c */
+function check_preempt_balance(task: task_struct): void {
+  const count = preempt_count();
+  if (count === 0) return;
+  const title = `note: ${task.comm} exited with preempt_count ${count}`;
+  report_finding('bug', title, `pid ${task.pid}`);
+  printk(KERN_ERR, `note: ${task.comm}[${task.pid}] exited with preempt_count ${count}`);
+}
+
+/** Nobody gives up the CPU while he has it for himself. @linux __schedule_bug */
+function check_schedule_debug(): void {
+  if (!in_atomic()) return;
+  const running = bus.registers.get(CpuWord.CURRENT_TASK);
+  const { comm, pid } = running === NULL ? IDLE : task_struct.at(running);
+  const count = `0x${preempt_count().toString(16).padStart(8, '0')}`;
+  report_finding('bug', `BUG: scheduling while atomic: ${comm}`, `preempt_count ${count}, pid ${pid}`);
+  printk(KERN_ERR, `BUG: scheduling while atomic: ${comm}/${pid}/${count}`);
+  dump_stack();
+}
+
+const IDLE = { comm: 'swapper', pid: 0 } as const;
 
 /** True while a CPU runs its idle task. */
 export function idle_cpu(cpu: number): boolean {
@@ -295,7 +326,7 @@ export function idle_cpu_word(cpu: number): Ptr {
 
 /** The end of a task: once it is called dead, its structure belongs to who waits for it. */
 function do_exit(task: task_struct, result: number, previous: Ptr): void {
-  bus.emit(EventType.TASK, task.addr, task.pid, 0, 0);
+  bus.emit(EventType.TASK, task.addr, task.pid, 0, 1);
   const is_host = (task.flags & PF_HOST) !== 0;
   const reap = (task.flags & PF_REAP) !== 0;
   task.exit_code = result;
@@ -369,6 +400,7 @@ function runqueue_waiters(): Ptr {
 export const wait_event = kernel_function('wait_event', (watch: Ptr, condition: () => boolean): void => {
   might_sleep('wait_event');
   if (condition()) return;
+  check_schedule_debug();
   const running = bus.registers.get(CpuWord.CURRENT_TASK);
   if (running === NULL) {
     bus.waitUntil(watch, condition);
@@ -420,7 +452,9 @@ export const wait_event_timeout = kernel_function(
   'wait_event_timeout',
   (watch: Ptr, condition: () => boolean, timeout_us: number): boolean => {
     might_sleep('wait_event_timeout');
-    return condition() || bus.waitUntilTimeout(watch, condition, timeout_us);
+    if (condition()) return true;
+    check_schedule_debug();
+    return bus.waitUntilTimeout(watch, condition, timeout_us);
   },
 );
 
@@ -438,6 +472,7 @@ export const set_cpus_allowed = kernel_function('set_cpus_allowed', (mask: cpuma
   const misplaced = arch.misplaced(task.addr);
   preempt_enable();
   if (misplaced) {
+    check_schedule_debug();
     sched_out(task.addr, TASK_RUNNABLE);
     sched_in(task.addr);
   }

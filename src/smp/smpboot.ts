@@ -28,10 +28,10 @@ import {
   local_irq_disable,
   local_irq_enable,
   preempt_disable,
-  smp_processor_id,
 } from './irqflags.ts';
 import { KERN_ERR, KERN_INFO, WARN_ON, panic, printk } from './printk.ts';
 import { rq_has_work, schedule, wait_event, wait_event_timeout } from './sched.ts';
+import { smp_processor_id } from './smp_processor_id.ts';
 import { spin_lock, spin_unlock, spinlock_t } from './spinlock.ts';
 import { is_i386 } from './subarch.ts';
 
@@ -58,12 +58,17 @@ const STARTUP_VECTOR = 0x9f;
 
 /** The idle loop. Comes back only when this CPU has gone offline and is dead. */
 export const cpu_idle = kernel_function('cpu_idle', (): void => {
-  while (do_idle());
+  do idle_wait();
+  while (idle_work());
 });
 
-/** Once round the idle loop. False if this CPU is dead now. */
-export function do_idle(): boolean {
+/** The idle loop's first half: until this CPU has something to do. */
+export function idle_wait(): void {
   bus.waitUntil(0, () => rq_has_work() || arch.offline() || arch.orphans(), true);
+}
+
+/** The idle loop's second half. False if this CPU is dead now. */
+export function idle_work(): boolean {
   if (arch.offline()) {
     play_dead();
     return false;

@@ -4,7 +4,7 @@
  */
 import { bus } from '#memory/bus';
 import { type StructView, s32, struct, u32 } from '#memory/struct';
-import { AccessKind, EventType, LockOperation } from '#trace/events';
+import { AccessKind, EventType, LockKind, LockOperation } from '#trace/events';
 import {
   local_irq_disable,
   local_irq_enable,
@@ -21,16 +21,17 @@ export type spinlock_t = StructView<typeof spinlock_t>;
 /** The acquisition itself. A spinner takes interrupts if its flag is on (spec 6.6). */
 function raw_spin_lock(lock: spinlock_t): void {
   bus.acquire32(lock.addr, 1);
-  acquired(lock);
+  acquired(lock, 0);
 }
 
-function acquired(lock: spinlock_t): void {
+/** @param tried 1 for a trylock: it does not wait, so its place in the lock order does not matter (checkers/lockdep) */
+function acquired(lock: spinlock_t, tried: number): void {
   bus.storeLocal32(lock.addr + 4, bus.cpu + 1);
-  bus.emit(EventType.LOCK, lock.addr, LockOperation.ACQUIRED, 0, 0);
+  bus.emit(EventType.LOCK, lock.addr, LockOperation.ACQUIRED, LockKind.SPINLOCK, tried);
 }
 
 function raw_spin_unlock(lock: spinlock_t): void {
-  bus.emit(EventType.LOCK, lock.addr, LockOperation.RELEASED, 0, 0);
+  bus.emit(EventType.LOCK, lock.addr, LockOperation.RELEASED, LockKind.SPINLOCK, 0);
   bus.storeLocal32(lock.addr + 4, 0);
   // Release: pairs with the exchange of the next holder.
   bus.store32Marked(lock.addr, 0, AccessKind.RELEASE);
@@ -48,7 +49,7 @@ export function spin_trylock(lock: spinlock_t): boolean {
     preempt_enable();
     return false;
   }
-  acquired(lock);
+  acquired(lock, 1);
   return true;
 }
 

@@ -35,15 +35,15 @@ export const EventType = {
   MSR_WRITE: 12,
   /** a = Instruction, b/c = operand low/high, d = outcome (Outcome) */
   INSTRUCTION: 13,
-  /** a = lock address, b = LockOperation */
+  /** a = lock address, b = LockOperation, c = LockKind, d = 1 if it was only tried (trylock) */
   LOCK: 14,
   /** a = hotplug milestone (Milestone), b = CPU concerned */
   HOTPLUG: 15,
   /** a = number of the printk record, b = level */
   PRINTK: 16,
-  /** a = task address, b = pid, c = 1 starts or goes on, 0 leaves the CPU */
+  /** a = task address, b = pid, c = 1 starts or goes on, 0 leaves the CPU, d = 1 if it leaves because it ended */
   TASK: 17,
-  /** a = object address, b = size in bytes, c = cache or 0 for pages, d = 1 allocated, 0 freed */
+  /** a = object address, b = size in bytes, c = cache or 0 for pages, d = 1 allocated, 0 freed, 2 pages become a slab of c */
   ALLOCATION: 18,
   /** a = number of the finding record, b = 1 if the kernel is broken from here on, 0 for a warning */
   FINDING: 19,
@@ -96,6 +96,9 @@ export type Outcome = (typeof Outcome)[keyof typeof Outcome];
 
 export const LockOperation = { ACQUIRED: 1, RELEASED: 2, CONTENDED: 3 } as const;
 export type LockOperation = (typeof LockOperation)[keyof typeof LockOperation];
+
+export const LockKind = { SPINLOCK: 0, MUTEX: 1, RWSEM_WRITE: 2, RWSEM_READ: 3 } as const;
+export type LockKind = (typeof LockKind)[keyof typeof LockKind];
 
 /** Milestones of a CPU's way up and down that are not functions of their own. */
 export const Milestone = {

@@ -37,6 +37,8 @@ export interface Operation {
 
 /** What an EVENT record says, in the words of trace/events. */
 export interface Fact {
+  /** Who made the step, or goes on after it. */
+  readonly actor: Actor;
   readonly type: EventType;
   readonly a: number;
   readonly b: number;
@@ -71,6 +73,7 @@ export function decodeSteps({ words, records }: OperationLog): Step[] {
     const word = (which: number): number => words[at + which]! >>> 0;
     if (opType(head) >= OpType.EVENT) {
       steps.at(-1)?.facts.push({
+        actor: opActor(head),
         type: (opType(head) - OpType.EVENT) as EventType,
         a: word(OpWord.ADDRESS),
         b: word(OpWord.SIZE),
@@ -116,8 +119,8 @@ export function encodeSteps(steps: readonly Step[]): OperationLog {
       const masks = first ? [step.enabledLow, step.enabledHigh] : [0, 0];
       words.push(opHead(type, kind, flags, step.actor), address, size, read, written, site, ...masks);
     }
-    for (const { type, a, b, c, d } of step.facts) {
-      words.push(opHead(OpType.EVENT + type, 0, OpFlag.CONTINUES, step.actor), a, b, c, d, 0, 0, 0);
+    for (const { actor, type, a, b, c, d } of step.facts) {
+      words.push(opHead(OpType.EVENT + type, 0, OpFlag.CONTINUES, actor), a, b, c, d, 0, 0, 0);
     }
   }
   return { words: Int32Array.from(words), records: words.length / OP_WORDS };

@@ -6,7 +6,7 @@ import { stack_alloc } from '#memory/stack';
 import { NULL, type Ptr, struct, u32 } from '#memory/struct';
 import { call_pointer, kernel_function } from '#memory/symbols';
 import { smp_call_function_single } from '#smp/call_function';
-import { local_irq_disable, smp_processor_id } from '#smp/irqflags';
+import { local_irq_disable, raw_smp_processor_id } from '#smp/irqflags';
 import { BUG_ON, WARN_ON, panic } from '#smp/printk';
 
 export const LKDTM_WARNING = 1;
@@ -81,5 +81,5 @@ export const lkdtm_direct = kernel_function('lkdtm_direct', (which: number): num
 export const lkdtm_in_interrupt = kernel_function(
   'lkdtm_in_interrupt',
   (which: number, cpu: number): number =>
-    cpu === smp_processor_id() ? lkdtm_do(which) : smp_call_function_single(cpu, lkdtm_do, which, 0, 1),
+    cpu === raw_smp_processor_id() ? lkdtm_do(which) : smp_call_function_single(cpu, lkdtm_do, which, 0, 1),
 );

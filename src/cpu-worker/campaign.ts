@@ -1,0 +1,78 @@
+/**
+ * A CPU's life in a machine that is searched: the idle loop, and in each run the flow that the scenario gives this CPU.
+ *
+ * A run ends for a thread when it notices that another one is on: whatever calls it has on its stack are unwound
+ * (RunOver), and it takes up the new run's command where it stands here.
+ */
+import { DeterministicBus, RunOver } from '#memory/deterministic-bus';
+import { CpuWord, MACHINE_BLOCK, MachineWord, Pending, PowerState } from '#memory/layout';
+import { per_cpu_ptr } from '#memory/percpu';
+import { NULL, type Ptr } from '#memory/struct';
+import { report_finding } from '#smp/printk';
+import { TASK_DEAD, rq, runqueues, task_struct } from '#smp/sched';
+import { come_online, idle_wait, idle_work } from '#smp/smpboot';
+import { type LoadedScenario, complaintOf } from '#scenario/program';
+import { ResetTaken } from './control-flow.ts';
+import type { CpuThread } from './cpu-thread.ts';
+import { takeSignals } from './power.ts';
+
+const TASKS_OPEN = MACHINE_BLOCK + MachineWord.TASKS_OPEN * 4;
+
+/** Serves runs until the machine stops; comes back by an exception only. */
+export function serveCampaign(bus: DeterministicBus, thread: CpuThread, loaded: LoadedScenario): never {
+  const { scenario } = loaded;
+  if (scenario.always !== undefined) bus.invariant = () => checkAlways(bus, loaded);
+  bus.adoptRun();
+  bus.park();
+  for (;;) {
+    try {
+      for (;;) once(bus, thread);
+    } catch (error) {
+      if (error instanceof RunOver) bus.adoptRun();
+      else if (!(error instanceof ResetTaken)) throw error;
+    }
+  }
+}
+
+function once(bus: DeterministicBus, thread: CpuThread): void {
+  if (bus.flowGranted) runFlow(bus, thread);
+  else if (bus.registers.power === PowerState.RUNNING) {
+    idle_wait();
+    if (!bus.flowGranted) idle_work();
+  }
+  else if (takeSignals(bus, bus.waitForSignal(Pending.INIT | Pending.SIPI))) {
+    bus.resetContext();
+    come_online();
+  }
+}
+
+/** The running task of a CPU's run queue. */
+function currentOf(cpu: number): Ptr {
+  return per_cpu_ptr(runqueues, cpu) + rq.offsetof('curr');
+}
+
+function runFlow(bus: DeterministicBus, thread: CpuThread): void {
+  const { registers } = bus;
+  const task = registers.get(CpuWord.FLOW_TASK);
+  const fn = registers.get(CpuWord.FLOW_FUNCTION) >>> 0;
+  bus.beginFlow();
+  registers.set(CpuWord.CURRENT_TASK, task);
+  registers.set(CpuWord.PREEMPT_COUNT, 0);
+  bus.storeLocal32(currentOf(bus.cpu), task);
+  thread.runTask(fn, 0, 0, 0, '');
+  // The task may have moved: this may be another CPU.
+  bus.endFlow();
+  bus.registers.set(CpuWord.PREEMPT_COUNT, 1);
+  bus.registers.set(CpuWord.CURRENT_TASK, NULL);
+  bus.storeLocal32(currentOf(bus.cpu), NULL);
+  bus.storeLocal32(task + task_struct.offsetof('state'), TASK_DEAD);
+  bus.tally32(TASKS_OPEN, -1);
+}
+
+function checkAlways(bus: DeterministicBus, loaded: LoadedScenario): void {
+  bus.unseen(() => {
+    const complaint = complaintOf(loaded.scenario.always!(), 'what must always hold does not');
+    if (complaint !== undefined) report_finding('check', complaint);
+    return true;
+  });
+}

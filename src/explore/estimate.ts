@@ -1,0 +1,94 @@
+/** What trial runs tell of a program: how long its runs are, who makes how many steps, and on which memory. */
+import type { Actor } from '#base/strategy';
+import { ACTOR_SLOTS, slotOf } from '#scheduler/actor-table';
+import { OP_WORDS, OpFlag, OpType, OpWord, footprint, opActor, opFlags, opType } from '#trace/operations';
+import { type RunResult, RunStop } from './executor.ts';
+
+/** Visible operations on one 4-byte word. */
+interface WordUse {
+  readonly byActor: Map<Actor, number>;
+}
+
+/** Words kept apart: beyond, the program has more shared memory than a campaign can choose from with profit. */
+const WORDS_MAX = 4096;
+
+export class Estimate {
+  private runs = 0;
+  private readonly visibleByActor = new Map<Actor, number>();
+  private readonly uses = new Map<number, WordUse>();
+  private readonly seenActors = new Set<Actor>();
+  private readonly inRun = new Map<Actor, number>();
+  /** Visible steps of the longest run. As in the policies, a flow's START is none. */
+  steps = 0;
+  /** Operations on memory that at least two actors use, ascending: first bytes of 4-byte words. */
+  private sharedWords: readonly number[] | undefined;
+
+  /** Actors that have made a step. */
+  get actors(): number {
+    return this.seenActors.size;
+  }
+
+  get isEmpty(): boolean {
+    return this.runs === 0;
+  }
+
+  /** Takes a run in, unless a limit cut it short: how long it would have been is not known. */
+  observe({ log, stop }: RunResult): void {
+    if (stop === RunStop.STEP_LIMIT || stop === RunStop.DIVERGED || stop === RunStop.COVERED) return;
+    this.runs++;
+    this.sharedWords = undefined;
+    this.inRun.clear();
+    let steps = 0;
+    for (let record = 0; record < log.records; record++) {
+      const at = record * OP_WORDS;
+      const head = log.words[at]!;
+      if (opType(head) >= OpType.EVENT) continue;
+      this.seenActors.add(opActor(head));
+      if ((opFlags(head) & OpFlag.VISIBLE) === 0) continue;
+      if ((opFlags(head) & OpFlag.CONTINUES) === 0 && opType(head) !== OpType.START) {
+        steps++;
+        increment(this.visibleByActor, opActor(head));
+      }
+      if (footprint(opType(head)) !== 0) this.use(log.words[at + OpWord.ADDRESS]! >>> 2, opActor(head));
+    }
+    this.steps = Math.max(this.steps, steps);
+  }
+
+  private use(word: number, actor: Actor): void {
+    let use = this.uses.get(word);
+    if (use === undefined) {
+      if (this.uses.size >= WORDS_MAX) return;
+      use = { byActor: new Map() };
+      this.uses.set(word, use);
+    }
+    increment(use.byActor, actor);
+  }
+
+  /** Visible steps by actor slot, the mean over runs, rounded up. */
+  counts(): number[] {
+    return this.table(this.visibleByActor);
+  }
+
+  /** Words used by at least two actors, ascending, as addresses. */
+  words(): readonly number[] {
+    return (this.sharedWords ??= [...this.uses]
+      .filter(([, { byActor }]) => byActor.size > 1)
+      .map(([word]) => word * 4)
+      .sort((a, b) => a - b));
+  }
+
+  /** Visible operations on the word at `address` by actor slot, as `counts`. */
+  countsOn(address: number): number[] {
+    return this.table(this.uses.get(address >>> 2)?.byActor ?? new Map<Actor, number>());
+  }
+
+  private table(sums: ReadonlyMap<Actor, number>): number[] {
+    const table = Array.from<number>({ length: ACTOR_SLOTS }).fill(0);
+    for (const [actor, sum] of sums) table[slotOf(actor)]! += Math.ceil(sum / this.runs);
+    return table;
+  }
+}
+
+function increment(map: Map<Actor, number>, actor: Actor): void {
+  map.set(actor, (map.get(actor) ?? 0) + 1);
+}

@@ -1,0 +1,221 @@
+/**
+ * From a failing schedule to a small one with the same failure: fewest preemptions, then fewest switches, then fewest steps.
+ * Everything that is kept was run, and failed with the same kind and title.
+ *
+ * First by changing the schedule and running it (in the spirit of delta debugging: Zeller and Hildebrandt, TSE 2002): leave the
+ * end to a policy that never preempts, bring each actor's steps together in ever smaller stretches, join, drop and swap segments.
+ * That ends in a local minimum. Whether fewer preemptions would do is then asked of an exhaustive search below what was reached.
+ */
+import type { Actor } from '#base/strategy';
+import { BoundedSearch } from './bounded.ts';
+import type { Executor, Plan, RunResult, Segment } from './executor.ts';
+import { runLeniently } from './lenient.ts';
+import {
+  type Failure,
+  type ScheduleCost,
+  compareCost,
+  costOf,
+  failsWith,
+  joined,
+  segmentsOf,
+} from './schedule.ts';
+import { runSearch } from './search.ts';
+
+/** What a search below a bound came to. */
+export interface BelowResult {
+  /** A plan that fails with at most so many preemptions. */
+  readonly plan: Plan | undefined;
+  readonly runs: number;
+  /** Without a plan: all schedules within the bound were covered. */
+  readonly complete: boolean;
+}
+
+/** Looks for a failure with at most `preemptions`, in at most `runsMax` runs. */
+export type SearchBelow = (
+  preemptions: number,
+  runsMax: number,
+  isSame: (result: RunResult) => boolean,
+) => BelowResult;
+
+export interface ShrinkOptions {
+  /** Number of the policy that never preempts. */
+  readonly stay: number;
+  /** For changing and running. Default 2,000. */
+  readonly runsMax?: number;
+  /** Asked when nothing smaller is found by changing. Without it, `minimal` is true only for no preemptions at all. */
+  readonly searchBelow?: SearchBelow;
+  /** For searching below. Default 20,000. */
+  readonly searchRunsMax?: number;
+}
+
+const RUNS_DEFAULT = 2_000;
+const SEARCH_RUNS_DEFAULT = 20_000;
+/** Places at which a long schedule is tried without its end. */
+const CUTS_MAX = 48;
+
+export interface Shrunk {
+  /** The whole run, to its last step. */
+  readonly schedule: readonly Segment[];
+  readonly cost: ScheduleCost;
+  /** Proved: no schedule with fewer preemptions fails so. */
+  readonly minimal: boolean;
+  readonly runs: number;
+}
+
+/** @returns undefined if the plan does not fail so in the first place */
+export function shrink(
+  executor: Executor,
+  plan: Plan,
+  failure: Failure,
+  options: ShrinkOptions,
+): Shrunk | undefined {
+  const shrinker = new Shrinker(executor, failure, options);
+  return shrinker.begin(plan) ? shrinker.smallest() : undefined;
+}
+
+/** The search of bounded.ts as shrinking wants it: by traces, so that what it calls covered is. */
+export function boundedBelow(executor: Executor): SearchBelow {
+  return (preemptions, runsMax, isSame) => {
+    const search = new BoundedSearch({ kind: 'preemptions', boundMax: preemptions, runs: runsMax });
+    let found: Plan | undefined;
+    const runs = runSearch(search, executor, (result, _run, plan) => {
+      if (!isSame(result)) return false;
+      found = plan;
+      return true;
+    });
+    return { plan: found, runs, complete: search.covered() >= preemptions };
+  };
+}
+
+type Change = (schedule: readonly Segment[]) => Iterable<readonly Segment[]>;
+
+class Shrinker {
+  readonly #executor: Executor;
+  readonly #failure: Failure;
+  readonly #options: ShrinkOptions;
+  readonly #tried = new Set<string>();
+  #schedule: readonly Segment[] = [];
+  #cost: ScheduleCost = { preemptions: Infinity, switches: Infinity, steps: Infinity };
+  #runs = 0;
+  #searched = 0;
+
+  constructor(executor: Executor, failure: Failure, options: ShrinkOptions) {
+    this.#executor = executor;
+    this.#failure = failure;
+    this.#options = options;
+  }
+
+  begin(plan: Plan): boolean {
+    this.#runs++;
+    return this.#keep(this.#executor.run(plan));
+  }
+
+  smallest(): Shrunk {
+    this.#change();
+    let minimal = this.#cost.preemptions === 0;
+    while (!minimal && this.#options.searchBelow !== undefined) {
+      const bound = this.#cost.preemptions - 1;
+      const left = (this.#options.searchRunsMax ?? SEARCH_RUNS_DEFAULT) - this.#searched;
+      if (left <= 0) break;
+      const below = this.#options.searchBelow(bound, left, (result) => failsWith(result, this.#failure));
+      this.#searched += below.runs;
+      const found = below.plan === undefined ? false : this.begin(below.plan);
+      if (found) this.#change();
+      minimal = this.#cost.preemptions === 0 || (!found && below.plan === undefined && below.complete);
+      if (!found) break;
+    }
+    const [schedule, cost, runs] = [this.#schedule, this.#cost, this.#runs + this.#searched];
+    return { schedule, cost, minimal, runs };
+  }
+
+  /** Every kind of change until none makes it smaller. What changes most comes first, since it makes the others cheaper. */
+  #change(): void {
+    const changes: readonly Change[] = [cuts, stretches, withoutActors, withoutSegments, swaps];
+    for (let smaller = true; smaller;) {
+      smaller = false;
+      for (const change of changes) while (this.#improves(change)) smaller = true;
+    }
+  }
+
+  #improves(change: Change): boolean {
+    for (const candidate of change(this.#schedule)) if (this.#try(candidate)) return true;
+    return false;
+  }
+
+  #try(candidate: readonly Segment[]): boolean {
+    if (this.#runs >= (this.#options.runsMax ?? RUNS_DEFAULT)) return false;
+    const key = candidate.map(({ actor, steps }) => `${actor}.${steps}`).join(' ');
+    if (this.#tried.has(key)) return false;
+    this.#tried.add(key);
+    const { result, runs } = runLeniently(this.#executor, [], candidate, this.#options.stay);
+    this.#runs += runs;
+    return this.#keep(result);
+  }
+
+  #keep(result: RunResult): boolean {
+    if (!failsWith(result, this.#failure)) return false;
+    const cost = costOf(result.log);
+    if (compareCost(cost, this.#cost) >= 0) return false;
+    this.#schedule = segmentsOf(result.log);
+    this.#cost = cost;
+    return true;
+  }
+}
+
+/** Without its end, shortest first: the policy goes on. */
+function* cuts(schedule: readonly Segment[]): Iterable<readonly Segment[]> {
+  const count = Math.min(schedule.length, CUTS_MAX);
+  for (let cut = 0; cut < count; cut++) yield schedule.slice(0, Math.floor((cut * schedule.length) / count));
+}
+
+/** Each actor's steps brought together within a stretch: halves, quarters, down to three segments. */
+function* stretches(schedule: readonly Segment[]): Iterable<readonly Segment[]> {
+  for (let size = schedule.length; size >= 3; size = Math.ceil(size / 2)) {
+    for (let from = 0; from + 2 < schedule.length; from += Math.max(1, size >> 1)) {
+      const stretch = schedule.slice(from, from + size);
+      const around = (inside: readonly Segment[]): readonly Segment[] =>
+        joined([...schedule.slice(0, from), ...inside, ...schedule.slice(from + size)]);
+      const actors = [...new Set(stretch.map(({ actor }) => actor))];
+      yield around(actors.map((actor) => together(stretch, actor)));
+      yield around(actors.toReversed().map((actor) => together(stretch, actor)));
+    }
+    if (size === 3) return;
+  }
+}
+
+function together(stretch: readonly Segment[], actor: Actor): Segment {
+  const steps = stretch.reduce((sum, segment) => (segment.actor === actor ? sum + segment.steps : sum), 0);
+  return { actor, steps };
+}
+
+/** An actor goes only when nobody else can. */
+function* withoutActors(schedule: readonly Segment[]): Iterable<readonly Segment[]> {
+  for (const actor of new Set(schedule.map((segment) => segment.actor))) {
+    yield joined(schedule.filter((segment) => segment.actor !== actor));
+  }
+}
+
+/** A segment's steps made with those its actor makes next, with those it made last, or not before the end. */
+function* withoutSegments(schedule: readonly Segment[]): Iterable<readonly Segment[]> {
+  for (const [at, { actor, steps }] of schedule.entries()) {
+    const without = schedule.filter((_, index) => index !== at);
+    const isSame = (segment: Segment): boolean => segment.actor === actor;
+    const next = without.findIndex((segment, index) => index >= at && isSame(segment));
+    const last = without.findLastIndex((segment, index) => index < at && isSame(segment));
+    for (const target of [next, last]) {
+      if (target < 0) continue;
+      yield joined(
+        without.map((one, index) => (index === target ? { actor, steps: one.steps + steps } : one)),
+      );
+    }
+    yield joined(without);
+  }
+}
+
+/** Two neighbours the other way round. */
+function* swaps(schedule: readonly Segment[]): Iterable<readonly Segment[]> {
+  for (let at = 0; at + 1 < schedule.length; at++) {
+    const [first, second] = [schedule[at]!, schedule[at + 1]!];
+    yield joined([...schedule.slice(0, at), second, first, ...schedule.slice(at + 2)]);
+  }
+}

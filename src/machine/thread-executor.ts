@@ -1,0 +1,422 @@
+/**
+ * Runs a scenario under schedules, on CPU threads: a machine is booted and set up once, its state kept, and every run
+ * starts from that state. Between two runs the threads stay where they are; only memory goes back.
+ */
+import { SmplabError } from '#base/errors';
+import { seedState } from '#base/prng';
+import { PolicyWord } from '#base/strategy';
+import { machineWord } from '#memory/base-bus';
+import { withBus } from '#memory/bus';
+import { scenarioImage, writeScenarioValues } from '#memory/image';
+import {
+  Baton,
+  CONTEXT_BYTES,
+  CPU_BLOCK_BYTES,
+  ContextWord,
+  CpuWord,
+  MACHINE_BLOCK,
+  MachineWord,
+  MemoryModel,
+  PAGE_SHIFT,
+  PAGE_SIZE,
+  Pending,
+  RunEnd,
+  SearchWord,
+  Status,
+  TASK_BYTES,
+  TraceMask,
+} from '#memory/layout';
+import { SEGMENTS_MAX, SHARED, searchRegion } from '#memory/search';
+import { policyWords, searchWord } from '#memory/search-words';
+import { symbolName } from '#memory/symbols';
+import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from '#scheduler/executor';
+import { type LoadedScenario, type ScenarioSource, complaintOf, loadScenario } from '#scenario/program';
+import { TASK_FREE, TASK_RUNNING, task_struct } from '#smp/sched';
+import { cpumask_t } from '#memory/cpumask';
+import { OpType } from '#trace/operations';
+import type { TraceEvent } from '#trace/events';
+import { Machine, type PowerOnOptions } from './machine.ts';
+
+export interface ThreadExecutorOptions extends Pick<PowerOnOptions, 'pool'> {
+  readonly memoryModel?: 'sc' | 'tso';
+  readonly stepsMax?: number;
+  /** Records of the operation log: a run that needs more ends there. */
+  readonly logRecords?: number;
+}
+
+const STEPS_MAX = 20_000;
+/** Most steps make one record, some two. */
+const RECORDS_PER_STEP = 3;
+/** Host milliseconds without a step after which a CPU counts as lost: no scenario computes that long between two. */
+const STUCK_MS = 5_000;
+
+const STEP = machineWord(MachineWord.STEP);
+const RUN_END = machineWord(MachineWord.RUN_END);
+const DOORBELL = machineWord(MachineWord.DOORBELL);
+const TRACE_MASK = machineWord(MachineWord.TRACE_MASK);
+const MACHINE_WORDS = PAGE_SIZE / 4;
+/** Words of the machine block that threads and host wait on: of this moment, never a snapshot's. */
+const LIVE_WORDS = [
+  machineWord(MachineWord.RUN_STATE),
+  machineWord(MachineWord.RUN_EPOCH),
+  machineWord(MachineWord.CPUS_AT_REST),
+  DOORBELL,
+  searchWord(SearchWord.RUN),
+];
+
+const STOPS: Readonly<Record<number, RunStop>> = {
+  [RunEnd.QUIESCENT]: RunStop.COMPLETE,
+  [RunEnd.DEADLOCK]: RunStop.DEADLOCK,
+  [RunEnd.STEP_LIMIT]: RunStop.STEP_LIMIT,
+  [RunEnd.LOG_FULL]: RunStop.STEP_LIMIT,
+  [RunEnd.COVERED]: RunStop.COVERED,
+  [RunEnd.DIVERGED]: RunStop.DIVERGED,
+  [RunEnd.FINDING]: RunStop.DIED,
+};
+
+export class ThreadExecutor implements Executor {
+  readonly actors: number;
+  readonly machine: Machine;
+  readonly loaded: LoadedScenario;
+  readonly #i32: Int32Array;
+  readonly #u8: Uint8Array;
+  readonly #dirty: Uint8Array;
+  readonly #start: Uint8Array;
+  readonly #startWords: Int32Array;
+  readonly #log: Int32Array;
+  readonly #segments: number;
+  readonly #policy: number;
+  #isLost = false;
+
+  private constructor(machine: Machine, loaded: LoadedScenario, start: Uint8Array) {
+    const { layout, bus } = machine;
+    const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
+    this.machine = machine;
+    this.loaded = loaded;
+    this.actors = layout.nrPossible * 4;
+    this.#i32 = bus.i32;
+    this.#u8 = bus.u8;
+    this.#dirty = new Uint8Array(bus.buffer, layout.search + region.dirty, layout.heapEnd >>> PAGE_SHIFT);
+    this.#start = start;
+    this.#startWords = new Int32Array(start.buffer);
+    this.#log = new Int32Array(bus.buffer, layout.search + region.log, layout.logCapacity * 8);
+    this.#segments = (layout.search + region.segments) >>> 2;
+    this.#policy = policyWords(layout);
+  }
+
+  /**
+   * Boots a machine for the scenario, sets it up, and keeps its state.
+   * @throws SmplabError SMPLAB_BAD_SCENARIO for a file that is no scenario, or whose set-up fails
+   */
+  static async create(
+    source: ScenarioSource,
+    options: ThreadExecutorOptions = {},
+  ): Promise<ThreadExecutor> {
+    const loaded = loadScenario(source);
+    const { scenario } = loaded;
+    const stepsMax = options.stepsMax ?? scenario.stepsMax ?? STEPS_MAX;
+    let machine: Machine | undefined;
+    try {
+      machine = await Machine.powerOn(
+        {
+          cpus: scenario.online ?? scenario.cpus,
+          possible: scenario.cpus,
+          vendor: scenario.vendor ?? 'amd',
+          mode: 'deterministic',
+          strategy: 'stay',
+          logRecords: options.logRecords ?? stepsMax * RECORDS_PER_STEP,
+        },
+        {
+          ...(options.pool === undefined ? {} : { pool: options.pool }),
+          scenario: source,
+          beforeBoot: (fresh) => fresh.look(writeScenarioValues),
+        },
+      );
+      await setUp(machine, loaded, source);
+      await machine.beginCampaign();
+      const start = keepStart(machine, loaded, {
+        stepsMax,
+        model: (options.memoryModel ?? scenario.memoryModel ?? 'sc') === 'tso' ? MemoryModel.TSO : MemoryModel.SC,
+      });
+      return new ThreadExecutor(machine, loaded, start);
+    } catch (error) {
+      loaded.unload();
+      await machine?.powerOff();
+      throw error;
+    }
+  }
+
+  run(plan: Plan): RunResult {
+    return this.#run(plan, 0);
+  }
+
+  /** As run, with everything recorded that views show. */
+  trace(plan: Plan): { readonly result: RunResult; readonly events: TraceEvent[] } {
+    this.machine.clearTrace();
+    const result = this.#run(plan, TraceMask.ALL);
+    return { result, events: this.machine.trace().events };
+  }
+
+  async close(): Promise<void> {
+    await this.machine.powerOff();
+    this.loaded.unload();
+  }
+
+  #run(plan: Plan, traceMask: number): RunResult {
+    if (this.#isLost) throw new SmplabError('SMPLAB_HOST_FAILED', 'a CPU thread of this machine does not answer any more');
+    this.#restore();
+    this.#prepare(plan, traceMask);
+    const i32 = this.#i32;
+    const first = plan.prefix[0]?.actor ?? 0;
+    const word = this.machine.bus.registersOf(first >>> 2).base + CpuWord.BATON;
+    Atomics.store(i32, word, Baton.RESUME);
+    Atomics.notify(i32, word);
+    return this.#awaitEnd() ? this.#result() : this.#lost();
+  }
+
+  /** Memory as it was kept: what was written since, and every CPU's registers. */
+  #restore(): void {
+    const { layout } = this.machine;
+    const i32 = this.#i32;
+    const start = this.#startWords;
+    for (const word of LIVE_WORDS) start[word] = i32[word]!;
+    for (let cpu = 0; cpu < layout.nrPossible; cpu++) {
+      const base = this.machine.bus.registersOf(cpu).base;
+      start[base + CpuWord.WAKE] = i32[base + CpuWord.WAKE]!;
+      start[base + CpuWord.THREAD] = i32[base + CpuWord.THREAD]!;
+      const context = (layout.contexts + cpu * CONTEXT_BYTES) >>> 2;
+      for (let index = 0; index < ContextWord.CALLS; index++) i32[context + index] = start[context + index]!;
+    }
+    i32.set(start.subarray(MACHINE_BLOCK >>> 2, (MACHINE_BLOCK >>> 2) + MACHINE_WORDS), MACHINE_BLOCK >>> 2);
+    const blocks = layout.cpuBlocks >>> 2;
+    i32.set(start.subarray(blocks, blocks + (layout.nrPossible * CPU_BLOCK_BYTES) / 4), blocks);
+    const dirty = this.#dirty;
+    for (let page = 0; page < dirty.length; page++) {
+      if (dirty[page] === 0) continue;
+      dirty[page] = 0;
+      const at = page << PAGE_SHIFT;
+      if (at === MACHINE_BLOCK) continue;
+      this.#u8.set(this.#start.subarray(at, at + PAGE_SIZE), at);
+    }
+  }
+
+  #prepare(plan: Plan, traceMask: number): void {
+    const i32 = this.#i32;
+    if (plan.prefix.length > SEGMENTS_MAX)
+      throw new SmplabError('SMPLAB_BAD_USAGE', `a schedule of ${plan.prefix.length} segments: at most ${SEGMENTS_MAX}`);
+    for (const [index, segment] of plan.prefix.entries()) {
+      i32[this.#segments + index * 2] = segment.actor;
+      i32[this.#segments + index * 2 + 1] = segment.steps;
+    }
+    i32[searchWord(SearchWord.SEGMENTS)] = plan.prefix.length;
+    i32[searchWord(SearchWord.RUN)]! += 1;
+    i32[machineWord(MachineWord.POLICY)] = plan.policy;
+    i32[this.#policy + PolicyWord.SEED] = seedState(plan.seed);
+    const parameters = plan.parameters ?? [];
+    for (const [index, value] of parameters.entries()) i32[this.#policy + PolicyWord.PARAMETERS + index] = value;
+    i32[TRACE_MASK] = traceMask;
+    for (const flow of this.#flows()) {
+      const { nextHead, nextVisible } = flow;
+      i32[nextHead] = OpType.START;
+      this.#u8[nextVisible] = 1;
+    }
+  }
+
+  /** Where the flows' next steps stand. */
+  *#flows(): Generator<{ readonly nextHead: number; readonly nextVisible: number }> {
+    const { layout } = this.machine;
+    const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
+    for (const [cpu, flow] of this.loaded.flows.entries()) {
+      if (flow === 0) continue;
+      yield {
+        nextHead: ((layout.search + region.nextHead) >>> 2) + cpu * 4,
+        nextVisible: layout.search + region.nextVisible + cpu * 4,
+      };
+    }
+  }
+
+  /** Blocks this thread until the run has ended. False if a CPU makes no step any more. */
+  #awaitEnd(): boolean {
+    const i32 = this.#i32;
+    let steps = -1;
+    for (;;) {
+      const seen = Atomics.load(i32, DOORBELL);
+      if (Atomics.load(i32, RUN_END) !== RunEnd.NONE) return true;
+      if (Atomics.wait(i32, DOORBELL, seen, STUCK_MS) !== 'timed-out') continue;
+      const now = Atomics.load(i32, STEP);
+      if (now === steps) return Atomics.load(i32, RUN_END) !== RunEnd.NONE;
+      steps = now;
+    }
+  }
+
+  #result(): RunResult {
+    const i32 = this.#i32;
+    const stop = STOPS[i32[RUN_END]!]!;
+    return {
+      stop,
+      log: { words: this.#log, records: i32[searchWord(SearchWord.RECORDS)]! },
+      steps: i32[STEP]!,
+      switches: i32[searchWord(SearchWord.SWITCHES)]!,
+      divergedAt: i32[searchWord(SearchWord.DIVERGED_AT)]!,
+      sharedGrew: i32[searchWord(SearchWord.SHARED_GREW)] !== 0,
+      findings: this.#findings(stop),
+      finalState: this.#finalState(),
+    };
+  }
+
+  #findings(stop: RunStop): RunFinding[] {
+    const written = this.#i32[machineWord(MachineWord.FINDINGS_WRITTEN)]!;
+    const findings: RunFinding[] = written === 0 ? [] : [...this.machine.findings().records];
+    if (stop === RunStop.DEADLOCK) {
+      findings.push({ kind: 'deadlock', title: 'deadlock: nobody can go on', detail: this.#stacks() });
+    } else if (stop === RunStop.COMPLETE && findings.length === 0) {
+      const complaint = this.#check();
+      if (complaint !== undefined) findings.push({ kind: 'check', title: complaint });
+    }
+    return findings;
+  }
+
+  #stacks(): string {
+    return this.machine
+      .stacks()
+      .map(({ cpu, stack }) => `CPU ${cpu}: ${stack.join(' < ')}`)
+      .join('\n');
+  }
+
+  #check(): string | undefined {
+    const { scenario } = this.loaded;
+    if (scenario.check === undefined) return undefined;
+    try {
+      return this.machine.look(() => complaintOf(scenario.check!(), 'the check does not hold at the end'));
+    } catch (error) {
+      return error instanceof Error ? `check: ${error.message}` : String(error);
+    }
+  }
+
+  /** The scenario's variables: what two runs of one trace have in common. */
+  #finalState(): string {
+    const from = scenarioImage.dataStart >>> 2;
+    const to = (scenarioImage.dataEnd + 3) >>> 2;
+    let text = '';
+    for (let word = from; word < to; word++) text += `${this.#i32[word]!.toString(36)},`;
+    return text;
+  }
+
+  /** A CPU computes for ever without touching memory, or its thread is gone: this machine cannot be used any more. */
+  #lost(): RunResult {
+    this.#isLost = true;
+    const actor = this.#i32[searchWord(SearchWord.LAST_ACTOR)]!;
+    const cpu = Math.max(actor, 0) >>> 2;
+    const { stack } = this.machine.stacks().find((one) => one.cpu === cpu) ?? { stack: [] };
+    const result = this.#result();
+    const title = `CPU ${cpu} has made no step for ${(2 * STUCK_MS) / 1000} seconds: it computes without touching shared memory, or its thread has died`;
+    return { ...result, stop: RunStop.DIED, findings: [{ kind: 'no-progress', title, cpu, stack }] };
+  }
+
+  /** Name of a kernel function, or of a flow. */
+  symbolName(address: number): string | undefined {
+    return symbolName(address);
+  }
+}
+
+/** Loads modules and runs the scenario's set-up, as system calls. */
+async function setUp(machine: Machine, loaded: LoadedScenario, source: ScenarioSource): Promise<void> {
+  const failed = (what: string): never => {
+    const [first] = machine.findings().records;
+    const why = first === undefined ? '' : `: ${first.title}`;
+    throw new SmplabError('SMPLAB_BAD_SCENARIO', `${source.file}: ${what} failed${why}`);
+  };
+  if (machine.bootOutcome.kind !== 'returned') failed('the boot');
+  for (const module of loaded.scenario.modules ?? []) {
+    const outcome = await machine.call('sys_init_module', { text: module });
+    if (outcome.kind !== 'returned' || outcome.value !== 0) failed(`loading ${module}`);
+  }
+  if (loaded.setup === 0) return;
+  const outcome = await machine.call(symbolName(loaded.setup)!);
+  if (outcome.kind !== 'returned') failed('setup');
+}
+
+interface StartOptions {
+  readonly stepsMax: number;
+  readonly model: MemoryModel;
+}
+
+/** Lets every CPU come to its idle loop, and answers memory as each run is to find it. */
+function keepStart(machine: Machine, loaded: LoadedScenario, options: StartOptions): Uint8Array {
+  const { layout, bus } = machine;
+  const { i32 } = bus;
+  for (let cpu = 0; cpu < layout.nrPossible; cpu++) {
+    i32[RUN_END] = RunEnd.NONE;
+    i32[searchWord(SearchWord.LAST_ACTOR)] = -1;
+    const word = bus.registersOf(cpu).base + CpuWord.BATON;
+    Atomics.store(i32, word, Baton.RUN);
+    Atomics.notify(i32, word);
+    for (;;) {
+      const seen = Atomics.load(i32, DOORBELL);
+      if (Atomics.load(i32, RUN_END) !== RunEnd.NONE) break;
+      if (Atomics.wait(i32, DOORBELL, seen, STUCK_MS) === 'timed-out')
+        throw new SmplabError('SMPLAB_HOST_FAILED', `CPU ${cpu} did not come to rest`);
+    }
+  }
+  const start = bus.u8.slice(0, layout.heapEnd);
+  const words = new Int32Array(start.buffer);
+  armRun(words, options, loaded);
+  withBus(bus, () => armFlows(words, machine, loaded));
+  markOwners(machine, loaded);
+  return start;
+}
+
+function armRun(words: Int32Array, options: StartOptions, loaded: LoadedScenario): void {
+  for (const word of Object.values(SearchWord)) words[searchWord(word)] = 0;
+  words[searchWord(SearchWord.ON)] = 1;
+  words[searchWord(SearchWord.MEMORY_MODEL)] = options.model;
+  words[searchWord(SearchWord.STOP_AT_FINDING)] = 1;
+  words[searchWord(SearchWord.LAST_ACTOR)] = -1;
+  words[STEP] = 0;
+  words[machineWord(MachineWord.STEP_LIMIT)] = options.stepsMax;
+  words[RUN_END] = RunEnd.NONE;
+  words[machineWord(MachineWord.SEQUENCE)] = 0;
+  words[machineWord(MachineWord.FINDINGS_WRITTEN)] = 0;
+  words[machineWord(MachineWord.TASKS_OPEN)] = loaded.flows.filter((flow) => flow !== 0).length;
+}
+
+/** Gives each flow its task, and lets devices raise their lines. */
+function armFlows(words: Int32Array, machine: Machine, loaded: LoadedScenario): void {
+  const { layout, bus } = machine;
+  const handlers = loaded.scenario.interrupts ?? [];
+  for (const [index, { cpu }] of handlers.entries()) {
+    const { base } = bus.registersOf(cpu);
+    const line = handlers.slice(0, index).filter((other) => other.cpu === cpu).length;
+    words[base + CpuWord.PENDING]! |= Pending.DEVICE << line;
+    words[base + CpuWord.DEVICE_HANDLERS + line] = loaded.handlers[index]!;
+  }
+  let next = 0;
+  for (const [cpu, flow] of loaded.flows.entries()) {
+    if (flow === 0) continue;
+    const state = task_struct.offsetof('state') >>> 2;
+    while (words[((layout.tasks + next * TASK_BYTES) >>> 2) + state] !== TASK_FREE) next += 1;
+    const task = layout.tasks + next * TASK_BYTES;
+    const at = (field: 'pid' | 'state' | 'cpu' | 'fn' | 'mm' | 'cpus_allowed'): number =>
+      (task + task_struct.offsetof(field)) >>> 2;
+    words[at('pid')] = 100 + cpu;
+    words[at('state')] = TASK_RUNNING;
+    words[at('cpu')] = cpu;
+    words[at('fn')] = flow;
+    words[at('mm')] = 1;
+    words.fill(-1, at('cpus_allowed'), at('cpus_allowed') + cpumask_t.size / 4);
+    const { base } = bus.registersOf(cpu);
+    words[base + CpuWord.FLOW_TASK] = task;
+    words[base + CpuWord.FLOW_FUNCTION] = flow;
+    words[base + CpuWord.STATUS] = Status.READY;
+  }
+}
+
+/** Where a device raises its line, its CPU's pending word is not that CPU's alone. */
+function markOwners(machine: Machine, loaded: LoadedScenario): void {
+  const { layout, bus } = machine;
+  const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
+  const owners = new Uint16Array(bus.buffer, layout.search + region.owners, layout.heapEnd >>> 2);
+  owners.fill(0);
+  for (const { cpu } of loaded.scenario.interrupts ?? []) owners[bus.registersOf(cpu).base + CpuWord.PENDING] = SHARED;
+}
+

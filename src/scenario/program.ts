@@ -1,0 +1,112 @@
+/**
+ * A scenario's file, loaded: on the host, which checks, and on every CPU thread, which runs. All do the same in the same
+ * order, so that addresses of variables and functions agree.
+ */
+import vm from 'node:vm';
+import { assert } from '#base/assert';
+import { SmplabError } from '#base/errors';
+import { clearScenarioImage } from '#memory/image';
+import { forgetSymbols, kernel_function, patch, symbolAddress, symbolCount, unpatchAll } from '#memory/symbols';
+import * as api from './api.ts';
+import type { CheckAnswer, Scenario } from './definition.ts';
+
+/** A scenario as it travels: one CommonJS script, everything in it but `smplab`. */
+export interface ScenarioSource {
+  /** For messages and stacks. */
+  readonly file: string;
+  readonly code: string;
+}
+
+export interface LoadedScenario {
+  readonly scenario: Scenario;
+  /** By CPU, address of its flow; 0 = none. */
+  readonly flows: readonly number[];
+  /** In the order of scenario.interrupts. */
+  readonly handlers: readonly number[];
+  /** Address of the set-up, 0 = none. */
+  readonly setup: number;
+  /** Takes it out of this thread again. */
+  unload(): void;
+}
+
+type Wrapper = (exports: object, require: (name: string) => unknown, module: { exports: object }) => void;
+
+function evaluate(source: ScenarioSource): unknown {
+  const wrapped = `(function (exports, require, module) {${source.code}\n})`;
+  const require = (name: string): unknown => {
+    if (name === 'smplab') return api;
+    throw new SmplabError('SMPLAB_BAD_SCENARIO', `${source.file} imports ${name}: a scenario may import smplab only`);
+  };
+  const module = { exports: {} };
+  const run = vm.runInThisContext(wrapped, { filename: source.file }) as Wrapper;
+  run(module.exports, require, module);
+  return module.exports;
+}
+
+function scenarioOf(source: ScenarioSource, exported: unknown): Scenario {
+  const found = (exported as { default?: unknown }).default;
+  const isScenario = typeof found === 'object' && found !== null && 'flows' in found;
+  if (!isScenario)
+    throw new SmplabError('SMPLAB_BAD_SCENARIO', `${source.file} has no default export made by scenario()`);
+  return found as Scenario;
+}
+
+/** A name no other symbol has. */
+function freeName(wanted: string): string {
+  if (symbolAddress(wanted) === undefined) return wanted;
+  for (let number = 2; ; number++) {
+    if (symbolAddress(`${wanted}_${number}`) === undefined) return `${wanted}_${number}`;
+  }
+}
+
+function declare(wanted: string, body: () => void): number {
+  return kernel_function(freeName(wanted), () => body()).addr;
+}
+
+function patchAll(source: ScenarioSource, scenario: Scenario): void {
+  for (const [name, replacement] of Object.entries(scenario.patches ?? {})) {
+    if (symbolAddress(name) === undefined)
+      throw new SmplabError('SMPLAB_BAD_SCENARIO', `${source.file} patches ${name}: no kernel function is called so`);
+    patch(name, replacement);
+  }
+}
+
+/**
+ * Loads a scenario into this thread.
+ * @throws SmplabError SMPLAB_BAD_SCENARIO if it is none; whatever the file itself throws
+ */
+export function loadScenario(source: ScenarioSource): LoadedScenario {
+  const before = symbolCount();
+  const unload = (): void => {
+    unpatchAll();
+    forgetSymbols(before);
+    clearScenarioImage();
+  };
+  try {
+    const scenario = scenarioOf(source, evaluate(source));
+    const flows = scenario.flows.map((flow, cpu) => {
+      if (flow === undefined) return 0;
+      const name = flow.name === '' || /^\d+$/.test(flow.name) ? `cpu${cpu}` : flow.name;
+      return declare(name, flow);
+    });
+    const handlers = (scenario.interrupts ?? []).map((interrupt) =>
+      declare('device_interrupt', () => {
+        interrupt.handler();
+      }),
+    );
+    const { setup } = scenario;
+    const setupAddress = setup === undefined ? 0 : declare('scenario_setup', () => scenario.setup!());
+    patchAll(source, scenario);
+    return { scenario, flows, handlers, setup: setupAddress, unload };
+  } catch (error) {
+    unload();
+    throw error;
+  }
+}
+
+/** What a check's answer means: undefined if all is well, else what is wrong. */
+export function complaintOf(answer: CheckAnswer, otherwise: string): string | undefined {
+  if (answer === undefined || answer === true) return undefined;
+  assert(answer === false || typeof answer === 'string', 'complaintOf: a check answers true, false or a text');
+  return answer === false ? otherwise : answer;
+}
