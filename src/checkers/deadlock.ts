@@ -2,7 +2,7 @@
  * The report of an exact deadlock: nobody can go on and somebody is not done. The executor says who waits for what; who
  * holds it is read from the log.
  */
-import { type Actor, cpuOf } from '#base/strategy';
+import { type Actor, Flow, cpuOf, flowOf } from '#base/strategy';
 import { EventType, LockOperation } from '#trace/events';
 import { Footprint, OP_WORDS, OpType, OpWord, type OperationLog, footprint, opType } from '#trace/operations';
 import {
@@ -106,9 +106,14 @@ export function describeDeadlock(
   const inRing = blocked.filter((flow) => ring.includes(flow.actor));
   const told = inRing.length > 0 ? inRing : blocked;
   const names = [...new Set(told.map((flow) => flow.variable))].toSorted();
-  const how = ring.length > 0 ? 'waiting for each other' : 'waiting for what nobody will do';
-  const title = `BUG: deadlock, ${flowsText(told.length)} ${how}: ${names.join(', ')}`;
+  const title = `BUG: deadlock, ${flowsText(told.length)} waiting for ${forWhat(inRing)}: ${names.join(', ')}`;
   return { title, blocked, ring };
+}
+
+function forWhat(ring: readonly BlockedFlow[]): string {
+  if (ring.length === 0) return 'what nobody will do';
+  if (ring.length > 1) return 'each other';
+  return ring[0]!.holder!.actor === ring[0]!.actor ? 'itself' : 'what it interrupted';
 }
 
 function flowsText(count: number): string {
@@ -117,17 +122,25 @@ function flowsText(count: number): string {
 
 /** Follows from each flow the holder of the lock it waits for, until somebody comes up twice. */
 function findRing(blocked: readonly BlockedFlow[]): Actor[] {
-  const byActor = new Map(blocked.map((flow) => [flow.actor, flow]));
   for (const start of blocked) {
     const path: Actor[] = [];
     let at: BlockedFlow | undefined = start;
     while (at !== undefined && !path.includes(at.actor)) {
       path.push(at.actor);
-      at = at.isLock && at.holder !== undefined ? byActor.get(at.holder.actor) : undefined;
+      at = at.isLock && at.holder !== undefined ? inTheWayOf(at.holder.actor, blocked) : undefined;
     }
     if (at !== undefined) return path.slice(path.indexOf(at.actor));
   }
   return [];
+}
+
+/** Why a holder does not go on: it is blocked itself, or an interrupt that landed on it is. */
+function inTheWayOf(holder: Actor, blocked: readonly BlockedFlow[]): BlockedFlow | undefined {
+  const itself = blocked.find((flow) => flow.actor === holder);
+  if (itself !== undefined) return itself;
+  return blocked.find(
+    (flow) => flow.cpu === cpuOf(holder) && flow.actor > holder && flowOf(flow.actor) !== Flow.BUFFER,
+  );
 }
 
 function waitText(flow: BlockedFlow): string {

@@ -26,6 +26,7 @@ import { AccessClass, Shadow, packAccess } from './shadow.ts';
 
 /** Races kept of one run; more of them say nothing new. */
 export const RACES_MAX = 64;
+const SLOTS = 256;
 
 export interface RaceOptions {
   /**
@@ -40,6 +41,8 @@ export class RaceDetector {
   /** Racing pairs of the last run: numbers of the earlier and the later record, `count` pairs. */
   readonly pairs: Int32Array = new Int32Array(RACES_MAX * 2);
   count = 0;
+  /** Hash table of the pairs by what `#isSamePlace` compares: numbers of pairs from 1, 0 for none. */
+  readonly #slots = new Int16Array(SLOTS);
 
   readonly #shadow = new Shadow();
   readonly #order = new Ordering(this.#shadow);
@@ -55,6 +58,7 @@ export class RaceDetector {
     this.#words = log.words;
     // A log with more threads than there is room for is read again with more room: once in a detector's life.
     for (let wider = false; ; wider = true) {
+      
       this.count = 0;
       this.#shadow.reset();
       this.#order.begin(log.words, wider);
@@ -135,7 +139,13 @@ export class RaceDetector {
   #access(thread: number, record: number, accessClass: number, readsPublished: boolean): void {
     const at = record * OP_WORDS;
     const address = this.#words[at + OpWord.ADDRESS]! >>> 0;
-    const end = address + this.#words[at + OpWord.SIZE]!;
+    const size = this.#words[at + OpWord.SIZE]!;
+    if (size === 4 && (address & 3) === 0) {
+      const packed = packAccess(thread, accessClass, 0xf);
+      this.#accessWord(this.#shadow.cellOf(address >>> 2), packed, record, readsPublished);
+      return;
+    }
+    const end = address + size;
     for (let word = address >>> 2; word * 4 < end; word++) {
       const low = Math.max(address - word * 4, 0);
       const high = Math.min(end - word * 4, 4);
@@ -173,13 +183,24 @@ export class RaceDetector {
   #found(earlier: number, later: number): void {
     if (this.count === RACES_MAX) return;
     if (this.#plainWritesAtomic && this.#isHarmless(earlier) && this.#isHarmless(later)) return;
-    for (let pair = 0; pair < this.count; pair++) {
+    let at = (this.#placeHash(earlier) ^ Math.imul(this.#placeHash(later), 31)) & (SLOTS - 1);
+    for (; this.#slots[at] !== 0; at = (at + 1) & (SLOTS - 1)) {
+      const pair = this.#slots[at]! - 1;
       const known = this.#isSamePlace(this.pairs[pair * 2]!, earlier);
       if (known && this.#isSamePlace(this.pairs[pair * 2 + 1]!, later)) return;
     }
     this.pairs[this.count * 2] = earlier;
     this.pairs[this.count * 2 + 1] = later;
-    this.count++;
+    this.#slots[at] = ++this.count;
+  }
+
+  #placeHash(record: number): number {
+    const at = record * OP_WORDS;
+    const mixed =
+      (this.#words[at]! & SAME_HEAD) ^
+      Math.imul(this.#words[at + OpWord.SITE]!, 0x85ebca6b) ^
+      Math.imul(this.#words[at + OpWord.ADDRESS]!, 0x9e3779b1);
+    return mixed ^ (mixed >>> 13) ^ (mixed >>> 22);
   }
 
   /** Marked, or an aligned plain write that a compiler is assumed not to tear. */

@@ -113,3 +113,16 @@ export function quirkLayers(specs: readonly QuirkSpec[], vendor: Vendor, possibl
     ...(Object.keys(perCpu).length === 0 ? {} : { perCpu }),
   };
 }
+
+/** `I/N`: the I-th of N parts, from 1. */
+export function parseShard(text: string): { readonly index: number; readonly of: number } {
+  const parts = /^(\d+)\/(\d+)$/.exec(text);
+  const index = Number(parts?.[1]);
+  const of = Number(parts?.[2]);
+  if (parts === null || index < 1 || index > of || of > SHARDS_MAX) {
+    throw new UsageError(`--shard ${text}: expected I/N with 1 <= I <= N <= ${SHARDS_MAX}`);
+  }
+  return { index: index - 1, of };
+}
+
+const SHARDS_MAX = 10_000;

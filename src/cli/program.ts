@@ -1,15 +1,21 @@
 /** Which commands and options there are. */
 import { Command, CommanderError, Option } from 'commander';
+import { STRATEGIES } from '#explore/strategies';
 import { strategyNames } from '#machine/choices';
 import { type Context, boot } from './boot.ts';
 import { type BootOptions, TRACE_FORMATS } from './boot-options.ts';
 import { ExitCode } from './exit-code.ts';
 import { LOG_LEVELS, type LogLevel, type Output, makeLogger } from './output.ts';
-import { collect, cpuCount, parseFault, parseQuirk, wholeNumber } from './parse.ts';
+import { type ExploreOptions, explore } from './explore.ts';
+import { collect, cpuCount, parseFault, parseQuirk, parseShard, wholeNumber } from './parse.ts';
+import { type ReplayOptions, replay } from './replay.ts';
+import { RUN_VIEWS } from './run-views.ts';
 import { type TourOptions, tour } from './tour.ts';
 
 const U32_MAX = 0xffffffff;
 const STEPS_MAX = 0x7fffffff;
+const DEPTH_MAX = 64;
+const SECONDS_MAX = 1_000_000;
 /** Bytes of one CPU's ring at this limit: 32 MiB. */
 const TRACE_EVENTS_MAX = 0x100000;
 
@@ -49,6 +55,12 @@ export function commandLine(
   });
   addTour(program, async (options) => {
     result.code = await tour(options, context(options));
+  });
+  addExplore(program, async (scenario, options) => {
+    result.code = await explore(scenario, options, context(options));
+  });
+  addReplay(program, async (token, options) => {
+    result.code = await replay(token, options, context(options));
   });
   refuseUnknown(program);
   return { program, result };
@@ -122,6 +134,59 @@ function addBoot(
       ),
     )
     .option('--json', 'one JSON document (smplab.boot/1) on stdout and nothing else')
+    .addOption(logLevel())
+    .action(action);
+}
+
+function addExplore(
+  program: Command,
+  action: (scenario: string, options: ExploreOptions & { logLevel: LogLevel }) => Promise<void>,
+): void {
+  program
+    .command('explore <scenario>')
+    .description('search the interleavings of a scenario, a .ts or .js file')
+    .addOption(
+      new Option('--strategy <name>', 'how to search; dpor proves').choices([...STRATEGIES]).default('portfolio'),
+    )
+    .addOption(
+      new Option('--depth <d>', 'pct: depth of bugs; preemptions, delays: the last bound').argParser(
+        wholeNumber('--depth', 0, DEPTH_MAX),
+      ),
+    )
+    .addOption(new Option('--runs <n>', 'schedules at most').argParser(wholeNumber('--runs', 1, STEPS_MAX)))
+    .addOption(
+      new Option('--time <seconds>', 'host seconds at most').argParser(wholeNumber('--time', 1, SECONDS_MAX)),
+    )
+    .addOption(
+      new Option('--seed <s>', 'what chance starts from, 32 bits')
+        .argParser(wholeNumber('--seed', 0, U32_MAX))
+        .default(1),
+    )
+    .addOption(new Option('--memory-model <model>', 'which stores are seen when').choices(['sc', 'tso']))
+    .addOption(
+      new Option('--max-steps <n>', 'steps of one schedule before it is cut short').argParser(
+        wholeNumber('--max-steps', 1, STEPS_MAX),
+      ),
+    )
+    .addOption(new Option('--shard <i/n>', 'the i-th of n parts, from 1').argParser(parseShard))
+    .option('--keep-going', 'look for more after the first failure')
+    .option('--json', 'one JSON document (smplab.explore/1) on stdout and nothing else')
+    .addOption(logLevel())
+    .action(action);
+}
+
+function addReplay(
+  program: Command,
+  action: (token: string, options: ReplayOptions & { logLevel: LogLevel }) => Promise<void>,
+): void {
+  program
+    .command('replay <token>')
+    .description('run the schedule a token stands for, and show it')
+    .addOption(new Option('--view <view>', 'how to show it').choices([...RUN_VIEWS]).default('diagram'))
+    .option('--out <file>', 'write the view there')
+    .option('--scenario <file>', 'the scenario, if it is not where the token says')
+    .option('--tolerant', 'follow the names of operations through edited code; needs the long token')
+    .option('--json', 'one JSON document (smplab.replay/1) on stdout and nothing else')
     .addOption(logLevel())
     .action(action);
 }

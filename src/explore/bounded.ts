@@ -8,10 +8,11 @@
  *   bound holds fewer schedules, and more actors cost little.
  *
  * Both branch at visible steps only, since a switch in front of another step does the same as one at the next visible
- * one. A schedule that comes to where another has been, at the same cost or less, is not continued (state-hash says what
- * *where* means), which keeps the orders of flows that do not meet from multiplying.
+ * one. A schedule that comes to where another has been, at the same cost or less, is not continued (state-hash says
+ * what *where* means), which keeps the orders of flows that do not meet from multiplying.
  *
- * When memory becomes known as shared, earlier logs lack choice points: everything starts again with what is known now.
+ * When memory becomes known as shared, earlier logs lack choice points: everything starts again with what is known
+ * now.
  */
 import { assert } from '#base/assert';
 import type { Actor } from '#base/strategy';
@@ -159,8 +160,8 @@ export class BoundedSearch implements Search {
   }
 
   /**
-   * Every schedule of at most this cost has been covered; -1 when not even those of cost 0 have. When there was nothing
-   * beyond, this is the last bound asked for, or else the dearest schedule there is.
+   * Every schedule of at most this cost has been covered; -1 when not even those of cost 0 have. When there was
+   * nothing beyond, this is the last bound asked for, or else the dearest schedule there is.
    */
   covered(): number {
     if (this.cutShort > 0) return -1;
@@ -196,7 +197,11 @@ export interface MinimalFailure {
 export function minimalPreemptions(
   executor: Executor,
   isFailure: (result: RunResult) => boolean,
-  { boundMax = 4, runs = 100_000, sameness = 'state' }: { boundMax?: number; runs?: number; sameness?: Sameness } = {},
+  {
+    boundMax = 4,
+    runs = 100_000,
+    sameness = 'state',
+  }: { boundMax?: number; runs?: number; sameness?: Sameness } = {},
 ): MinimalFailure | undefined {
   const search = new BoundedSearch({ kind: 'preemptions', boundMax, runs, sameness });
   let found: MinimalFailure | undefined;

@@ -1,17 +1,18 @@
 /**
- * Search directed at the order of conflicts: take two operations that conflicted in an earlier run, and make the second come
- * first.
+ * Search directed at the order of conflicts: take two operations that conflicted in an earlier run, and make the
+ * second come first.
  *
  * It begins with serial runs. In the log of each run it looks for pairs of conflicting visible steps of two actors, e
- * before f, where f's actor could have gone instead of e: then the same schedule up to e, and there f's actor on and on
- * (policy in-order), gives the other order at the price of one preemption. Their logs give pairs again, so that every schedule of
- * flips can be reached.
+ * before f, where f's actor could have gone instead of e: then the same schedule up to e, and there f's actor on and
+ * on (policy in-order), gives the other order at the price of one preemption. Their logs give pairs again, so that
+ * every schedule of flips can be reached.
  *
  * The art is in what to try first. Pairs of the same **class** (same kinds of operation, at the same places in the
  * code, on the same memory, whoever makes them) tend to do the same, so the class tried least often goes first: ten
  * flows that run the same function cost little more than two. This takes from RFF (Wolff et al., "Greybox fuzzing for
- * concurrency testing", ASPLOS 2024) that the novelty of an order is the feedback, and from PERIOD (Wen et al., "Controlled
- * concurrency testing via periodical scheduling", ICSE 2022) that few preemptions, placed systematically, are enough.
+ * concurrency testing", ASPLOS 2024) that the novelty of an order is the feedback, and from PERIOD (Wen et al.,
+ * "Controlled concurrency testing via periodical scheduling", ICSE 2022) that few preemptions, placed systematically,
+ * are enough.
  */
 import type { Actor } from '#base/strategy';
 import { policyNumber } from '#scheduler/policies';

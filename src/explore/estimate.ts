@@ -13,15 +13,20 @@ interface WordUse {
 const WORDS_MAX = 4096;
 
 export class Estimate {
+  private readonly lengths: boolean;
   private runs = 0;
   private readonly visibleByActor = new Map<Actor, number>();
   private readonly uses = new Map<number, WordUse>();
   private readonly seenActors = new Set<Actor>();
-  private readonly inRun = new Map<Actor, number>();
   /** Visible steps of the longest run. As in the policies, a flow's START is none. */
   steps = 0;
-  /** Operations on memory that at least two actors use, ascending: first bytes of 4-byte words. */
+  /** The answer of `words` until the next run. */
   private sharedWords: readonly number[] | undefined;
+
+  /** @param lengths measures how long runs are and how many actors they have, and no counts: for every run of many */
+  constructor({ lengths = false }: { readonly lengths?: boolean } = {}) {
+    this.lengths = lengths;
+  }
 
   /** Actors that have made a step. */
   get actors(): number {
@@ -37,21 +42,25 @@ export class Estimate {
     if (stop === RunStop.STEP_LIMIT || stop === RunStop.DIVERGED || stop === RunStop.COVERED) return;
     this.runs++;
     this.sharedWords = undefined;
-    this.inRun.clear();
-    let steps = 0;
-    for (let record = 0; record < log.records; record++) {
-      const at = record * OP_WORDS;
+    let [steps, last] = [0, -1];
+    for (let at = 0; at < log.records * OP_WORDS; at += OP_WORDS) {
       const head = log.words[at]!;
       if (opType(head) >= OpType.EVENT) continue;
-      this.seenActors.add(opActor(head));
+      const actor = opActor(head);
+      if (actor !== last) this.seenActors.add(actor);
+      last = actor;
       if ((opFlags(head) & OpFlag.VISIBLE) === 0) continue;
-      if ((opFlags(head) & OpFlag.CONTINUES) === 0 && opType(head) !== OpType.START) {
-        steps++;
-        increment(this.visibleByActor, opActor(head));
-      }
-      if (footprint(opType(head)) !== 0) this.use(log.words[at + OpWord.ADDRESS]! >>> 2, opActor(head));
+      const isStep = (opFlags(head) & OpFlag.CONTINUES) === 0 && opType(head) !== OpType.START;
+      if (isStep) steps++;
+      if (!this.lengths)
+        this.count(actor, isStep, footprint(opType(head)) !== 0, log.words[at + OpWord.ADDRESS]! >>> 2);
     }
     this.steps = Math.max(this.steps, steps);
+  }
+
+  private count(actor: Actor, isStep: boolean, isOnMemory: boolean, word: number): void {
+    if (isStep) increment(this.visibleByActor, actor);
+    if (isOnMemory) this.use(word, actor);
   }
 
   private use(word: number, actor: Actor): void {
@@ -74,7 +83,7 @@ export class Estimate {
     return (this.sharedWords ??= [...this.uses]
       .filter(([, { byActor }]) => byActor.size > 1)
       .map(([word]) => word * 4)
-      .sort((a, b) => a - b));
+      .toSorted((a, b) => a - b));
   }
 
   /** Visible operations on the word at `address` by actor slot, as `counts`. */

@@ -2,8 +2,9 @@
  * Which orders of a failing run decide: pairs of steps of different flows that conflict, with nothing between them. Each is turned
  * round (the second first, all else as near as it can be), the schedule is run, and if the failure is gone the pair decides.
  *
- * A flow that a deadlock left waiting has a step that never happened; what it waits for is found by trying: left out the steps of
- * the others one at a time, until it can go, and what it then does meets what was left out.
+ * A flow that a deadlock left waiting, or that the end of the run cut short, has a step that never happened. Such a step is found
+ * by trying: the steps of the others are left out one at a time, until the flow can go, and what it then does meets what was
+ * left out.
  */
 import { Flow, cpuOf, flowOf } from '#base/strategy';
 import { Footprint, OpType, footprint } from '#trace/operations';
@@ -25,7 +26,7 @@ export type FlipOutcome =
 
 export interface FlippedPair {
   readonly first: Step;
-  /** A later step of the run; or, in a deadlock, one that never happened: then it is in `waiting`. */
+  /** A later step of the run; or one that never happened: then it is in `waiting` or `unreached`. */
   readonly second: Step;
   readonly outcome: FlipOutcome;
   /** fails-otherwise: with what. */
@@ -37,11 +38,13 @@ export interface Explanation {
   readonly steps: readonly Step[];
   /** What the flows that a deadlock stopped would do next, numbered from the end of the run. */
   readonly waiting: readonly Step[];
+  /** What flows would have done next had the failure not ended the run, where that decides. Numbered likewise. */
+  readonly unreached: readonly Step[];
   /** In the order of the run. */
   readonly decisive: readonly FlippedPair[];
   /** The other pairs that were tried. */
   readonly indifferent: readonly FlippedPair[];
-  /** Pairs for which no run was left. */
+  /** Pairs, at most, for which no run was left. */
   readonly untried: number;
   readonly runs: number;
 }
@@ -89,6 +92,7 @@ class Explainer {
   readonly #runsMax: number;
   readonly #pairs: FlippedPair[] = [];
   readonly #waiting: Step[] = [];
+  readonly #unreached: Step[] = [];
   #runs = 1;
   #untried = 0;
 
@@ -101,10 +105,10 @@ class Explainer {
   }
 
   explained(isDeadlock: boolean): Explanation {
-    if (isDeadlock) for (const actor of this.#stopped()) this.#findBlocker(actor);
-    const pairs = immediatePairs(this.#steps);
-    this.#untried += Math.max(0, pairs.length - PAIRS_MAX);
-    for (const [first, second] of pairs.slice(-PAIRS_MAX).toReversed()) {
+    for (const actor of this.#stopped()) this.#findBlocker(actor, isDeadlock);
+    const { pairs, left } = immediatePairs(this.#steps, PAIRS_MAX);
+    this.#untried += left;
+    for (const [first, second] of pairs.toReversed()) {
       if (this.#runs < this.#runsMax) this.#flip(first, second);
       else this.#untried++;
     }
@@ -116,6 +120,7 @@ class Explainer {
     return {
       steps: this.#steps,
       waiting: this.#waiting,
+      unreached: this.#unreached,
       decisive: all.filter(decides),
       indifferent: all.filter((pair) => !decides(pair)),
       untried: this.#untried,
@@ -201,21 +206,26 @@ class Explainer {
     return [...open].toSorted((a, b) => a - b);
   }
 
-  /** Leaves out what others wrote, the latest first, until the flow can go on and meets what was left out. */
-  #findBlocker(actor: number): void {
-    const others = this.#steps
-      .filter((step) => cpuOf(step.actor) !== cpuOf(actor) && writes(step))
-      .toReversed();
-    for (const first of others.slice(0, BLOCKERS_MAX)) {
+  /**
+   * Leaves out what others did, the latest first, until the flow can go on and meets what was left out. That is what a
+   * deadlocked flow waits for, whether it decides or not. One that could have gone on meets much: only what decides is kept.
+   */
+  #findBlocker(actor: number, isDeadlock: boolean): void {
+    const others = this.#steps.filter((step) => cpuOf(step.actor) !== cpuOf(actor) && touches(step));
+    for (const first of others.toReversed().slice(0, BLOCKERS_MAX)) {
       if (this.#runs >= this.#runsMax) return;
       const turned = this.#without(first, actor);
       const run = turned === undefined ? undefined : this.#run(turned);
       if (turned === undefined || run === undefined) continue;
-      const next = decodeSteps(run.log)[stepsOf(turned.exact) - 1]!;
-      if (!stepsConflict(first, next)) continue;
-      const second = { ...next, index: this.#steps.length + this.#waiting.length };
-      this.#waiting.push(second);
-      this.#pairs.push({ first, second, ...this.#outcome(run) });
+      const next = decodeSteps(run.log)[stepsOf(turned.exact) - 1];
+      // The run may have ended before it got so far.
+      if (next?.actor !== actor) continue;
+      const outcome = this.#outcome(run);
+      if (!stepsConflict(first, next) || (!isDeadlock && outcome.outcome === 'fails-the-same')) continue;
+      const never = this.#waiting.length + this.#unreached.length;
+      const second = { ...next, index: this.#steps.length + never };
+      (isDeadlock ? this.#waiting : this.#unreached).push(second);
+      this.#pairs.push({ first, second, ...outcome });
       return;
     }
   }
@@ -242,8 +252,8 @@ function isEntry({ operations }: Step): boolean {
   return operations[0]!.type === OpType.IRQ_ENTRY;
 }
 
-function writes({ operations }: Step): boolean {
-  return operations.some(({ type }) => (footprint(type) & Footprint.WRITES) !== 0);
+function touches({ operations }: Step): boolean {
+  return operations.some(({ type }) => footprint(type) !== Footprint.NONE);
 }
 
 function stepsOf(segments: readonly Segment[]): number {

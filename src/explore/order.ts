@@ -2,7 +2,7 @@
  * Which steps of a run come after which others in more than time, and which neighbours in that order may change places.
  * Linear in the run for each question, since explaining asks few.
  */
-import { Flow, cpuOf, flowOf } from '#base/strategy';
+import { type Actor, Flow, cpuOf, flowOf } from '#base/strategy';
 import { Footprint, OpFlag, OpType, footprint } from '#trace/operations';
 import { type Operation, type Step, stepsConflict } from '#trace/steps';
 
@@ -91,52 +91,59 @@ export function isImmediate(steps: readonly Step[], first: number, second: numbe
   return !between.hasBefore(steps[second]!);
 }
 
-/** Pairs of steps, by index, that conflict and have nothing between them. In the order of the second. */
-export function immediatePairs(steps: readonly Step[]): readonly (readonly [number, number])[] {
-  const pairs = [...pairsBetweenCpus(steps), ...pairsWithInterrupts(steps)];
-  return pairs.toSorted(([a, b], [c, d]) => b - d || a - c);
+export interface ImmediatePairs {
+  /** By index, in the order of the second. */
+  readonly pairs: readonly (readonly [number, number])[];
+  /** Conflicts that were not looked at. */
+  readonly left: number;
 }
 
-function pairsBetweenCpus(steps: readonly Step[]): readonly (readonly [number, number])[] {
-  const writers = new Map<number, number>();
-  const readers = new Map<number, number[]>();
+/**
+ * Pairs of steps that conflict and have nothing between them, on two CPUs or between an interrupt and what it interrupts.
+ * @param pairsMax the latest so many
+ */
+export function immediatePairs(steps: readonly Step[], pairsMax: number): ImmediatePairs {
+  const candidates = conflictsBetweenCpus(steps);
+  const pairs = pairsWithInterrupts(steps);
+  while (candidates.length > 0 && pairs.length < pairsMax) {
+    const [first, second] = candidates.pop()!;
+    if (isImmediate(steps, first, second)) pairs.push([first, second]);
+  }
+  return { pairs: pairs.toSorted(([a, b], [c, d]) => b - d || a - c), left: candidates.length };
+}
+
+/** The last write of a word, and by actor the last read since. */
+interface LastAccess {
+  write: number;
+  readonly reads: Map<Actor, number>;
+}
+
+/** Every step with the last ones before it that it conflicts with: what is immediate is among these. */
+function conflictsBetweenCpus(steps: readonly Step[]): [number, number][] {
+  const words = new Map<number, LastAccess>();
   const pairs: [number, number][] = [];
   for (const { index, actor, operations } of steps) {
     const before = new Set<number>();
     for (const operation of operations) {
       const does = footprint(operation.type);
-      if (does === Footprint.NONE) continue;
-      for (const word of wordsOf(operation)) {
-        const writer = writers.get(word);
-        if (writer !== undefined) before.add(writer);
-        if ((does & Footprint.WRITES) === 0) continue;
-        for (const reader of readers.get(word) ?? []) before.add(reader);
+      for (const word of does === Footprint.NONE ? [] : wordsOf(operation)) {
+        const last = words.get(word) ?? { write: -1, reads: new Map<Actor, number>() };
+        words.set(word, last);
+        if (last.write >= 0) before.add(last.write);
+        if ((does & Footprint.WRITES) === 0) {
+          last.reads.set(actor, index);
+          continue;
+        }
+        for (const read of last.reads.values()) before.add(read);
+        last.reads.clear();
+        last.write = index;
       }
     }
-    for (const first of [...before].toSorted((a, b) => a - b)) {
-      if (cpuOf(steps[first]!.actor) !== cpuOf(actor) && isImmediate(steps, first, index))
-        pairs.push([first, index]);
+    for (const first of [...before].toSorted((x, y) => x - y)) {
+      if (cpuOf(steps[first]!.actor) !== cpuOf(actor)) pairs.push([first, index]);
     }
-    remember(index, operations, writers, readers);
   }
   return pairs;
-}
-
-function remember(
-  index: number,
-  operations: readonly Operation[],
-  writers: Map<number, number>,
-  readers: Map<number, number[]>,
-): void {
-  for (const operation of operations) {
-    const does = footprint(operation.type);
-    for (const word of does === Footprint.NONE ? [] : wordsOf(operation)) {
-      if ((does & Footprint.WRITES) !== 0) {
-        writers.set(word, index);
-        readers.set(word, []);
-      } else readers.set(word, [...(readers.get(word) ?? []), index]);
-    }
-  }
 }
 
 /**

@@ -10,12 +10,12 @@ interface Group {
 }
 
 /**
- * A run of PCT(d) with change points among k steps hits a bug of depth d with a probability of at least 1/(n k^(d-1)) if
- * no run is longer than k (Burckhardt et al., ASPLOS 2010, theorem 9). Runs are independent, so the chance that all have
- * missed it is at most the product of what each leaves.
+ * A run of PCT(d) with change points among k steps hits a bug of depth d with a probability of at least 1/(n k^(d-1))
+ * if no run is longer than k (Burckhardt et al., ASPLOS 2010, theorem 9). Runs are independent, so the chance that all
+ * have missed it is at most the product of what each leaves.
  *
- * Runs with a k smaller than the longest run measured promise nothing and are left out. A bug of depth e is one of any greater depth
- * too (add an ordering that holds anyway), so deeper runs count for it, at the greater depth's odds.
+ * Runs with a k smaller than the longest run measured promise nothing and are left out. A bug of depth e is one of any
+ * greater depth too (add an ordering that holds anyway), so deeper runs count for it, at the greater depth's odds.
  */
 export class PctBounds {
   private readonly depthMax: number;

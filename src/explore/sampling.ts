@@ -1,10 +1,14 @@
 /**
  * Campaigns of random runs under one policy.
  *
- * Run i is a function of the campaign's seed, of i, and of the trial runs before it: runs 0, 1, 2, 4, 8, ... of the same
- * campaign, from which lengths and counts are measured. Every shard makes the trial runs, whoever they belong to, so
- * that all shards together make the runs of the unsharded campaign. So a run that is longer than any before is learnt
- * from at the next trial run and not at once.
+ * Run i is a function of the campaign's seed, of i, and of the trial runs before it: the first 16 runs of the same
+ * campaign and then runs 16, 32, 64, ..., from which lengths and counts are measured. Every shard makes the trial
+ * runs, whoever they belong to, so that all shards together make the runs of the unsharded campaign. So a later run
+ * that is longer than any before is learnt from at the next trial run and not at once.
+ *
+ * One thing is not in our hands: which steps are choice points depends on the memory that the executor has seen
+ * shared. The trial runs come first so that all shards have seen the same; where a later run shows more, shards may
+ * differ from there on.
  */
 import { seedState } from '#base/prng';
 import { policyNumber } from '#scheduler/policies';
@@ -42,8 +46,11 @@ export function runSeed(seed: number, run: number): number {
   return seedState(seedState(seed) + Math.imul(run, 0x9e3779b1));
 }
 
+/** Trial runs at the start. */
+export const TRIALS_FIRST = 16;
+
 function isTrial(run: number): boolean {
-  return (run & (run - 1)) === 0;
+  return run < TRIALS_FIRST || (run & (run - 1)) === 0;
 }
 
 /** Room above the longest trial run: most later runs that are longer are longer by little. */
@@ -95,8 +102,8 @@ export class SamplingCampaign implements Search {
   private readonly bounds: PctBounds;
   /** From the trial runs alone: the same in every shard. */
   private readonly trial = new Estimate();
-  /** From every run made here. */
-  private readonly measured = new Estimate();
+  /** From every run made here: lengths alone, since nothing else is said of them. */
+  private readonly measured = new Estimate({ lengths: true });
   private upcoming = 0;
   private running = -1;
   private plan: Plan | undefined;

@@ -109,7 +109,8 @@ function mixed(digest: number, word: number): number {
  * everything up to a step's end, in order.
  *
  * Left out: which actors were enabled and whether a step was a choice point, since that depends on the runs that came
- * before; and EVENT records, since a replay writes more of them than a search.
+ * before; EVENT records, since a replay writes more of them than a search; and the ends of flows, so that a flow that goes on
+ * where it used to end differs there, and not at the step before.
  */
 export function logDigest(
   { words, records }: OperationLog,
@@ -120,7 +121,7 @@ export function logDigest(
   for (let record = 0; record < records; record++) {
     const at = record * OP_WORDS;
     const head = words[at]!;
-    if (opType(head) >= OpType.EVENT) continue;
+    if (opType(head) >= OpType.EVENT || opType(head) === OpType.END) continue;
     if (beginsStep(head)) {
       if (step >= 0) atStep?.(step, digest >>> 0);
       step++;

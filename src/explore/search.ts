@@ -42,7 +42,8 @@ export interface Search {
 /**
  * Runs a search until it has no more plans, or until `atRun` says so.
  *
- * @param atRun gets each result and its plan, `run` counted from 1; true ends the loop. The search has observed the result by then
+ * @param atRun gets each result and its plan, `run` counted from 1; true ends the loop. The search has observed the
+ * result by then
  * @returns runs made
  */
 export function runSearch(

@@ -44,12 +44,12 @@ export interface ShrinkOptions {
   readonly runsMax?: number;
   /** Asked when nothing smaller is found by changing. Without it, `minimal` is true only for no preemptions at all. */
   readonly searchBelow?: SearchBelow;
-  /** For searching below. Default 20,000. */
+  /** For searching below. Default 3,000. */
   readonly searchRunsMax?: number;
 }
 
 const RUNS_DEFAULT = 2_000;
-const SEARCH_RUNS_DEFAULT = 20_000;
+const SEARCH_RUNS_DEFAULT = 3_000;
 /** Places at which a long schedule is tried without its end. */
 const CUTS_MAX = 48;
 
@@ -73,10 +73,17 @@ export function shrink(
   return shrinker.begin(plan) ? shrinker.smallest() : undefined;
 }
 
-/** The search of bounded.ts as shrinking wants it: by traces, so that what it calls covered is. */
-export function boundedBelow(executor: Executor): SearchBelow {
+/** Failures that show in what memory holds, and in nothing but that. */
+const SEEN_IN_MEMORY: ReadonlySet<string> = new Set(['check', 'oops', 'panic', 'deadlock']);
+
+/**
+ * The search of bounded.ts as shrinking wants it. What it calls covered is so for this failure: beginnings that came to the same
+ * memory count as the same only where the failure cannot tell them apart either.
+ */
+export function boundedBelow(executor: Executor, failure: Failure): SearchBelow {
+  const sameness = SEEN_IN_MEMORY.has(failure.kind) ? 'state' : 'trace';
   return (preemptions, runsMax, isSame) => {
-    const search = new BoundedSearch({ kind: 'preemptions', boundMax: preemptions, runs: runsMax });
+    const search = new BoundedSearch({ kind: 'preemptions', boundMax: preemptions, runs: runsMax, sameness });
     let found: Plan | undefined;
     const runs = runSearch(search, executor, (result, _run, plan) => {
       if (!isSame(result)) return false;

@@ -5,15 +5,25 @@
  *
  * - by **trace**: the same steps in an equivalent order (Mazurkiewicz): every pair of dependent steps in the same
  *   order. Whatever a checker may compute from such a beginning, happens-before included, is the same.
- * - by **state**: every actor has read the same values, and memory holds the same. Programs are functions of what they read, so
- *   what can follow is the same; but two beginnings of one state may differ in what was ordered before what. For failures
- *   that are seen in memory (a check, an oops, a deadlock), not for checkers of happens-before.
+ * - by **state**: every actor has read the same values, and memory holds the same. Programs are functions of what they
+ *   read, so what can follow is the same; but two beginnings of one state may differ in what was ordered before what.
+ *   For failures that are seen in memory (a check, an oops, a deadlock), not for checkers of happens-before.
  *
  * 53 bits: among a million states the chance that any two are mistaken for one is about 1 in 18,000.
  */
 import type { Actor } from '#base/strategy';
 import { Flow, cpuOf, flowOf } from '#base/strategy';
-import { Footprint, OP_WORDS, OpFlag, OpType, OpWord, footprint, opActor, opFlags, opType } from '#trace/operations';
+import {
+  Footprint,
+  OP_WORDS,
+  OpFlag,
+  OpType,
+  OpWord,
+  footprint,
+  opActor,
+  opFlags,
+  opType,
+} from '#trace/operations';
 import type { RunSteps } from './run-steps.ts';
 
 export type Sameness = 'trace' | 'state';
@@ -30,19 +40,51 @@ interface Pair {
   b: number;
 }
 
-/** What is known of one 4-byte word: who wrote it last, and (by trace) who has read that. */
-interface WordHash {
-  write: Pair;
-  reads: Pair;
-}
-
 const SEED_A = 0x51ed270b;
 const SEED_B = 0x2f0b4c47;
 
+const PAIRS_MAX = 100_000;
+
+/** Hashes by number, all back at their beginning at once: runs come by the thousand, and allocate nothing here. */
+class PairTable {
+  private readonly pairs = new Map<number, Pair & { round: number }>();
+  private readonly seedA: number;
+  private readonly seedB: number;
+  private round = 0;
+  /** Whether the pair asked for last had not been asked for since `reset`. */
+  isNew = false;
+
+  constructor(seedA: number, seedB: number) {
+    this.seedA = seedA;
+    this.seedB = seedB;
+  }
+
+  reset(): void {
+    this.round++;
+    // A program whose memory moves from run to run would fill it for ever.
+    if (this.pairs.size > PAIRS_MAX) this.pairs.clear();
+  }
+
+  of(number: number): Pair {
+    let pair = this.pairs.get(number);
+    if (pair === undefined) {
+      pair = { a: 0, b: 0, round: -1 };
+      this.pairs.set(number, pair);
+    }
+    this.isNew = pair.round !== this.round;
+    if (!this.isNew) return pair;
+    pair.round = this.round;
+    pair.a = mix(this.seedA, number);
+    pair.b = mix(this.seedB, number);
+    return pair;
+  }
+}
+
 export class StateHash {
   private readonly sameness: Sameness;
-  private readonly actors = new Map<Actor, Pair>();
-  private readonly words = new Map<number, WordHash>();
+  private readonly actors = new PairTable(SEED_A, SEED_B);
+  /** By 4-byte word: what it holds, or (by trace) the history that ends in its last write. */
+  private readonly words = new PairTable(SEED_B, SEED_A);
   /** Sum over actors and words: no order in it. */
   private readonly total: Pair = { a: 0, b: 0 };
 
@@ -51,8 +93,8 @@ export class StateHash {
   }
 
   reset(): void {
-    this.actors.clear();
-    this.words.clear();
+    this.actors.reset();
+    this.words.reset();
     this.total.a = 0;
     this.total.b = 0;
   }
@@ -81,12 +123,9 @@ export class StateHash {
   }
 
   private actorHash(actor: Actor): Pair {
-    let hash = this.actors.get(actor);
-    if (hash === undefined) {
-      hash = { a: SEED_A, b: SEED_B };
-      this.actors.set(actor, hash);
-      this.add(hash, actor);
-    }
+    const hash = this.actors.of(actor);
+    // An actor's first step counts it in.
+    if (this.actors.isNew) this.add(hash, actor);
     return hash;
   }
 
@@ -106,7 +145,9 @@ export class StateHash {
     if (does !== Footprint.NONE) this.onMemory(words, at, does, actor);
   }
 
-  /** A CPU's main flow and its interrupts order each other, memory or not. Words below page zero's end are free for it. */
+  /**
+   * A CPU's main flow and its interrupts order each other, memory or not. Words below page zero's end are free for it.
+   */
   private onCpu(who: Actor, actor: Pair): void {
     if (flowOf(who) !== Flow.BUFFER) this.writeByHistory(-1 - cpuOf(who), actor);
   }
@@ -117,50 +158,40 @@ export class StateHash {
     const last = (address + size - 1) >>> 2;
     for (let word = address >>> 2; word <= last; word++) {
       if ((does & Footprint.WRITES) === 0) this.read(word, actor);
-      else if (this.sameness === 'state' && isPlainWord(words, at)) this.writeValue(word, words[at + OpWord.WRITTEN]!);
+      else if (this.sameness === 'state' && isPlainWord(words, at))
+        this.writeValue(word, words[at + OpWord.WRITTEN]!);
       else this.writeByHistory(word, actor);
     }
   }
 
-  private wordHash(word: number): WordHash {
-    let hash = this.words.get(word);
-    if (hash === undefined) {
-      hash = { write: { a: mix(SEED_A, word), b: mix(SEED_B, word) }, reads: { a: 0, b: 0 } };
-      this.words.set(word, hash);
-    }
-    return hash;
-  }
-
+  /**
+   * By state the value read says it all; by trace, whose value it was. That orders the read against every write, the
+   * later ones too: who read what, and in which order a word was written, leaves nothing open.
+   */
   private read(word: number, actor: Pair): void {
-    // By state the value read says it all; by trace, whose value it was.
     if (this.sameness === 'state') return;
-    const { write, reads } = this.wordHash(word);
+    const write = this.words.of(word);
     actor.a = mix(actor.a, write.a);
     actor.b = mix(actor.b, write.b);
-    // Readers have no order among each other, but a later write comes after all of them.
-    reads.a = (reads.a + mix(actor.a, 7)) | 0;
-    reads.b = (reads.b + mix(actor.b, 9)) | 0;
   }
 
   private writeValue(word: number, value: number): void {
-    const { write } = this.wordHash(word);
+    const write = this.words.of(word);
     this.subtract(write, word);
-    write.a = mix(mix(SEED_A, word), value);
-    write.b = mix(mix(SEED_B, word), value);
+    write.a = mix(mix(SEED_B, word), value);
+    write.b = mix(mix(SEED_A, word), value);
     this.add(write, word);
   }
 
-  /** The write comes after the one before and all its readers: what it leaves is a digest of that history. */
+  /** The write comes after the one before: what it leaves is a digest of that history. */
   private writeByHistory(word: number, actor: Pair): void {
-    const { write, reads } = this.wordHash(word);
-    actor.a = mix(mix(actor.a, write.a), reads.a);
-    actor.b = mix(mix(actor.b, write.b), reads.b);
+    const write = this.words.of(word);
+    actor.a = mix(actor.a, write.a);
+    actor.b = mix(actor.b, write.b);
     if (this.sameness === 'state') this.subtract(write, word);
     write.a = mix(actor.a, word);
     write.b = mix(actor.b, word);
     if (this.sameness === 'state') this.add(write, word);
-    reads.a = 0;
-    reads.b = 0;
   }
 
   private add(hash: Pair, salt: number): void {

@@ -7,7 +7,7 @@ import { seedState } from '#base/prng';
 import { PolicyWord } from '#base/strategy';
 import { machineWord } from '#memory/base-bus';
 import { withBus } from '#memory/bus';
-import { scenarioImage, writeScenarioValues } from '#memory/image';
+import { dataNames, scenarioImage, writeScenarioValues } from '#memory/image';
 import {
   Baton,
   CONTEXT_BYTES,
@@ -19,6 +19,8 @@ import {
   MemoryModel,
   PAGE_SHIFT,
   PAGE_SIZE,
+  PERCPU_BYTES,
+  PERCPU_TEMPLATE,
   Pending,
   RunEnd,
   SearchWord,
@@ -28,13 +30,14 @@ import {
 } from '#memory/layout';
 import { SEGMENTS_MAX, SHARED, searchRegion } from '#memory/search';
 import { policyWords, searchWord } from '#memory/search-words';
-import { symbolName } from '#memory/symbols';
-import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from '#scheduler/executor';
+import { functionNames, symbolAddress, symbolName } from '#memory/symbols';
+import { type Executor, type Plan, type RunFinding, type RunResult, RunStop, type WaitingFlow } from '#scheduler/executor';
 import { type LoadedScenario, type ScenarioSource, complaintOf, loadScenario } from '#scenario/program';
 import { TASK_FREE, TASK_RUNNING, task_struct } from '#smp/sched';
 import { cpumask_t } from '#memory/cpumask';
 import { OpType } from '#trace/operations';
 import type { TraceEvent } from '#trace/events';
+import { type LogRecord, dmesg } from '#kernel/dmesg';
 import { Machine, type PowerOnOptions } from './machine.ts';
 
 export interface ThreadExecutorOptions extends Pick<PowerOnOptions, 'pool'> {
@@ -102,6 +105,13 @@ export class ThreadExecutor implements Executor {
     this.#log = new Int32Array(bus.buffer, layout.search + region.log, layout.logCapacity * 8);
     this.#segments = (layout.search + region.segments) >>> 2;
     this.#policy = policyWords(layout);
+    const functions = functionNames();
+    const data = dataNames();
+    this.names = {
+      symbol: (address) => (address === 0 ? 'the laboratory' : (functions(address) ?? `0x${address.toString(16)}`)),
+      variable: (address) => this.#variable(data, address),
+      known: functions,
+    };
   }
 
   /**
@@ -260,6 +270,7 @@ export class ThreadExecutor implements Executor {
       divergedAt: i32[searchWord(SearchWord.DIVERGED_AT)]!,
       sharedGrew: i32[searchWord(SearchWord.SHARED_GREW)] !== 0,
       findings: this.#findings(stop),
+      ...(stop === RunStop.DEADLOCK ? { waiting: this.#waiting() } : {}),
       finalState: this.#finalState(),
     };
   }
@@ -267,20 +278,79 @@ export class ThreadExecutor implements Executor {
   #findings(stop: RunStop): RunFinding[] {
     const written = this.#i32[machineWord(MachineWord.FINDINGS_WRITTEN)]!;
     const findings: RunFinding[] = written === 0 ? [] : [...this.machine.findings().records];
-    if (stop === RunStop.DEADLOCK) {
-      findings.push({ kind: 'deadlock', title: 'deadlock: nobody can go on', detail: this.#stacks() });
-    } else if (stop === RunStop.COMPLETE && findings.length === 0) {
+    if (stop === RunStop.COMPLETE && findings.length === 0) {
       const complaint = this.#check();
       if (complaint !== undefined) findings.push({ kind: 'check', title: complaint });
     }
     return findings;
   }
 
-  #stacks(): string {
-    return this.machine
-      .stacks()
-      .map(({ cpu, stack }) => `CPU ${cpu}: ${stack.join(' < ')}`)
-      .join('\n');
+  /** Every flow that is not done, in front of what it cannot do. */
+  #waiting(): WaitingFlow[] {
+    const { layout, bus } = this.machine;
+    const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
+    const word = (offset: number, actor: number): number => this.#i32[((layout.search + offset) >>> 2) + actor]!;
+    const stacks = this.machine.stacks();
+    const waiting: WaitingFlow[] = [];
+    for (let cpu = 0; cpu < layout.nrPossible; cpu++) {
+      const registers = bus.registersOf(cpu);
+      const status = registers.get(CpuWord.STATUS);
+      if (status !== Status.BLOCKED && status !== Status.READY) continue;
+      const actor = cpu * 4 + registers.get(CpuWord.FLOW);
+      const head = word(region.nextHead, actor);
+      const stack = stacks.find((one) => one.cpu === cpu)?.stack ?? [];
+      waiting.push({
+        actor,
+        type: head & 0xff,
+        kind: (head >>> 8) & 7,
+        address: word(region.nextAddress, actor) >>> 0,
+        size: word(region.nextSize, actor),
+        site: stack.length === 0 ? 0 : (symbolAddress(stack[0]!) ?? 0),
+        stack,
+      });
+    }
+    return waiting;
+  }
+
+  /** Names of addresses, for reports. */
+  readonly names: {
+    readonly symbol: (address: number) => string;
+    readonly variable: (address: number) => string;
+    readonly known: (address: number) => string | undefined;
+  };
+
+  #variable(data: (address: number) => string | undefined, address: number): string {
+    const { layout } = this.machine;
+    const area = address - layout.perCpuAreas;
+    if (area >= 0 && area < layout.nrPossible * PERCPU_BYTES) {
+      const name = data(PERCPU_TEMPLATE + (area % PERCPU_BYTES));
+      if (name !== undefined) return `${name} (cpu ${Math.floor(area / PERCPU_BYTES)})`;
+    }
+    const block = address - layout.cpuBlocks;
+    if (block >= 0 && block < layout.nrPossible * CPU_BLOCK_BYTES)
+      return `interrupts of cpu ${Math.floor(block / CPU_BLOCK_BYTES)}`;
+    const context = address - layout.contexts;
+    if (context >= 0 && context < layout.nrPossible * CONTEXT_BYTES)
+      return `stack of cpu ${Math.floor(context / CONTEXT_BYTES)}+${context % CONTEXT_BYTES}`;
+    return data(address) ?? `0x${(address >>> 0).toString(16).padStart(8, '0')}`;
+  }
+
+  /** Whether two actors have ever used the same memory in this campaign. */
+  get hasShared(): boolean {
+    const { layout, bus } = this.machine;
+    const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
+    const owners = new Uint16Array(bus.buffer, layout.search + region.owners, layout.heapEnd >>> 2);
+    return owners.includes(SHARED);
+  }
+
+  /** Hash of the kernel's symbols and memory layout, the scenario's symbols included. */
+  get imageHash(): number {
+    return this.#i32[machineWord(MachineWord.LAYOUT_HASH)]!;
+  }
+
+  /** The simulated log, as of the last run. */
+  dmesg(): LogRecord[] {
+    return this.machine.look(dmesg);
   }
 
   #check(): string | undefined {
@@ -311,11 +381,6 @@ export class ThreadExecutor implements Executor {
     const result = this.#result();
     const title = `CPU ${cpu} has made no step for ${(2 * STUCK_MS) / 1000} seconds: it computes without touching shared memory, or its thread has died`;
     return { ...result, stop: RunStop.DIED, findings: [{ kind: 'no-progress', title, cpu, stack }] };
-  }
-
-  /** Name of a kernel function, or of a flow. */
-  symbolName(address: number): string | undefined {
-    return symbolName(address);
   }
 }
 

@@ -404,6 +404,8 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
       type === EventType.TASK ||
       type === EventType.HOTPLUG ||
       type === EventType.PRINTK ||
+      type === EventType.FUNCTION_ENTRY ||
+      type === EventType.FUNCTION_EXIT ||
       type === EventType.FINDING;
     if (!isFact) return;
     this.core.log.fact(type, this.actor, this.registers.base, a, b, c, d, this.site());
@@ -537,9 +539,8 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
   }
 
   #forward(at: number, address: number, size: number, kind: AccessKind): number {
-    const { i32 } = this;
-    const shift = (address - i32[at + BufferWord.ADDRESS]!) * 8;
-    const word = shift >= 32 ? i32[at + BufferWord.HIGH]! : i32[at + BufferWord.LOW]!;
+    const shift = (address - this.i32[at + BufferWord.ADDRESS]!) * 8;
+    const word = this.#bufferedWord(at, address);
     const value = size >= 4 ? word >>> 0 : (word >>> (shift & 31)) & (size === 1 ? 0xff : 0xffff);
     if (this.#watching) this.#watch(address, kind);
     else if (!this.#unseen) {
@@ -547,6 +548,12 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
       this.#trace(EventType.LOAD, address, value, 0, kind | (size << 8));
     }
     return value;
+  }
+
+  /** The word of a buffered store in which `address` lies. */
+  #bufferedWord(at: number, address: number): number {
+    const { i32 } = this;
+    return address - i32[at + BufferWord.ADDRESS]! >= 4 ? i32[at + BufferWord.HIGH]! : i32[at + BufferWord.LOW]!;
   }
 
   /** The 64-bit value of the buffered store that a load of `address` sees. */
@@ -645,10 +652,11 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
     size: number,
     read: number,
     written: number,
+    flags = 0,
   ): void {
     if (this.i32[ON] === 0 || this.#unseen) return;
     const { base } = this.registers;
-    this.core.log.more(type, kind, this.actor, base, address, size, read, written, this.site());
+    this.core.log.more(type, kind, this.actor, base, address, size, read, written, this.site(), flags);
   }
 
   #trace(type: EventType, a: number, b: number, c: number, d: number): void {
@@ -753,11 +761,10 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
 
   /** Looks at this thread's condition: the CPU is READY if it holds. */
   #lookAgain(): void {
-    const { registers, core } = this;
+    const { registers } = this;
     const holds = this.#look(this.#condition!);
     registers.set(CpuWord.STATUS, holds ? Status.READY : this.#blockedAs);
-    if (holds) this.#publishAwait();
-    else core.nextHead[this.actor] = OpType.AWAIT;
+    this.#publishAwait();
   }
 
   #publishAwait(): void {
@@ -785,8 +792,12 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
     for (let index = 0; index < count; index++) {
       const word = registers.get(CpuWord.WATCH_LIST + index);
       const kind = this.#watchKinds[index]!;
-      if (index === 0) this.#log(OpType.AWAIT, kind, word * 4, 4, i32[word]!, 0);
-      else this.#more(OpType.AWAIT, kind, word * 4, 4, i32[word]!, 0);
+      const at = this.core.buffers.find(this.cpu, word * 4, 4);
+      const own = at !== NOT_BUFFERED && at !== PARTLY_BUFFERED;
+      const value = own ? this.#bufferedWord(at, word * 4) : i32[word]!;
+      const flags = own ? OpFlag.FORWARDED : 0;
+      if (index === 0) this.#log(OpType.AWAIT, kind, word * 4, 4, value, 0, flags);
+      else this.#more(OpType.AWAIT, kind, word * 4, 4, value, 0, flags);
     }
   }
 

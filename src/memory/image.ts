@@ -45,6 +45,7 @@ interface Definition {
   readonly address: Ptr;
   readonly size: number;
   readonly perCpu: boolean;
+  readonly type: AnyField;
 }
 
 interface StartValue {
@@ -157,7 +158,7 @@ class ObjectImage implements KernelObject {
     const address = alignUp(this.#dataCursor, type.align);
     this.#dataCursor = address + type.size;
     assert(this.#dataCursor <= this.#dataLimit, `DEFINE: data of ${this.name} is full at ${name}`);
-    definitions.push({ name, owner: this.name, address, size: type.size, perCpu: false });
+    definitions.push({ name, owner: this.name, address, size: type.size, perCpu: false, type });
     if (initial !== undefined) collectStartValues(this.name, type, address, initial);
     return viewAt(type, address);
   }
@@ -170,7 +171,7 @@ class ObjectImage implements KernelObject {
       this.#perCpuCursor <= this.#perCpuLimit,
       `DEFINE_PER_CPU: per-CPU data of ${this.name} is full at ${name}`,
     );
-    definitions.push({ name, owner: this.name, address, size: type.size, perCpu: true });
+    definitions.push({ name, owner: this.name, address, size: type.size, perCpu: true, type });
     if (initial !== undefined) collectStartValues(this.name, type, address, initial);
     return { name, addr: address, type };
   }
@@ -249,6 +250,33 @@ export function writeStartValues(copy: (destination: Ptr, source: Ptr, length: n
   for (const object of objects) {
     copy(object.dataTemplate, object.dataStart, object.dataEnd - object.dataStart);
   }
+}
+
+/** The part of a variable that lies `offset` bytes into it: `.field`, `[2]`, `.lock.slock`, or `+6` inside a scalar. */
+function partAt(type: AnyField, offset: number): string {
+  if (type.form === 'struct') {
+    const fields = Object.entries(type.fields as FieldTable);
+    // A lock says what it is by its name alone: its first word is the lock.
+    if (offset === 0 && type.name.endsWith('lock_t')) return '';
+    for (const [name, field] of fields) {
+      const start = type.offsetof(name);
+      if (offset >= start && offset < start + field.size) return `.${name}${partAt(field, offset - start)}`;
+    }
+  } else if (type.form === 'array') {
+    const stride = type.size / type.length;
+    const index = Math.floor(offset / stride);
+    return `[${index}]${partAt(type.element as AnyField, offset - index * stride)}`;
+  }
+  return offset === 0 ? '' : `+${offset}`;
+}
+
+/** Names of data as they are now, for reports that outlive what they are about: `online[1]`, `runqueues.nr_users`. */
+export function dataNames(): (address: Ptr) => string | undefined {
+  const known = [...definitions];
+  return (address) => {
+    const found = known.find(({ address: start, size }) => address >= start && address < start + size);
+    return found === undefined ? undefined : `${found.name}${partAt(found.type, address - found.address)}`;
+  };
 }
 
 /** What lives at an address: `name`, `name+8`; per-CPU variables by their template. Undefined for the heap and wild ones. */

@@ -41,9 +41,9 @@ export class RunLog {
     site: number,
     flags = 0,
   ): void {
-    const { [STEP_FLAGS]: visible, [ENABLED_LOW]: low, [ENABLED_HIGH]: high } = this.#i32;
-    const head = opHead(type, kind, flags | visible! | this.#context(block), actor);
-    this.#append(head, address, size, read, written, site, low!, high!);
+    const i32 = this.#i32;
+    const head = opHead(type, kind, flags | i32[STEP_FLAGS]! | this.#context(block), actor);
+    this.#append(head, address, size, read, written, site, i32[ENABLED_LOW]!, i32[ENABLED_HIGH]!);
   }
 
   /** A further record of the same step, or a fact about it. */

@@ -273,7 +273,7 @@ export class SchedulerCore implements Choice {
       i32[STEPS_LEFT] = i32[this.#segments + segment * 2 + 1]!;
     }
     const actor = i32[this.#segments + (i32[SEGMENT]! - 1) * 2]!;
-    if (actor !== this.current || this.#unasked() !== actor) {
+    if (this.#unasked() !== actor) {
       this.#resolve();
       this.#collect();
       if (!this.enabled.subarray(0, this.count).includes(actor) && !this.#timeFor(actor)) {

@@ -70,6 +70,12 @@ export function symbolName(address: Ptr): string | undefined {
   return index < 0 ? undefined : names[index];
 }
 
+/** Names of functions as they are now, for reports that outlive what they are about. */
+export function functionNames(): (address: Ptr) => string | undefined {
+  const known = [...names];
+  return (address) => known[(address - TEXT_BASE) / TEXT_STRIDE];
+}
+
 /** Address of a function by its name, or undefined. */
 export function symbolAddress(name: string): Ptr | undefined {
   const index = byName.get(name);

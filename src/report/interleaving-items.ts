@@ -19,6 +19,8 @@ export interface InterleavingInput {
   readonly events?: readonly TraceEvent[];
   /** What CPUs that can never go on would do next, in a deadlock. Their index says nothing about the run. */
   readonly waiting?: readonly Step[];
+  /** What flows would have done next had the failure not ended the run. Their index says nothing either. */
+  readonly unreached?: readonly Step[];
   /** Words for printk. */
   readonly log?: readonly LogLine[];
 }
@@ -135,8 +137,8 @@ class ItemList {
 
   constructor(input: InterleavingInput) {
     this.#input = input;
-    const { steps, waiting = [], events = [] } = input;
-    this.#locks = lockWords([...steps, ...waiting]);
+    const { steps, waiting = [], unreached = [], events = [] } = input;
+    this.#locks = lockWords([...steps, ...waiting, ...unreached]);
     let event = 0;
     const tell = (until: number): void => {
       for (; event < events.length && events[event]!.sequence <= until; event++) {
@@ -152,7 +154,8 @@ class ItemList {
       this.#leaveInterrupt(step);
     }
     tell(Infinity);
-    for (const step of waiting) this.#waits(step);
+    for (const step of waiting) this.#never(step, waitingText(step, steps, this.#locks, input.names));
+    for (const step of unreached) this.#never(step, `[not yet: ${stepText(step, this.#locks, input.names)}]`);
   }
 
   #flow(actor: Actor): FlowCalls {
@@ -199,9 +202,9 @@ class ItemList {
     this.items.push(target === undefined ? item : { ...item, target });
   }
 
-  #waits(step: Step): void {
-    const { steps, names } = this.#input;
-    const text = waitingText(step, steps, this.#locks, names);
+  /** A step that never happened. */
+  #never(step: Step, text: string): void {
+    const { names } = this.#input;
     const first = step.operations[0]!;
     const path = this.#flow(step.actor).around(first, names, isLockCall(first, this.#locks, names));
     this.#add(step, 'waiting', path, text);

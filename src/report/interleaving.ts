@@ -28,11 +28,12 @@ export type { InterleavingInput, InterleavingNames } from './interleaving-items.
 export interface DecisiveOrder {
   /** Number of a step. */
   readonly first: number;
-  /** Number of a later step, or the index of a step in `waiting`. */
+  /** Number of a later step, or the index of a step in `waiting` or `unreached`. */
   readonly second: number;
 }
 
 export interface InterleavingOptions {
+  /** Empty: it was looked for, and no single pair decides. */
   readonly decisive?: readonly DecisiveOrder[];
   /** What the run came to, at the end. */
   readonly finding?: { readonly title: string; readonly detail?: string };
@@ -77,7 +78,7 @@ function drawn(
   const shown = selected(input, items, marks, fold);
   const rows = withoutRepeats(rowsOf(shown, marks, fold), fold);
   const cpus = [...new Set(rows.map(({ cpu }) => cpu))].toSorted((a, b) => a - b);
-  const tail = [...legend(items, options.decisive ?? [], options, fold), ...verdict(options)];
+  const tail = [...legend(items, options, fold), ...verdict(options)];
   const space = (options.linesMax ?? LINES_DEFAULT) - tail.length - 2;
   const kept = fold < Fold.MIDDLE ? rows : withoutMiddle(rows, space);
   const paint = options.paint ?? plain;
@@ -116,13 +117,13 @@ function letter(number: number): string {
 
 /** The items that matter at a level of folding. */
 function selected(
-  { steps, waiting = [] }: InterleavingInput,
+  { steps, waiting = [], unreached = [] }: InterleavingInput,
   items: readonly Item[],
   marks: ReadonlyMap<number, string>,
   fold: number,
 ): readonly Item[] {
   const isMarked = ({ class: kind, step }: Item): boolean => marks.has(step) && isOperation(kind);
-  const contested = contestedWords([...steps, ...waiting]);
+  const contested = contestedWords([...steps, ...waiting, ...unreached]);
   const decided = new Set(items.filter(isMarked).flatMap(({ words }) => words));
   const words = fold >= Fold.BYSTANDERS && decided.size > 0 ? decided : contested;
   const hasInterrupts = items.some(({ class: kind }) => kind === 'irq-entry');
@@ -254,13 +255,10 @@ function withoutMiddle(rows: readonly Row[], space: number): readonly Row[] {
 /** More pairs than this are better looked for in the columns. */
 const PAIRS_SAID_MAX = 6;
 
-function legend(
-  items: readonly Item[],
-  pairs: readonly DecisiveOrder[],
-  { paint = plain, width = WIDTH_DEFAULT }: InterleavingOptions,
-  fold: number,
-): string[] {
-  if (pairs.length === 0) return [];
+function legend(items: readonly Item[], options: InterleavingOptions, fold: number): string[] {
+  const { decisive: pairs, paint = plain, width = WIDTH_DEFAULT } = options;
+  if (pairs === undefined) return [];
+  if (pairs.length === 0) return ['', paint.faint('(whichever one pair is turned round, it fails)')];
   const head = '<- decides: turn one pair round, and the failure goes';
   if (pairs.length > PAIRS_SAID_MAX || fold >= Fold.UNDECISIVE) return ['', paint.faint(head)];
   const told = (step: number): string => {

@@ -72,7 +72,7 @@ function flowsOf(definition: ScenarioDefinition): ((() => void) | undefined)[] {
   }
   if (each !== undefined) {
     if (typeof each !== 'function') bad('each is no function');
-    for (let cpu = 0; cpu < (definition.cpus ?? 2); cpu++) flows[cpu] ??= () => each();
+    for (let cpu = 0; cpu < (definition.cpus ?? 2); cpu++) flows[cpu] ??= each;
   }
   return Array.from({ length: flows.length }, (_, cpu) => flows[cpu]);
 }

@@ -84,10 +84,13 @@ export function loadScenario(source: ScenarioSource): LoadedScenario {
   };
   try {
     const scenario = scenarioOf(source, evaluate(source));
+    const declared = new Map<() => void, number>();
     const flows = scenario.flows.map((flow, cpu) => {
       if (flow === undefined) return 0;
       const name = flow.name === '' || /^\d+$/.test(flow.name) ? `cpu${cpu}` : flow.name;
-      return declare(name, flow);
+      const address = declared.get(flow) ?? declare(name, flow);
+      declared.set(flow, address);
+      return address;
     });
     const handlers = (scenario.interrupts ?? []).map((interrupt) =>
       declare('device_interrupt', () => {

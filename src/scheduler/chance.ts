@@ -1,8 +1,8 @@
 /**
  * Chance for policies: one generator in the policy's own words, so that a run is a function of its seed.
  *
- * The generator is xorshift32 (base/prng). Its bits are linear in the seed, so an answer is taken from the high half of
- * its state times an odd constant (Marsaglia's xorshift*), not from the low bits of the state itself.
+ * The generator is xorshift32 (base/prng). Its bits are linear in the seed, so an answer is taken from the high half
+ * of its state times an odd constant (Marsaglia's xorshift*), not from the low bits of the state itself.
  */
 import { seedState, xorshift32 } from '#base/prng';
 import { POLICY_WORDS, PolicyWord } from '#base/strategy';

@@ -51,6 +51,21 @@ export interface RunFinding {
   readonly detail?: string;
 }
 
+/** A flow that cannot go on, in a deadlock: what its next step would be. */
+export interface WaitingFlow {
+  readonly actor: Actor;
+  /** OpType */
+  readonly type: number;
+  readonly kind: number;
+  /** 0 where it waits for no word. */
+  readonly address: number;
+  readonly size: number;
+  /** Innermost kernel function. */
+  readonly site: number;
+  /** Innermost first. */
+  readonly stack: readonly string[];
+}
+
 export interface RunResult {
   readonly stop: RunStop;
   /** Valid until the next run of this executor. */
@@ -63,6 +78,8 @@ export interface RunResult {
   /** Memory became known as shared in this run: earlier steps on it were not choice points, from now on they are. */
   readonly sharedGrew: boolean;
   readonly findings: readonly RunFinding[];
+  /** DEADLOCK: who waits for what. */
+  readonly waiting?: readonly WaitingFlow[];
   /** A digest of the final memory the program's observers look at: two runs of one trace have the same. */
   readonly finalState: string;
 }

@@ -4,11 +4,11 @@
  *
  * Every actor has a random priority and the highest enabled one goes. At d - 1 steps, chosen among k, the actor that
  * made the step falls below all initial priorities, and the one that falls later falls less deep. A bug of depth d (d
- * orderings suffice for it) is hit with a probability of at least 1 / (n k^(d-1)) by each run, for n actors and runs of
- * at most k steps.
+ * orderings suffice for it) is hit with a probability of at least 1 / (n k^(d-1)) by each run, for n actors and runs
+ * of at most k steps.
  *
- * **Steps** are visible steps, and a flow's START is none: the orders of others make no difference to anybody, so they need no
- * change points, and k stays small.
+ * **Steps** are visible steps, and a flow's START is none: the orders of others make no difference to anybody, so they
+ * need no change points, and k stays small.
  *
  * **Interrupts and store buffers are actors like any other**, each with its own priority. An interrupt of low priority
  * stays pending while its CPU works, one of high priority is taken at once, and a handler that falls is left half-way

@@ -70,7 +70,8 @@ export const delayBounded: Policy = {
     words[MADE] = 0;
     words[OWED] = 0;
     const delays = Math.min(words[DELAYS]!, DELAYS_MAX);
-    for (let index = 0; index < delays; index++) words[POINTS + index] = draw(words, Math.max(1, words[STEPS]!));
+    for (let index = 0; index < delays; index++)
+      words[POINTS + index] = draw(words, Math.max(1, words[STEPS]!));
     countDelays(words);
   },
   choose(words, choice) {

@@ -1,19 +1,19 @@
 /**
  * URW and SURW (Zhao, Wolff, Mathur, Roychoudhury, "Selectively uniform concurrency testing", ASPLOS 2025).
  *
- * A random walk that tosses a fair coin at each step favours the orders in which the short flows end early. **URW** picks an actor
- * with a probability proportional to the steps it still has to make: with the right counts, and flows that never wait,
- * every interleaving is equally likely. **SURW** wants that of a chosen few operations only: an actor that is to make
- * the next one of them is drawn by the counts of these, the others wait in front of theirs until it has, and everything
- * else is a plain random walk. Here the chosen operations are those on one range of memory.
+ * A random walk that tosses a fair coin at each step favours the orders in which the short flows end early. **URW**
+ * picks an actor with a probability proportional to the steps it still has to make: with the right counts, and flows
+ * that never wait, every interleaving is equally likely. **SURW** wants that of a chosen few operations only: an actor
+ * that is to make the next one of them is drawn by the counts of these, the others wait in front of theirs until it
+ * has, and everything else is a plain random walk. Here the chosen operations are those on one range of memory.
  *
  * Departures. Counts are estimates from earlier runs: an actor that still goes when its count is used up weighs 1. A
  * store buffer has nothing to do before its CPU stores, so what it will do weighs on the main flow meanwhile, as a
- * thread not yet created weighs on its parent in the paper. Interrupts have no such parent, for any CPU may raise them: they count only
- * while they are pending, and the walk is uniform only between interrupts.
+ * thread not yet created weighs on its parent in the paper. Interrupts have no such parent, for any CPU may raise
+ * them: they count only while they are pending, and the walk is uniform only between interrupts.
  *
- * Parameters run past PolicyWord.OWN: a count for each of ACTOR_SLOTS actors. URW: visible steps by actor, START left out. SURW: the
- * first byte chosen and the one behind the last, then the chosen operations by actor.
+ * Parameters run past PolicyWord.OWN: a count for each of ACTOR_SLOTS actors. URW: visible steps by actor, START left
+ * out. SURW: the first byte chosen and the one behind the last, then the chosen operations by actor.
  */
 import type { Actor, Choice, Policy } from '#base/strategy';
 import { Flow, PolicyWord, bufferActor, cpuOf, flowOf } from '#base/strategy';
@@ -64,9 +64,7 @@ const INTENDED = CHOSEN_COUNTS + ACTOR_SLOTS;
 
 function isChosen(words: Int32Array, head: number, address: number, size: number): boolean {
   // Addresses are unsigned, words are not.
-  return (
-    footprint(opType(head)) !== 0 && address < words[END]! >>> 0 && address + size > words[FIRST]! >>> 0
-  );
+  return footprint(opType(head)) !== 0 && address < words[END]! >>> 0 && address + size > words[FIRST]! >>> 0;
 }
 
 function nextIsChosen(words: Int32Array, choice: Choice, actor: Actor): boolean {

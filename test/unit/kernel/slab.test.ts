@@ -5,7 +5,7 @@ import { EventType } from '#trace/events';
 import { fault_attr } from '#smp/fault_inject';
 import { mutex_is_locked } from '#smp/mutex';
 import { kernelInventory, liveAllocations, objectsInUse } from '#machine/inventory';
-import { zone } from '#kernel/page_alloc';
+import { PAGE_SIZE, zone } from '#kernel/page_alloc';
 import {
   GFP_KERNEL,
   ZERO_SIZE_PTR,
@@ -164,9 +164,22 @@ describe.each([
     give(cache, object);
     const events = bench.trace().filter((event) => event.type === EventType.ALLOCATION && event.c === cache);
     expect(events.map(({ a, b, d }) => ({ a, b, d }))).toEqual([
+      // The cache's first slab: pages that are no object of anybody.
+      { a: object, b: PAGE_SIZE, d: 2 },
       { a: object, b: 40, d: 1 },
       { a: object, b: 40, d: 0 },
     ]);
+  });
+
+  it('a second free of an object is an event too, beside what the kernel says of it', () => {
+    const bench = kernelBench({ slub });
+    const cache = cacheOf('t', 40);
+    const object = make(cache);
+    give(cache, object);
+    give(cache, object);
+    const frees = bench.trace().filter((event) => event.type === EventType.ALLOCATION && event.d === 0);
+    expect(frees.filter((event) => event.a === object)).toHaveLength(2);
+    expect(bench.findings().map(({ title }) => title)).toEqual(['BUG t: Object already free']);
   });
 
   it('the nth allocation fails, whatever it is', () => {

@@ -1,0 +1,65 @@
+/** `smplab replay`: the same failure, every time, on any machine. */
+import { writeFileSync } from 'node:fs';
+import { compileScenario } from '#explore/compile';
+import { type ReplayReport, readToken, replayToken } from '#explore/replay-token';
+import { plain } from '#report/paint';
+import type { Context } from './boot.ts';
+import { ExitCode, UsageError } from './exit-code.ts';
+import { scenarioFile } from './explore.ts';
+import { type RunView, diagram, viewText } from './run-views.ts';
+
+export interface ReplayOptions {
+  readonly view: RunView;
+  readonly out?: string;
+  readonly tolerant?: boolean;
+  readonly scenario?: string;
+  readonly json?: boolean;
+}
+
+export async function replay(text: string, options: ReplayOptions, context: Context): Promise<ExitCode> {
+  const { output } = context;
+  const { token } = readToken(text);
+  const source = await compileScenario(scenarioFile(options.scenario ?? token.scenario));
+  const report = await replayToken(text, source, { tolerant: options.tolerant === true });
+  const run = { shown: report.shown, explanation: report.explanation, finding: report.findings[0] };
+  const view = viewText(options.view, run, options.out === undefined ? output.paint : plain);
+  if (options.out !== undefined) write(options.out, view);
+  if (options.json === true) output.raw(`${JSON.stringify(document(report))}\n`);
+  else {
+    if (options.out === undefined) output.raw(view);
+    if (report.diverged !== undefined) output.line(report.diverged);
+    for (const { kind, title } of report.findings) output.line(output.paint.bad(`${kind}: ${title}`));
+    if (report.findings.length === 0) output.line('nothing went wrong in this run');
+  }
+  if (report.findings.length > 0) return ExitCode.MACHINE_FAILED;
+  return report.diverged === undefined ? ExitCode.GOOD : ExitCode.UNUSABLE;
+}
+
+function write(file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch (error) {
+    throw new UsageError(`--out ${file}: cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
+  }
+}
+
+function document(report: ReplayReport): object {
+  const { findings, shown } = report;
+  return {
+    schema: 'smplab.replay/1',
+    scenario: report.scenario,
+    memoryModel: report.memoryModel,
+    ok: findings.length === 0,
+    steps: shown.result.steps,
+    switches: shown.result.switches,
+    failures: findings.map(({ kind, title, cpu, stack, detail }) => ({
+      kind,
+      title,
+      ...(cpu === undefined ? {} : { cpu }),
+      stack: stack ?? [],
+      detail: detail ?? '',
+    })),
+    diverged: report.diverged ?? null,
+    diagram: diagram({ shown, explanation: report.explanation, finding: findings[0] }, plain),
+  };
+}

@@ -1,0 +1,67 @@
+/** A run, in the form that was asked for. */
+import type { Explanation } from '#explore/explain';
+import type { RunFinding } from '#explore/executor';
+import type { ShownRun } from '#explore/shown-run';
+import { callTree } from '#report/call-tree';
+import { ftraceText } from '#report/ftrace';
+import { interleaving } from '#report/interleaving';
+import type { TraceModel } from '#report/model';
+import type { Paint } from '#report/paint';
+import { perfettoTrace } from '#report/perfetto';
+
+export const RUN_VIEWS = ['diagram', 'tree', 'ftrace', 'perfetto'] as const;
+export type RunView = (typeof RUN_VIEWS)[number];
+
+export interface DrawnRun {
+  readonly shown: ShownRun;
+  readonly explanation: Explanation | undefined;
+  readonly finding: RunFinding | undefined;
+}
+
+/** The two-column interleaving. */
+export function diagram({ shown, explanation, finding }: DrawnRun, paint: Paint, width = 100): string[] {
+  return interleaving(
+    {
+      steps: shown.steps,
+      names: shown.names,
+      log: shown.printed,
+      ...(explanation === undefined
+        ? {}
+        : { waiting: explanation.waiting, unreached: explanation.unreached }),
+    },
+    {
+      paint,
+      width,
+      // What a report says at length says it below the drawing.
+      ...(finding === undefined || (finding.detail ?? '') !== '' ? {} : { finding: { title: finding.title } }),
+      ...(explanation === undefined
+        ? {}
+        : {
+            decisive: explanation.decisive.map(({ first, second }) => ({
+              first: first.index,
+              second: second.index,
+            })),
+          }),
+    },
+  );
+}
+
+function modelOf(shown: ShownRun): TraceModel {
+  return {
+    events: shown.events,
+    symbols: shown.symbols,
+    cpus: shown.cpus,
+    lost: 0,
+    log: shown.printed,
+    findings: shown.findings.map(({ kind, title, cpu = 0, stack = [] }) => ({ kind, title, cpu, stack })),
+  };
+}
+
+/** A run as text in one of the views. */
+export function viewText(view: RunView, run: DrawnRun, paint: Paint): string {
+  if (view === 'diagram') return `${diagram(run, paint).join('\n')}\n`;
+  const model = modelOf(run.shown);
+  if (view === 'tree') return `${callTree(model, { paint }).join('\n')}\n`;
+  if (view === 'ftrace') return `${ftraceText(model).join('\n')}\n`;
+  return `${JSON.stringify(perfettoTrace(model))}\n`;
+}

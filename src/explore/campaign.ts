@@ -1,0 +1,273 @@
+/**
+ * A campaign: many runs of one scenario, under one search, until it fails, until everything is covered, or until a budget
+ * is spent; then what was found, made small and explained.
+ */
+import { SmplabError } from '#base/errors';
+import { ThreadExecutor } from '#machine/thread-executor';
+import type { ScenarioSource } from '#machine/scenario';
+import { policyNumber } from '#scheduler/policies';
+import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from './executor.ts';
+import { type Explanation, explain } from './explain.ts';
+import { identityOf } from './identity.ts';
+import { Laboratory } from './laboratory.ts';
+import { pinToOneCore } from './pin.ts';
+import { recordingOf, selfCheck } from './replay.ts';
+import { segmentsOf } from './schedule.ts';
+import type { Search, Statement } from './search.ts';
+import { type Shrunk, boundedBelow, shrink } from './shrink.ts';
+import { type StrategyOptions, searchFor } from './strategies.ts';
+import { type ShownRun, showRun } from './shown-run.ts';
+import { encodeLongToken, tolerantSchedule } from './tolerant.ts';
+import { encodeToken } from './token.ts';
+
+export interface CampaignOptions extends StrategyOptions {
+  /** How a token names the scenario. */
+  readonly name: string;
+  readonly memoryModel?: 'sc' | 'tso' | undefined;
+  readonly stepsMax?: number | undefined;
+  /** Host seconds for searching; shrinking has its own limits. */
+  readonly seconds?: number | undefined;
+  /** Go on after the first failure. */
+  readonly keepGoing?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called a few times a second. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Core to stay on, or undefined for any; false: do not pin. */
+  readonly core?: number | false | undefined;
+}
+
+export interface Progress {
+  readonly runs: number;
+  readonly steps: number;
+  readonly seconds: number;
+  readonly traces: number;
+  readonly failures: number;
+}
+
+export interface FailureFound {
+  readonly kind: string;
+  readonly title: string;
+  readonly finding: RunFinding;
+  readonly foundAtRun: number;
+  readonly token: string;
+  /** The token with the names of its operations, for replay --tolerant. */
+  readonly tokenLong: string;
+  readonly shown: ShownRun | undefined;
+  readonly minimised: Shrunk;
+  readonly explanation: Explanation | undefined;
+}
+
+/** Why a campaign stopped before its answer. */
+export type CampaignLimit = 'steps' | 'time' | 'interrupted' | undefined;
+
+export interface CampaignReport {
+  readonly scenario: string;
+  readonly cpus: number;
+  readonly memoryModel: 'sc' | 'tso';
+  readonly statement: Statement;
+  readonly runs: number;
+  readonly steps: number;
+  readonly switches: number;
+  readonly failures: readonly FailureFound[];
+  /** Races and warnings that are told and are no failures. */
+  readonly reported: readonly RunFinding[];
+  readonly limit: CampaignLimit;
+  readonly seconds: number;
+}
+
+/** Failures a campaign that keeps going collects. */
+const FAILURES_MAX = 16;
+const PROGRESS_MS = 200;
+const STAY = policyNumber('stay');
+
+/** Searches one scenario. The executor's machine is off when this answers. */
+export async function runCampaign(
+  source: ScenarioSource,
+  options: CampaignOptions,
+): Promise<CampaignReport> {
+  if (options.core !== false) pinToOneCore(options.core);
+  const executor = await ThreadExecutor.create(source, {
+    ...(options.memoryModel === undefined ? {} : { memoryModel: options.memoryModel }),
+    ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
+  });
+  try {
+    return await new Campaign(executor, source, options).report();
+  } finally {
+    await executor.close();
+  }
+}
+
+class Campaign {
+  readonly #executor: ThreadExecutor;
+  readonly #lab: Laboratory;
+  readonly #source: ScenarioSource;
+  readonly #options: CampaignOptions;
+  readonly #search: Search;
+  readonly #failures: FailureFound[] = [];
+  readonly #known = new Set<string>();
+  readonly #began = performance.now();
+  #runs = 0;
+  #steps = 0;
+  #switches = 0;
+  #cutShort = 0;
+  #lost = false;
+
+  constructor(executor: ThreadExecutor, source: ScenarioSource, options: CampaignOptions) {
+    const { scenario } = executor.loaded;
+    this.#executor = executor;
+    this.#lab = new Laboratory(executor, scenario.races ?? 'fail');
+    this.#source = source;
+    this.#options = options;
+    this.#search = searchFor(options);
+  }
+
+  async report(): Promise<CampaignReport> {
+    const limit = await this.#explore();
+    const searched = this.#seconds();
+    if (this.#failures.length === 0 && limit === undefined && !this.#executor.hasShared) {
+      throw new SmplabError(
+        'SMPLAB_BAD_SCENARIO',
+        `${this.#options.name}: no two flows ever used the same memory, so there is nothing to interleave; keep what they share in shared()`,
+      );
+    }
+    const { scenario } = this.#executor.loaded;
+    return {
+      scenario: this.#options.name,
+      cpus: scenario.cpus,
+      memoryModel: this.#model(),
+      statement: this.#search.statement(),
+      runs: this.#runs,
+      steps: this.#steps,
+      switches: this.#switches,
+      failures: this.#failures,
+      reported: this.#lab.reported,
+      limit,
+      seconds: searched,
+    };
+  }
+
+  #model(): 'sc' | 'tso' {
+    return this.#options.memoryModel ?? this.#executor.loaded.scenario.memoryModel ?? 'sc';
+  }
+
+  #seconds(): number {
+    return (performance.now() - this.#began) / 1000;
+  }
+
+  async #explore(): Promise<CampaignLimit> {
+    const { seconds, signal, keepGoing } = this.#options;
+    let shown = performance.now();
+    for (let plan = this.#search.next(); plan !== undefined; plan = this.#search.next()) {
+      const result = this.#lab.run(plan);
+      this.#runs++;
+      this.#steps += result.steps;
+      this.#switches += result.switches;
+      if (result.stop === RunStop.STEP_LIMIT) this.#cutShort++;
+      this.#search.observe(result);
+      if (result.findings.length > 0) {
+        this.#failed(result);
+        // A race says that something is wrong, not yet what comes of it: the search goes on to see.
+        const isEnough = keepGoing !== true && this.#failures.some(({ kind }) => kind !== 'data-race');
+        if (isEnough || this.#lost || this.#failures.length >= FAILURES_MAX) break;
+      }
+      if (isSampled(this.#runs)) this.#checkSelf(plan);
+      const now = performance.now();
+      if (now - shown < PROGRESS_MS) continue;
+      shown = now;
+      this.#tell();
+      // The event loop gets its turn: Ctrl-C, and threads that have died.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (signal?.aborted === true) return 'interrupted';
+      if (seconds !== undefined && this.#seconds() >= seconds) return 'time';
+    }
+    return this.#failures.length === 0 && this.#cutShort > 0 ? 'steps' : undefined;
+  }
+
+  #tell(): void {
+    this.#options.onProgress?.({
+      runs: this.#runs,
+      steps: this.#steps,
+      seconds: this.#seconds(),
+      traces: this.#search.statement().traces,
+      failures: this.#failures.length,
+    });
+  }
+
+  /** Keeps the failures of a run that are new: shrunk, explained, and under a token. */
+  #failed(result: RunResult): void {
+    const prefix = segmentsOf(result.log);
+    const run = this.#runs;
+    for (const finding of result.findings) {
+      const key = `${finding.kind} ${finding.title}`;
+      if (this.#known.has(key)) continue;
+      this.#known.add(key);
+      if (finding.kind === 'no-progress') {
+        this.#lost = true;
+        this.#failures.push(this.#unshrunk(finding, prefix, run, result));
+        return;
+      }
+      this.#failures.push(this.#shrunk(finding, prefix, run));
+    }
+  }
+
+  #shrunk(finding: RunFinding, prefix: Plan['prefix'], run: number): FailureFound {
+    const executor: Executor = this.#lab;
+    const failure = { kind: finding.kind, title: finding.title };
+    const plan: Plan = { prefix, policy: STAY, seed: 1 };
+    const minimised = shrink(executor, plan, failure, {
+      stay: STAY,
+      searchBelow: boundedBelow(executor, failure),
+    });
+    if (minimised === undefined) throw this.#unsteady(plan, `${finding.title} does not happen again`);
+    const explanation = explain(executor, minimised.schedule, failure, { stay: STAY });
+    const again = executor.run({ prefix: minimised.schedule, policy: STAY, seed: 1 });
+    const same = again.findings.find((one) => one.kind === finding.kind && one.title === finding.title);
+    const tokens = this.#tokens(again);
+    const shown = showRun(this.#lab, minimised.schedule);
+    return { ...failure, finding: same ?? finding, foundAtRun: run, ...tokens, minimised, explanation, shown };
+  }
+
+  #unshrunk(finding: RunFinding, prefix: Plan['prefix'], run: number, result: RunResult): FailureFound {
+    const cost = { preemptions: 0, switches: result.switches, steps: result.steps };
+    return {
+      kind: finding.kind,
+      title: finding.title,
+      finding,
+      foundAtRun: run,
+      ...this.#tokens(result),
+      shown: undefined,
+      minimised: { schedule: prefix, cost, minimal: false, runs: 0 },
+      explanation: undefined,
+    };
+  }
+
+  #tokens(result: RunResult): Pick<FailureFound, 'token' | 'tokenLong'> {
+    const identity = identityOf(this.#executor, this.#source, this.#options.name, {
+      memoryModel: this.#model(),
+      stepsMax: this.#options.stepsMax,
+    });
+    const token = { ...identity, ...recordingOf(result.log) };
+    const names = tolerantSchedule(result.log, this.#executor.names);
+    return { token: encodeToken(token), tokenLong: encodeLongToken(token, names) };
+  }
+
+  /** Two runs of one schedule have to be the same: for a sample of runs, that is looked at. */
+  #checkSelf(plan: Plan): void {
+    const unsteady = selfCheck(this.#executor, plan, this.#executor.names);
+    if (unsteady !== undefined) throw unsteadyError(this.#options.name, unsteady.message);
+  }
+
+  #unsteady(plan: Plan, what: string): SmplabError {
+    const unsteady = selfCheck(this.#executor, plan, this.#executor.names);
+    return unsteadyError(this.#options.name, unsteady?.message ?? what);
+  }
+}
+
+function unsteadyError(name: string, message: string): SmplabError {
+  return new SmplabError('SMPLAB_BAD_SCENARIO', `${name} does not do the same in two runs of one schedule: ${message}`);
+}
+
+/** The second run, and then ever fewer: enough to notice, too few to be felt. */
+function isSampled(run: number): boolean {
+  return run === 2 || (run & (run - 1)) === 0;
+}

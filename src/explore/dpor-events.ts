@@ -1,0 +1,334 @@
+/**
+ * A run as DPOR sees it: events, each a step that somebody else may notice and the steps its actor made behind it
+ * that nobody can. An event is what the search moves about, and which events depend on each other is all it knows of
+ * their meaning.
+ *
+ * A step begins an event when it is a choice point, when its actor did not make the step before, and under tso when it puts
+ * a store in the buffer or waits for the buffer to be empty.
+ */
+import { assert } from '#base/assert';
+import type { Actor } from '#base/strategy';
+import { Flow, bufferActor, cpuOf, flowOf } from '#base/strategy';
+import type { OperationLog } from '#trace/operations';
+import { Footprint, OP_WORDS, OpFlag, OpType, OpWord, footprint, opActor, opFlags, opType } from '#trace/operations';
+import type { Segment } from './executor.ts';
+
+/** Actors exhaustive search can tell apart: the log's masks end there. */
+export const DPOR_ACTORS = 64;
+
+export const EventFlag = {
+  VISIBLE: 1,
+  BUFFER: 2,
+  FLUSH: 4,
+  ENTRY: 8,
+  START: 16,
+  /** possible only while memory says so: ACQUIRE, AWAIT */
+  WAITS: 32,
+  /** possible only while the CPU's store buffer is empty */
+  DRAINS: 64,
+  TIMEOUT: 128,
+  /** touches more than one range */
+  MANY: 256,
+  /** reads what its own CPU has buffered */
+  FORWARDED: 512,
+  /** a step that nobody sees begins it, since its actor could not go on at once */
+  ALONE: 1024,
+} as const;
+
+const COLUMNS = [
+  'actor',
+  'flags',
+  'step',
+  'steps',
+  'record',
+  'recordEnd',
+  'before',
+  'does',
+  'address',
+  'size',
+  'ordinal',
+  'partner',
+] as const;
+
+const DRAINING: ReadonlySet<number> = new Set<number>([
+  OpType.FENCE,
+  OpType.RMW,
+  OpType.ACQUIRE,
+  OpType.IPI,
+  OpType.STORE,
+]);
+
+/** Sizes of one access; a longer one is done by a copy, which waits for the store buffer. */
+function isOneAccess(size: number): boolean {
+  return size === 1 || size === 2 || size === 4 || size === 8;
+}
+
+export class EventTable {
+  count = 0;
+  /** One more than the highest actor ever seen. */
+  width = 0;
+  log: OperationLog = { words: new Int32Array(0), records: 0 };
+  actor = new Int32Array(256);
+  flags = new Int32Array(256);
+  /** Index of its first step, and how many there are. */
+  step = new Int32Array(256);
+  steps = new Int32Array(256);
+  /** Its first record, and the record behind its first step. */
+  record = new Int32Array(256);
+  recordEnd = new Int32Array(256);
+  /** The actor's event before, or -1. */
+  before = new Int32Array(256);
+  /** Footprint, and the range it has, or one around all it has. Nothing for what is not VISIBLE: nobody else goes there. */
+  does = new Int32Array(256);
+  address = new Float64Array(256);
+  size = new Int32Array(256);
+  /** BUFFER, FLUSH: the how manieth of its CPU, from 1. A forwarded LOAD: of the BUFFER it reads. */
+  ordinal = new Int32Array(256);
+  /** A FLUSH's BUFFER, or -1. */
+  partner = new Int32Array(256);
+  /** By actor: its last event, or -1. */
+  private readonly last = new Int32Array(DPOR_ACTORS);
+  /** By CPU: stores that have entered its buffer, and left it. */
+  private readonly buffered = new Int32Array(DPOR_ACTORS / 4);
+  private readonly flushed = new Int32Array(DPOR_ACTORS / 4);
+  private isTso = false;
+  private recordsRead = 0;
+
+  /** Reads a log whose first `keep` events are those of the log before. */
+  read(log: OperationLog, keep: number): void {
+    this.log = log;
+    const { words, records } = log;
+    const from = keep < this.count ? this.record[keep]! : this.recordsRead;
+    this.count = Math.min(keep, this.count);
+    this.recount();
+    let actor = this.count === 0 ? -1 : this.actor[this.count - 1]!;
+    let isFirst = false;
+    for (let record = from; record < records; record++) {
+      const head = words[record * OP_WORDS]!;
+      if (opType(head) >= OpType.EVENT) continue;
+      if ((opFlags(head) & OpFlag.CONTINUES) !== 0) {
+        if (isFirst) this.addRange(record);
+        continue;
+      }
+      isFirst = opActor(head) !== actor || this.begins(head);
+      if (isFirst) this.add(record, opActor(head) !== actor);
+      else this.steps[this.count - 1]!++;
+      actor = opActor(head);
+    }
+    this.recordsRead = records;
+  }
+
+  private recount(): void {
+    this.last.fill(-1);
+    this.buffered.fill(0);
+    this.flushed.fill(0);
+    for (let event = 0; event < this.count; event++) {
+      this.last[this.actor[event]!] = event;
+      if ((this.flags[event]! & EventFlag.BUFFER) !== 0) this.buffered[cpuOf(this.actor[event]!)]!++;
+      if ((this.flags[event]! & EventFlag.FLUSH) !== 0) this.flushed[cpuOf(this.actor[event]!)]!++;
+    }
+  }
+
+  private begins(head: number): boolean {
+    if ((opFlags(head) & OpFlag.VISIBLE) !== 0) return true;
+    const type = opType(head);
+    if (type === OpType.BUFFER) this.isTso = true;
+    return this.isTso && (type === OpType.BUFFER || type === OpType.FLUSH || DRAINING.has(type));
+  }
+
+  private add(record: number, isOther: boolean): void {
+    if (this.count === this.actor.length) this.grow();
+    const event = this.count++;
+    const { words } = this.log;
+    const at = record * OP_WORDS;
+    const head = words[at]!;
+    const actor = opActor(head);
+    assert(actor < DPOR_ACTORS, `EventTable: actor ${actor}: exhaustive search ends at ${DPOR_ACTORS}`);
+    if (actor >= this.width) this.width = actor + 1;
+    this.actor[event] = actor;
+    this.step[event] = event === 0 ? 0 : this.step[event - 1]! + this.steps[event - 1]!;
+    this.steps[event] = 1;
+    this.record[event] = record;
+    this.recordEnd[event] = record + 1;
+    this.before[event] = this.last[actor]!;
+    this.last[actor] = event;
+    this.address[event] = words[at + OpWord.ADDRESS]! >>> 0;
+    this.size[event] = words[at + OpWord.SIZE]!;
+    this.ordinal[event] = 0;
+    this.partner[event] = -1;
+    const isVisible = (opFlags(head) & OpFlag.VISIBLE) !== 0;
+    const isFaulted = (opFlags(head) & OpFlag.FAULTED) !== 0;
+    this.does[event] = isVisible && !isFaulted ? footprint(opType(head)) : Footprint.NONE;
+    this.flags[event] = this.flagsOf(head, isOther && !isVisible && !this.begins(head));
+    this.countStores(event, opType(head));
+    if (this.isTso && opType(head) === OpType.LOAD && this.waitedForFlush(event))
+      this.flags[event]! |= EventFlag.DRAINS;
+  }
+
+  private flagsOf(head: number, isAlone: boolean): number {
+    const type = opType(head);
+    let flags = isAlone ? EventFlag.ALONE : 0;
+    if ((opFlags(head) & OpFlag.VISIBLE) !== 0) flags |= EventFlag.VISIBLE;
+    if ((opFlags(head) & OpFlag.FORWARDED) !== 0) flags |= EventFlag.FORWARDED;
+    if (DRAINING.has(type)) flags |= EventFlag.DRAINS;
+    if (type === OpType.BUFFER) flags |= EventFlag.BUFFER;
+    if (type === OpType.FLUSH) flags |= EventFlag.FLUSH;
+    if (type === OpType.IRQ_ENTRY) flags |= EventFlag.ENTRY;
+    if (type === OpType.START) flags |= EventFlag.START;
+    if (type === OpType.ACQUIRE || type === OpType.AWAIT) flags |= EventFlag.WAITS;
+    if (type === OpType.TIMEOUT) flags |= EventFlag.TIMEOUT;
+    return flags;
+  }
+
+  private countStores(event: number, type: number): void {
+    const cpu = cpuOf(this.actor[event]!);
+    if (type === OpType.BUFFER) this.ordinal[event] = ++this.buffered[cpu]!;
+    if (type === OpType.FLUSH) {
+      this.ordinal[event] = ++this.flushed[cpu]!;
+      this.partner[event] = this.findBuffer(event, cpu, (store) => this.ordinal[store] === this.ordinal[event]);
+    }
+    if ((this.flags[event]! & EventFlag.FORWARDED) !== 0) {
+      const store = this.findBuffer(event, cpu, (one) => this.isNear(one, event));
+      this.ordinal[event] = store < 0 ? 0 : this.ordinal[store]!;
+    }
+  }
+
+  /** The newest BUFFER of the CPU before `event` that is the one wanted. */
+  private findBuffer(event: number, cpu: number, isWanted: (store: number) => boolean): number {
+    for (let store = event - 1; store >= 0; store--)
+      if ((this.flags[store]! & EventFlag.BUFFER) !== 0 && cpuOf(this.actor[store]!) === cpu && isWanted(store))
+        return store;
+    return -1;
+  }
+
+  /** A load that reads part of what was buffered when its actor came to it cannot be made before that is in memory. */
+  private waitedForFlush(event: number): boolean {
+    if (!isOneAccess(this.size[event]!)) return true;
+    const buffer = bufferActor(cpuOf(this.actor[event]!));
+    for (let flush = event - 1; flush > this.before[event]!; flush--) {
+      if (this.actor[flush] !== buffer || !this.isNear(flush, event)) continue;
+      const [start, end] = [this.address[flush]!, this.address[flush]! + this.size[flush]!];
+      if (this.address[event]! < start || this.address[event]! + this.size[event]! > end) return true;
+    }
+    return false;
+  }
+
+  /** A further record of an event's first step. */
+  private addRange(record: number): void {
+    const event = this.count - 1;
+    const at = record * OP_WORDS;
+    const { words } = this.log;
+    const does = footprint(opType(words[at]!));
+    if (does === Footprint.NONE) return;
+    this.recordEnd[event] = record + 1;
+    this.flags[event]! |= EventFlag.MANY;
+    if (opType(words[at]!) === OpType.STORE) this.flags[event]! |= EventFlag.DRAINS;
+    if ((this.flags[event]! & EventFlag.VISIBLE) !== 0) this.does[event]! |= does;
+    const start = words[at + OpWord.ADDRESS]! >>> 0;
+    const end = Math.max(start + words[at + OpWord.SIZE]!, this.address[event]! + this.size[event]!);
+    this.address[event] = Math.min(start, this.address[event]!);
+    this.size[event] = end - this.address[event]!;
+  }
+
+  private grow(): void {
+    for (const key of COLUMNS) {
+      const old = this[key];
+      const larger = old instanceof Float64Array ? new Float64Array(old.length * 2) : new Int32Array(old.length * 2);
+      larger.set(old);
+      Object.assign(this, { [key]: larger });
+    }
+  }
+
+  /** Whether the ranges of two events, seen as one each, have a common byte. */
+  private isNear(a: number, b: number): boolean {
+    return this.address[a]! < this.address[b]! + this.size[b]! && this.address[b]! < this.address[a]! + this.size[a]!;
+  }
+
+  /** Whether the order of two events of different actors matters, `first` being the earlier one. */
+  depends(first: number, second: number): boolean {
+    const flags = this.flags[first]! | this.flags[second]!;
+    if ((flags & EventFlag.TIMEOUT) !== 0) return true;
+    if (cpuOf(this.actor[first]!) === cpuOf(this.actor[second]!)) return this.dependsOnCpu(first, second);
+    return (flags & EventFlag.FORWARDED) === 0 || (flags & EventFlag.MANY) !== 0 ? this.conflicts(first, second) : false;
+  }
+
+  /** Two flows of a CPU order each other; its store buffer orders itself by what it carries. */
+  private dependsOnCpu(first: number, second: number): boolean {
+    if (flowOf(this.actor[second]!) === Flow.BUFFER) {
+      if ((this.flags[first]! & EventFlag.BUFFER) !== 0) return this.partner[second] === first;
+      if (this.isForwarded(first)) return this.ordinal[first] === this.ordinal[second];
+      return this.conflicts(first, second);
+    }
+    if (flowOf(this.actor[first]!) !== Flow.BUFFER) return true;
+    if ((this.flags[second]! & (EventFlag.DRAINS | EventFlag.ENTRY)) !== 0) return true;
+    return !this.isForwarded(second) && this.conflicts(first, second);
+  }
+
+  private isForwarded(event: number): boolean {
+    return (this.flags[event]! & (EventFlag.FORWARDED | EventFlag.MANY)) === EventFlag.FORWARDED;
+  }
+
+  /** Whether they touch a common byte that one of them writes. */
+  private conflicts(a: number, b: number): boolean {
+    const one = this.does[a]!;
+    const other = this.does[b]!;
+    if (one === 0 || other === 0 || ((one | other) & Footprint.WRITES) === 0 || !this.isNear(a, b)) return false;
+    if (((this.flags[a]! | this.flags[b]!) & EventFlag.MANY) === 0) return true;
+    for (let record = this.record[a]!; record < this.recordEnd[a]!; record++)
+      if (this.conflictsRange(b, ...this.range(record))) return true;
+    return false;
+  }
+
+  /** What a record touches: Footprint, address, bytes. */
+  range(record: number): readonly [does: number, address: number, size: number] {
+    const { words } = this.log;
+    const at = record * OP_WORDS;
+    const does = opType(words[at]!) >= OpType.EVENT ? Footprint.NONE : footprint(opType(words[at]!));
+    return [does, words[at + OpWord.ADDRESS]! >>> 0, words[at + OpWord.SIZE]!];
+  }
+
+  /** Whether the event touches a byte of that range, and one of the two writes it. */
+  conflictsRange(event: number, does: number, address: number, size: number): boolean {
+    if (this.does[event] === Footprint.NONE || does === Footprint.NONE) return false;
+    if ((this.flags[event]! & EventFlag.MANY) === 0) {
+      if (((this.does[event]! | does) & Footprint.WRITES) === 0) return false;
+      return address < this.address[event]! + this.size[event]! && this.address[event]! < address + size;
+    }
+    for (let record = this.record[event]!; record < this.recordEnd[event]!; record++) {
+      const [doesToo, start, bytes] = this.range(record);
+      if (doesToo === Footprint.NONE || ((does | doesToo) & Footprint.WRITES) === 0) continue;
+      if (address < start + bytes && start < address + size) return true;
+    }
+    return false;
+  }
+
+  /** A word of the event's first record. */
+  word(event: number, word: number): number {
+    return this.log.words[this.record[event]! * OP_WORDS + word]!;
+  }
+
+  /** Whether the actor could have gone instead. Says so only in front of a VISIBLE event. */
+  couldGo(event: number, actor: Actor): boolean {
+    const mask = this.word(event, actor < 32 ? OpWord.ENABLED_LOW : OpWord.ENABLED_HIGH);
+    return ((mask >>> (actor & 31)) & 1) === 1;
+  }
+
+  /** The schedule of the first `count` events. */
+  prefix(count: number): { actor: Actor; steps: number }[] {
+    const segments: { actor: Actor; steps: number }[] = [];
+    for (let event = 0; event < count; event++) appendSegment(segments, this.actor[event]!, this.steps[event]!);
+    return segments;
+  }
+}
+
+/** Adds steps to the end of a schedule. */
+export function appendSegment(segments: { actor: Actor; steps: number }[], actor: Actor, steps: number): void {
+  const last = segments.at(-1);
+  if (last?.actor === actor) last.steps += steps;
+  else segments.push({ actor, steps });
+}
+
+/** Steps of a schedule. */
+export function stepsOf(prefix: readonly Segment[]): number {
+  return prefix.reduce((sum, { steps }) => sum + steps, 0);
+}

@@ -1,0 +1,134 @@
+/**
+ * Wakeup trees: what is left to explore from a state, as sequences of events whose first elements alone could be
+ * redundant starts (Abdulla, Aronis, Jonsson, Sagonas, "Source sets: a foundation for optimal dynamic partial order
+ * reduction", JACM 2017). A run that follows a whole sequence never ends because everybody sleeps.
+ */
+import { EventFlag, type EventTable } from './dpor-events.ts';
+import { type Shape, shapeDepends, shapeOf, shapesDepend } from './dpor-shapes.ts';
+
+/** One event of the tree; the events that may follow it, in the order they will be explored. */
+export interface WakeNode {
+  readonly shape: Shape;
+  /** It may turn out that it cannot be made there: a wait whose condition nobody has seen on such values. Always a leaf. */
+  readonly isGuess: boolean;
+  readonly children: WakeNode[];
+}
+
+/** What is to be explored: events of a log, and behind them the one that is to come earlier than it did. */
+export interface WakeSequence {
+  /** Events of the log, ascending; the first `count` count. Used up by `insert`. */
+  readonly list: Int32Array;
+  count: number;
+  readonly target: Shape;
+  readonly isGuess: boolean;
+  /** Events from here on may be others in the next run that has the race. */
+  readonly solidEnd: number;
+}
+
+/**
+ * Whether a shape may come first in some run that has the sequence (a weak initial).
+ *
+ * - NO;
+ * - STRICT: it is in the part of the sequence that will not change, and nothing there has to come before;
+ * - LOOSE: it depends on nothing of the sequence, or is in the part that may change: the answer is for this run.
+ */
+export const Initial = { NO: 0, LOOSE: 1, STRICT: 2 } as const;
+export type Initial = (typeof Initial)[keyof typeof Initial];
+
+/** Where `initialIn` found the shape: an index of the list; its count for the target; -1 if it is not there. */
+let foundAt = -1;
+
+export function initialIn(shape: Shape, sequence: WakeSequence, events: EventTable): Initial {
+  const { list, count, target } = sequence;
+  foundAt = -1;
+  for (let at = 0; at < count; at++) {
+    const event = list[at]!;
+    if (events.actor[event] === shape.actor) {
+      foundAt = at;
+      return event < sequence.solidEnd ? Initial.STRICT : Initial.LOOSE;
+    }
+    if (shapeDepends(shape, events, event)) return Initial.NO;
+  }
+  if (target.actor === shape.actor) {
+    foundAt = count;
+    return Initial.STRICT;
+  }
+  return shapesDepend(shape, target) ? Initial.NO : Initial.LOOSE;
+}
+
+/** What became of a sequence. */
+export const Insertion = { ADDED: 0, COVERED: 1, COVERED_FOR_NOW: 2 } as const;
+export type Insertion = (typeof Insertion)[keyof typeof Insertion];
+
+/** Puts a sequence into the tree, unless one in it is as good. */
+export function insert(children: WakeNode[], sequence: WakeSequence, events: EventTable): Insertion {
+  let level = children;
+  let isLoose = false;
+  for (;;) {
+    const match = findMatch(level, sequence, events);
+    if (match === undefined) {
+      append(level, sequence, events);
+      return Insertion.ADDED;
+    }
+    if (match.initial === Initial.LOOSE) isLoose = true;
+    const isTarget = foundAt === sequence.count;
+    if (isTarget || match.node.children.length === 0)
+      return isLoose ? Insertion.COVERED_FOR_NOW : Insertion.COVERED;
+    if (foundAt >= 0) remove(sequence, foundAt);
+    level = match.node.children;
+  }
+}
+
+function findMatch(
+  level: readonly WakeNode[],
+  sequence: WakeSequence,
+  events: EventTable,
+): { node: WakeNode; initial: Initial } | undefined {
+  for (const node of level) {
+    // A guess that fails leads nowhere: it stands in for nothing but itself.
+    if (node.isGuess) {
+      if (!sequence.isGuess || sequence.count > 0 || node.shape.actor !== sequence.target.actor) continue;
+      foundAt = 0;
+      return { node, initial: Initial.STRICT };
+    }
+    const initial = initialIn(node.shape, sequence, events);
+    if (initial !== Initial.NO) return { node, initial };
+  }
+  return undefined;
+}
+
+function remove(sequence: WakeSequence, at: number): void {
+  sequence.list.copyWithin(at, at + 1, sequence.count);
+  sequence.count--;
+}
+
+function append(level: WakeNode[], sequence: WakeSequence, events: EventTable): void {
+  const { list, count, target, isGuess } = sequence;
+  let at = level;
+  const push = (shape: Shape, guess: boolean): void => {
+    const node: WakeNode = { shape, isGuess: guess, children: [] };
+    at.push(node);
+    at = node.children;
+  };
+  for (let index = 0; index < count; index++) {
+    const event = list[index]!;
+    const shape = shapeOf(events, event);
+    // Steps that began an event because their actor had to wait go on without a stop where it does not.
+    let { steps } = shape;
+    for (let next = list[index + 1]; index + 1 < count && isTail(events, event, next!); next = list[index + 1]) {
+      steps += events.steps[next!]!;
+      index++;
+    }
+    push(steps === shape.steps ? shape : { ...shape, steps }, false);
+  }
+  push({ ...target, steps: 1 }, isGuess);
+}
+
+function isTail(events: EventTable, event: number, next: number): boolean {
+  return events.actor[next] === events.actor[event] && (events.flags[next]! & EventFlag.ALONE) !== 0;
+}
+
+/** A tree of its own: runs use theirs up. */
+export function cloneTree(children: readonly WakeNode[]): WakeNode[] {
+  return children.map((node) => ({ ...node, children: cloneTree(node.children) }));
+}

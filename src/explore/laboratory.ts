@@ -1,0 +1,104 @@
+/**
+ * An executor with checkers: what it answers for a run holds what the scenario's own checks say, what the simulated kernel
+ * says, and what the checkers read from the log. Searching, shrinking and replaying all go through this one.
+ */
+import { RunCheckers } from '#checkers/check-run';
+import { type Waiting, deadlockFinding } from '#checkers/deadlock';
+import { livelockFinding } from '#checkers/livelock';
+import type { TraceEvent } from '#trace/events';
+import { OP_WORDS, OpFlag, OpWord, opActor, opFlags } from '#trace/operations';
+import type { ThreadExecutor } from '#machine/thread-executor';
+import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from './executor.ts';
+
+export type RaceMeaning = 'fail' | 'report' | 'ignore';
+
+/** Findings that say nothing about the schedule: the kernel goes on after them, and a search does too. */
+const MERE_WARNINGS: ReadonlySet<string> = new Set(['warning']);
+
+export class Laboratory implements Executor {
+  readonly actors: number;
+  readonly inner: ThreadExecutor;
+  readonly #checkers: RunCheckers;
+  readonly #races: RaceMeaning;
+  readonly #seen = new Map<string, RunFinding>();
+
+  constructor(inner: ThreadExecutor, races: RaceMeaning) {
+    const { names } = inner;
+    this.actors = inner.actors;
+    this.inner = inner;
+    this.#races = races;
+    this.#checkers = new RunCheckers({ names, races: races !== 'ignore' });
+  }
+
+  /** Races and warnings that are told and are no failures, each once. */
+  get reported(): readonly RunFinding[] {
+    return [...this.#seen.values()];
+  }
+
+  run(plan: Plan): RunResult {
+    return this.#checked(this.inner.run(plan));
+  }
+
+  /** As run, with all that views show. */
+  trace(plan: Plan): { readonly result: RunResult; readonly events: TraceEvent[] } {
+    const { result, events } = this.inner.trace(plan);
+    return { result: this.#checked(result), events };
+  }
+
+  #checked(result: RunResult): RunResult {
+    if (result.stop === RunStop.COVERED || result.stop === RunStop.DIVERGED) return result;
+    const { names } = this.inner;
+    const complete = result.stop === RunStop.COMPLETE;
+    const said = this.#checkers.onRun(result.log, { complete });
+    let findings: RunFinding[] | undefined;
+    const add = (finding: RunFinding): void => {
+      findings ??= [];
+      findings.push(finding);
+    };
+    for (const finding of result.findings) this.#judge(finding, add);
+    for (const finding of said) this.#judge(finding, add);
+    if (result.stop === RunStop.DEADLOCK) add(deadlockFinding(result.log, (result.waiting ?? []) as readonly Waiting[], { names }));
+    if (result.stop === RunStop.STEP_LIMIT && isLivelock(result)) add(livelockFinding(result.log, { names }));
+    return findings === undefined && result.findings.length === 0
+      ? result
+      : { ...result, findings: findings ?? [] };
+  }
+
+  #judge(finding: RunFinding, add: (finding: RunFinding) => void): void {
+    const isTold =
+      MERE_WARNINGS.has(finding.kind) || (finding.kind === 'data-race' && this.#races !== 'fail');
+    if (!isTold) {
+      add(finding);
+      return;
+    }
+    const key = `${finding.kind} ${finding.title}`;
+    if (!this.#seen.has(key)) this.#seen.set(key, finding);
+  }
+}
+
+/** Steps at the end of a run that was cut short in which every actor that can go must have gone, for a livelock. */
+const FAIR_STEPS = 2_000;
+
+/**
+ * Whether a run that was cut short shows a livelock, and not just a scheduler that let one flow turn round for ever:
+ * in its last steps every actor that was enabled made some.
+ */
+function isLivelock({ log }: RunResult): boolean {
+  let enabledLow = 0;
+  let enabledHigh = 0;
+  let wentLow = 0;
+  let wentHigh = 0;
+  let steps = 0;
+  for (let record = log.records - 1; record >= 0 && steps < FAIR_STEPS; record--) {
+    const at = record * OP_WORDS;
+    const head = log.words[at]!;
+    if ((opFlags(head) & OpFlag.CONTINUES) !== 0) continue;
+    steps++;
+    const actor = opActor(head);
+    if (actor < 32) wentLow |= 1 << actor;
+    else wentHigh |= 1 << (actor - 32);
+    enabledLow |= log.words[at + OpWord.ENABLED_LOW]!;
+    enabledHigh |= log.words[at + OpWord.ENABLED_HIGH]!;
+  }
+  return (enabledLow & ~wentLow) === 0 && (enabledHigh & ~wentHigh) === 0;
+}

@@ -1,0 +1,343 @@
+/**
+ * A multiprocessor on one thread, over programs written as generator functions: searches, checkers and views are tested on
+ * it without CPU threads. Who may go next, who is asked, and what stands in the log is as on the threads: its decisions follow
+ * memory/scheduler-core, its operations memory/deterministic-bus.
+ *
+ * Leaves out: operations of other sizes than 4 bytes, faults, time (no TIMEOUT), facts in the log, stacks (SITE is 0).
+ */
+import { assert } from '#base/assert';
+import {
+  ACTORS_PER_CPU,
+  type Actor,
+  Flow,
+  type Policy,
+  bufferActor,
+  cpuOf,
+  flowOf,
+  mainActor,
+} from '#base/strategy';
+import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from '#explore/executor';
+import { policyByNumber } from '#scheduler/policies';
+import { AccessKind } from '#trace/events';
+import { OpFlag, OpType } from '#trace/operations';
+import { ModelCore } from './model-core.ts';
+import { ModelState } from './model-memory.ts';
+import { type FlowBody, ModelOps, type ModelProgram, type ModelRequest } from './model-program.ts';
+
+export type { FlowBody, ModelInterrupt, ModelMemory, ModelProgram, ModelRequest } from './model-program.ts';
+export { ModelOps } from './model-program.ts';
+
+export interface ModelOptions extends ModelProgram {
+  /** Default 'sc'. */
+  readonly memoryModel?: 'sc' | 'tso';
+  /** Steps a run may have. Default 10,000. */
+  readonly stepLimit?: number;
+  /** Whether the final state names every value that was loaded. Default true. */
+  readonly observeLoads?: boolean;
+  /** Bytes of memory; programs use addresses below. Default 64 KiB. */
+  readonly memoryBytes?: number;
+  /** Default: scheduler/policies. */
+  readonly policies?: (number: number) => Policy;
+}
+
+const CPUS_MAX = 16;
+const INTERRUPTS_MAX = 31;
+const STEPS_DEFAULT = 10_000;
+const BYTES_DEFAULT = 0x1_0000;
+
+export class ModelMachine implements Executor {
+  readonly actors: number;
+  private readonly program: ModelProgram;
+  private readonly cpus: number;
+  private readonly isTso: boolean;
+  private readonly stepLimit: number;
+  private readonly observeLoads: boolean;
+  private readonly state: ModelState;
+  private readonly core: ModelCore;
+  private readonly ops = new ModelOps();
+  /** By actor: its flow's body; what it loaded. */
+  private readonly bodies: (Generator<ModelRequest, void, number> | undefined)[] = [];
+  private readonly loads: number[][];
+  /** By CPU: the program's interrupts that are its own. */
+  private readonly lines: number[][];
+  private stop: RunStop = RunStop.COMPLETE;
+
+  constructor(options: ModelOptions) {
+    const { flows, interrupts = [] } = options;
+    assert(flows.length > 0 && flows.length <= CPUS_MAX, 'ModelMachine: 1 to 16 flows');
+    assert(interrupts.length <= INTERRUPTS_MAX, 'ModelMachine: at most 31 interrupts');
+    this.program = options;
+    this.cpus = flows.length;
+    this.actors = this.cpus * ACTORS_PER_CPU;
+    this.isTso = options.memoryModel === 'tso';
+    this.stepLimit = options.stepLimit ?? STEPS_DEFAULT;
+    this.observeLoads = options.observeLoads ?? true;
+    this.state = new ModelState(options.memoryBytes ?? BYTES_DEFAULT, this.cpus);
+    this.core = new ModelCore(this.cpus, this.isTso, this.state, options.policies ?? policyByNumber);
+    this.loads = Array.from({ length: this.actors }, () => []);
+    this.lines = flows.map((_, cpu) =>
+      [...interrupts.keys()].filter((index) => interrupts[index]!.cpu === cpu),
+    );
+    for (const { cpu, pending } of interrupts) {
+      assert(cpu >= 0 && cpu < this.cpus, 'ModelMachine: an interrupt of a CPU that has no flow');
+      // Raised from outside: somebody else uses the pending word, though no actor of ours.
+      if (pending !== false) this.state.share(this.state.pendingOf(cpu));
+    }
+  }
+
+  run(plan: Plan): RunResult {
+    this.reset(plan);
+    this.stop = this.toTheEnd();
+    return {
+      stop: this.stop,
+      log: { words: this.core.log.words, records: this.core.log.records },
+      steps: this.core.choice.step,
+      switches: this.core.switches,
+      divergedAt: this.core.divergedAt,
+      sharedGrew: this.state.sharedGrew,
+      findings: this.findings(),
+      finalState: this.finalState(),
+    };
+  }
+
+  private reset(plan: Plan): void {
+    const { state, program } = this;
+    this.ops.failure = undefined;
+    for (const loads of this.loads) loads.length = 0;
+    state.reset();
+    for (const [address, value] of program.initial ?? []) state.write(address, value);
+    for (const [index, { cpu, pending }] of (program.interrupts ?? []).entries())
+      if (pending !== false) this.raise(cpu, 1 << index);
+    this.core.begin(plan);
+  }
+
+  private toTheEnd(): RunStop {
+    const { core } = this;
+    const { choice } = core;
+    for (;;) {
+      if (this.ops.failure !== undefined) return RunStop.DIED;
+      if (choice.step >= this.stepLimit) return RunStop.STEP_LIMIT;
+      const actor = core.pick();
+      if (actor < 0) return core.stop;
+      core.commit(actor);
+      this.perform(actor);
+      choice.step++;
+    }
+  }
+
+  private perform(actor: Actor): void {
+    const cpu = cpuOf(actor);
+    if (flowOf(actor) === Flow.BUFFER) this.flush(cpu);
+    else if (flowOf(actor) !== this.core.flow[cpu]) this.enterInterrupt(cpu, actor);
+    else if ((this.core.choice.nextHead[actor]! & 0xff) === OpType.START) this.start(cpu, actor);
+    else this.advance(actor, this.operate(cpu, actor));
+  }
+
+  private start(cpu: number, actor: Actor): void {
+    this.core.log.step(OpType.START, 0, this.context(cpu), actor, 0, 0, 0, 0);
+    this.begin(actor, this.program.flows[cpu]!);
+  }
+
+  private begin(actor: Actor, body: FlowBody): void {
+    this.bodies[actor] = body(this.ops);
+    this.advance(actor, 0);
+  }
+
+  /** Lets a flow go on, up to its next step. */
+  private advance(actor: Actor, answer: number): void {
+    const cpu = cpuOf(actor);
+    const body = this.bodies[actor]!;
+    this.core.waits[actor] = 0;
+    for (;;) {
+      const { done, value: request } = body.next(answer);
+      if (this.ops.failure !== undefined) return;
+      if (done === true) {
+        this.finish(cpu, actor);
+        return;
+      }
+      const isFree = request.type === OpType.IRQ_FLAG && (request.value === 1 || this.core.irqsOn[cpu] === 0);
+      if (!isFree) {
+        this.core.ask(actor, request);
+        return;
+      }
+      // Interrupts on, or off where they are off: takes no choice away from anybody, so it is no step.
+      this.core.irqsOn[cpu] = request.value;
+      answer = 0;
+    }
+  }
+
+  private finish(cpu: number, actor: Actor): void {
+    const flow = flowOf(actor);
+    if (flow === Flow.MAIN) {
+      this.core.log.more(OpType.END, 0, this.context(cpu), actor, 0, 0, 0, 0);
+      return;
+    }
+    this.core.log.more(OpType.IRQ_EXIT, 0, this.context(cpu), actor, this.state.pendingOf(cpu), 4, 0, 0);
+    this.core.flow[cpu] = flow === Flow.NESTED ? Flow.INTERRUPT : Flow.MAIN;
+    this.core.irqsOn[cpu] = 1;
+  }
+
+  private enterInterrupt(cpu: number, actor: Actor): void {
+    const { state } = this;
+    const address = state.pendingOf(cpu);
+    const pending = state.read(address);
+    const vector = pending & -pending;
+    state.write(address, pending & ~vector);
+    this.core.irqsOn[cpu] = 0;
+    this.core.flow[cpu] = flowOf(actor);
+    const context = this.context(cpu);
+    this.core.log.step(
+      OpType.IRQ_ENTRY,
+      AccessKind.RMW,
+      context,
+      actor,
+      address,
+      4,
+      vector,
+      pending & ~vector,
+    );
+    this.begin(actor, this.program.interrupts![31 - Math.clz32(vector)]!.handler);
+  }
+
+  private raise(cpu: number, bits: number): void {
+    const address = this.state.pendingOf(cpu);
+    this.state.write(address, this.state.read(address) | bits);
+  }
+
+  private flush(cpu: number): void {
+    const { state } = this;
+    const { address, value, kind } = state.buffers[cpu]!.shift()!;
+    const before = state.read(address);
+    state.write(address, value);
+    this.core.log.step(OpType.FLUSH, kind, this.context(cpu), bufferActor(cpu), address, 4, before, value);
+  }
+
+  /** OpFlag bits of where a CPU is. */
+  private context(cpu: number): number {
+    return (
+      (this.core.irqsOn[cpu] === 0 ? OpFlag.IRQS_OFF : 0) |
+      (this.core.flow[cpu] === Flow.MAIN ? 0 : OpFlag.HARDIRQ)
+    );
+  }
+
+  /** Does what the flow asked for. Answers what the flow gets. */
+  private operate(cpu: number, actor: Actor): number {
+    const { state } = this;
+    const { log } = this.core;
+    const { type, kind, address, value, change } = this.core.requests[actor]!;
+    const context = this.context(cpu);
+    switch (type) {
+      case OpType.LOAD: {
+        const own = state.buffered(cpu, address);
+        const read = own === undefined ? state.read(address) : own.value;
+        log.step(
+          type,
+          kind,
+          context | (own === undefined ? 0 : OpFlag.FORWARDED),
+          actor,
+          address,
+          4,
+          read,
+          0,
+        );
+        return this.loaded(actor, read);
+      }
+      case OpType.STORE:
+        this.store(cpu, actor, address, value | 0, kind);
+        return 0;
+      case OpType.RMW:
+      case OpType.ACQUIRE: {
+        const before = state.read(address);
+        const after = (change === undefined ? value : change(before)) | 0;
+        state.write(address, after);
+        log.step(type, kind, context, actor, address, 4, before, after);
+        return type === OpType.RMW ? this.loaded(actor, before) : before;
+      }
+      case OpType.AWAIT:
+        return this.awaited(cpu, actor);
+      case OpType.FENCE:
+        log.step(type, kind, context, actor, 0, 0, 0, 0);
+        return 0;
+      case OpType.IPI: {
+        const line = this.lines[address]![value];
+        assert(line !== undefined, 'ModelMachine: an IPI that no interrupt of the program handles');
+        this.raise(address, 1 << line);
+        log.step(type, kind, context, actor, state.pendingOf(address), 4, address, 1 << line);
+        return 0;
+      }
+      case OpType.IRQ_FLAG:
+        log.step(type, kind, context, actor, state.pendingOf(cpu), 4, 1, 0);
+        this.core.irqsOn[cpu] = 0;
+        return 0;
+      default:
+        throw new Error(`ModelMachine: a flow asked for an operation of type ${type}`);
+    }
+  }
+
+  private loaded(actor: Actor, value: number): number {
+    if (this.observeLoads) this.loads[actor]!.push(value);
+    return value;
+  }
+
+  private store(cpu: number, actor: Actor, address: number, value: number, kind: number): void {
+    const { state } = this;
+    const { log } = this.core;
+    const context = this.context(cpu);
+    if (this.isTso) {
+      state.buffers[cpu]!.push({ address, value, kind });
+      log.step(OpType.BUFFER, kind, context, actor, address, 4, 0, value);
+      return;
+    }
+    const before = state.read(address);
+    state.write(address, value);
+    log.step(OpType.STORE, kind, context, actor, address, 4, before, value);
+  }
+
+  /** One record for each word that the condition looked at. */
+  private awaited(cpu: number, actor: Actor): number {
+    const { state } = this;
+    const { log } = this.core;
+    const { words, kind } = this.core.requests[actor]!;
+    const context = this.context(cpu);
+    for (let index = 0; index < words!.length; index++) {
+      const address = words![index]!;
+      const own = state.buffered(cpu, address);
+      const read = own === undefined ? state.read(address) : own.value;
+      const flags = context | (own === undefined ? 0 : OpFlag.FORWARDED);
+      if (index === 0) log.step(OpType.AWAIT, kind, flags, actor, address, 4, read, 0);
+      else log.more(OpType.AWAIT, kind, flags, actor, address, 4, read, 0);
+      this.loaded(actor, read);
+    }
+    const first = words![0]!;
+    return state.buffered(cpu, first)?.value ?? state.read(first);
+  }
+
+  private findings(): RunFinding[] {
+    if (this.stop === RunStop.DIED) return [{ kind: 'check', title: this.ops.failure! }];
+    if (this.stop === RunStop.DEADLOCK) return [{ kind: 'deadlock', title: this.deadlockTitle() }];
+    if (this.stop !== RunStop.COMPLETE) return [];
+    const failed = this.program.check?.({ load: (address) => this.state.read(address) });
+    return failed === undefined ? [] : [{ kind: 'check', title: failed }];
+  }
+
+  private deadlockTitle(): string {
+    const told: string[] = [];
+    for (let cpu = 0; cpu < this.cpus; cpu++) {
+      const actor = mainActor(cpu) + this.core.flow[cpu]!;
+      if (this.core.waits[actor] === 0) continue;
+      const address = `0x${this.core.choice.nextAddress[actor]!.toString(16)}`;
+      const isLock = (this.core.choice.nextHead[actor]! & 0xff) === OpType.ACQUIRE;
+      told.push(`cpu${cpu} waits for ${isLock ? 'the lock at ' : ''}${address}`);
+    }
+    return `BUG: deadlock: ${told.join(', ')}`;
+  }
+
+  private finalState(): string {
+    const memory = this.state.contents();
+    if (!this.observeLoads) return JSON.stringify({ memory });
+    const loads: Record<number, readonly number[]> = {};
+    for (let actor = 0; actor < this.actors; actor++)
+      if (this.loads[actor]!.length > 0) loads[actor] = this.loads[actor]!;
+    return JSON.stringify({ memory, loads });
+  }
+}

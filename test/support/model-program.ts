@@ -1,0 +1,125 @@
+/**
+ * Programs for the model machine: what each CPU runs, as generator functions that yield what they want done to memory.
+ *
+ *     function* (m) {
+ *       const seen = yield m.load(X);
+ *       yield m.store(X, seen + 1);
+ *     }
+ *
+ * Words are 4 bytes, at addresses that 4 divides; values are signed 32-bit.
+ */
+import { assert } from '#base/assert';
+import { AccessKind } from '#trace/events';
+import { OpType } from '#trace/operations';
+
+type Change = (before: number) => number;
+/** Gets the words it waits on, in their order; the array is the machine's and good for this one look. */
+type Condition = (values: readonly number[]) => boolean;
+
+/** One operation that a flow wants. Made anew for each, so that a flow may keep one and yield it again. */
+export interface ModelRequest {
+  /** OpType; 0 for `fail`, which is none. */
+  readonly type: number;
+  readonly kind: number;
+  readonly address: number;
+  readonly value: number;
+  readonly change: Change | undefined;
+  readonly words: readonly number[] | undefined;
+  readonly condition: Condition | undefined;
+}
+
+function request(
+  type: number,
+  kind: number,
+  address: number,
+  value: number,
+  change?: Change,
+  words?: readonly number[],
+  condition?: Condition,
+): ModelRequest {
+  return { type, kind, address, value, change, words, condition };
+}
+
+/** What flows get as `m`. Each method only says what is wanted: nothing happens until the answer is yielded for. */
+export class ModelOps {
+  /** What `fail` was told first in this run. */
+  failure: string | undefined;
+
+  /** Answers the word. */
+  load(address: number, kind: number = AccessKind.PLAIN): ModelRequest {
+    return request(OpType.LOAD, kind, address, 0);
+  }
+
+  store(address: number, value: number, kind: number = AccessKind.PLAIN): ModelRequest {
+    return request(OpType.STORE, kind, address, value);
+  }
+
+  /** Answers the word before. */
+  rmw(address: number, change: Change): ModelRequest {
+    return request(OpType.RMW, AccessKind.RMW, address, 0, change);
+  }
+
+  fence(): ModelRequest {
+    return request(OpType.FENCE, AccessKind.PLAIN, 0, 0);
+  }
+
+  /** Possible only while the word is 0, which it makes `value`. */
+  acquire(lock: number, value = 1): ModelRequest {
+    return request(OpType.ACQUIRE, AccessKind.RMW, lock, value);
+  }
+
+  release(lock: number): ModelRequest {
+    return request(OpType.STORE, AccessKind.RELEASE, lock, 0);
+  }
+
+  /** Possible only while the condition on these words holds. Answers the first of them. */
+  await(
+    words: readonly number[] | number,
+    condition: Condition,
+    kind: number = AccessKind.ONCE,
+  ): ModelRequest {
+    const all = typeof words === 'number' ? [words] : words;
+    assert(all.length > 0, 'ModelOps.await: a wait looks at no word');
+    return request(OpType.AWAIT, kind, all[0]!, 0, undefined, all, condition);
+  }
+
+  /** Raises an interrupt. `line` counts the interrupts that the program names for that CPU. */
+  ipi(cpu: number, line = 0): ModelRequest {
+    return request(OpType.IPI, AccessKind.RMW, cpu, line);
+  }
+
+  /** Turns this CPU's interrupts on, which is no step, or off. */
+  irqs(on: boolean): ModelRequest {
+    return request(OpType.IRQ_FLAG, AccessKind.PLAIN, 0, on ? 1 : 0);
+  }
+
+  /** Ends the run with a finding of kind 'check'. No step; works with and without `yield`. */
+  fail(text: string): ModelRequest {
+    this.failure ??= text;
+    return request(0, 0, 0, 0);
+  }
+}
+
+export type FlowBody = (m: ModelOps) => Generator<ModelRequest, void, number>;
+
+export interface ModelMemory {
+  load(address: number): number;
+}
+
+export interface ModelInterrupt {
+  readonly cpu: number;
+  /** Runs on that CPU with interrupts off; may turn them on, and then one more may come. */
+  readonly handler: FlowBody;
+  /** Raised from the start (the default); false: only an `ipi` raises it. */
+  readonly pending?: boolean;
+}
+
+export interface ModelProgram {
+  /** By CPU, at most 16. */
+  readonly flows: readonly FlowBody[];
+  readonly interrupts?: readonly ModelInterrupt[];
+  /** Words that are not 0 at the start: address, value. */
+  readonly initial?: readonly (readonly [number, number])[];
+  /** Looks at memory when everything has ended; what it answers is the title of a finding of kind 'check'. */
+  readonly check?: (memory: ModelMemory) => string | undefined;
+}
