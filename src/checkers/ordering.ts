@@ -219,11 +219,8 @@ export class Ordering {
 
   #enterInterrupt(thread: number, cpu: number, vector: number): void {
     const known = this.#rows[thread]! + KNOWN;
-    const raised = this.#rowByKey(vectorKey(cpu, vector));
-    this.#clocks.join(known, raised);
-    this.#clocks.clear(raised);
+    this.#clocks.join(known, this.#rowByKey(vectorKey(cpu, vector)));
     this.#clocks.join(known, this.#rowByCpu(this.#flagRow, cpu));
-    this.#irqsOff[thread] = OpFlag.IRQS_OFF;
     this.barrier(thread);
   }
 

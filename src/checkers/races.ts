@@ -58,7 +58,7 @@ export class RaceDetector {
     this.#words = log.words;
     // A log with more threads than there is room for is read again with more room: once in a detector's life.
     for (let wider = false; ; wider = true) {
-      
+      if (this.count > 0) this.#slots.fill(0);
       this.count = 0;
       this.#shadow.reset();
       this.#order.begin(log.words, wider);

@@ -9,7 +9,7 @@ import { CpuWord, MACHINE_BLOCK, MachineWord, Pending, PowerState } from '#memor
 import { per_cpu_ptr } from '#memory/percpu';
 import { NULL, type Ptr } from '#memory/struct';
 import { report_finding } from '#smp/printk';
-import { TASK_DEAD, rq, runqueues, task_struct } from '#smp/sched';
+import { TASK_DEAD, preempt_check_resched, rq, runqueues, task_struct } from '#smp/sched';
 import { come_online, idle_wait, idle_work } from '#smp/smpboot';
 import { type LoadedScenario, complaintOf } from '#scenario/program';
 import { ResetTaken } from './control-flow.ts';
@@ -59,6 +59,8 @@ function runFlow(bus: DeterministicBus, thread: CpuThread): void {
   registers.set(CpuWord.CURRENT_TASK, task);
   registers.set(CpuWord.PREEMPT_COUNT, 0);
   bus.storeLocal32(currentOf(bus.cpu), task);
+  // A kernel thread may wait for this CPU since before.
+  preempt_check_resched();
   thread.runTask(fn, 0, 0, 0, '');
   // The task may have moved: this may be another CPU.
   bus.endFlow();

@@ -112,8 +112,8 @@ export class BoundedSearch implements Search {
       assert(actor < MASK_ACTORS, `BoundedSearch: actor ${actor}, and masks end at ${MASK_ACTORS}`);
       if (step >= branch.steps) {
         if (this.steps.isChoice(step)) this.branchAt(step, branch.cost);
-        // Behind its prefix a run goes on for nothing. Where another has been for as little, that one has branched; what
-        // only waits to be run has now been.
+        // Behind its prefix a run goes on for nothing. Where another has been for as little, that one has
+        // branched; what only waits to be run has now been.
         const key = this.hash.keyBefore(actor);
         if ((this.reached.get(key) ?? Infinity) <= branch.cost * 2) return;
         this.reached.set(key, branch.cost * 2);

@@ -10,7 +10,17 @@ import { assert } from '#base/assert';
 import type { Actor } from '#base/strategy';
 import { Flow, bufferActor, cpuOf, flowOf } from '#base/strategy';
 import type { OperationLog } from '#trace/operations';
-import { Footprint, OP_WORDS, OpFlag, OpType, OpWord, footprint, opActor, opFlags, opType } from '#trace/operations';
+import {
+  Footprint,
+  OP_WORDS,
+  OpFlag,
+  OpType,
+  OpWord,
+  footprint,
+  opActor,
+  opFlags,
+  opType,
+} from '#trace/operations';
 import type { Segment } from './executor.ts';
 
 /** Actors exhaustive search can tell apart: the log's masks end there. */
@@ -185,7 +195,11 @@ export class EventTable {
     if (type === OpType.BUFFER) this.ordinal[event] = ++this.buffered[cpu]!;
     if (type === OpType.FLUSH) {
       this.ordinal[event] = ++this.flushed[cpu]!;
-      this.partner[event] = this.findBuffer(event, cpu, (store) => this.ordinal[store] === this.ordinal[event]);
+      this.partner[event] = this.findBuffer(
+        event,
+        cpu,
+        (store) => this.ordinal[store] === this.ordinal[event],
+      );
     }
     if ((this.flags[event]! & EventFlag.FORWARDED) !== 0) {
       const store = this.findBuffer(event, cpu, (one) => this.isNear(one, event));
@@ -196,7 +210,11 @@ export class EventTable {
   /** The newest BUFFER of the CPU before `event` that is the one wanted. */
   private findBuffer(event: number, cpu: number, isWanted: (store: number) => boolean): number {
     for (let store = event - 1; store >= 0; store--)
-      if ((this.flags[store]! & EventFlag.BUFFER) !== 0 && cpuOf(this.actor[store]!) === cpu && isWanted(store))
+      if (
+        (this.flags[store]! & EventFlag.BUFFER) !== 0 &&
+        cpuOf(this.actor[store]!) === cpu &&
+        isWanted(store)
+      )
         return store;
     return -1;
   }
@@ -233,7 +251,8 @@ export class EventTable {
   private grow(): void {
     for (const key of COLUMNS) {
       const old = this[key];
-      const larger = old instanceof Float64Array ? new Float64Array(old.length * 2) : new Int32Array(old.length * 2);
+      const larger =
+        old instanceof Float64Array ? new Float64Array(old.length * 2) : new Int32Array(old.length * 2);
       larger.set(old);
       Object.assign(this, { [key]: larger });
     }
@@ -241,7 +260,10 @@ export class EventTable {
 
   /** Whether the ranges of two events, seen as one each, have a common byte. */
   private isNear(a: number, b: number): boolean {
-    return this.address[a]! < this.address[b]! + this.size[b]! && this.address[b]! < this.address[a]! + this.size[a]!;
+    return (
+      this.address[a]! < this.address[b]! + this.size[b]! &&
+      this.address[b]! < this.address[a]! + this.size[a]!
+    );
   }
 
   /** Whether the order of two events of different actors matters, `first` being the earlier one. */
@@ -249,7 +271,9 @@ export class EventTable {
     const flags = this.flags[first]! | this.flags[second]!;
     if ((flags & EventFlag.TIMEOUT) !== 0) return true;
     if (cpuOf(this.actor[first]!) === cpuOf(this.actor[second]!)) return this.dependsOnCpu(first, second);
-    return (flags & EventFlag.FORWARDED) === 0 || (flags & EventFlag.MANY) !== 0 ? this.conflicts(first, second) : false;
+    return (flags & EventFlag.FORWARDED) === 0 || (flags & EventFlag.MANY) !== 0
+      ? this.conflicts(first, second)
+      : false;
   }
 
   /** Two flows of a CPU order each other; its store buffer orders itself by what it carries. */
@@ -272,7 +296,8 @@ export class EventTable {
   private conflicts(a: number, b: number): boolean {
     const one = this.does[a]!;
     const other = this.does[b]!;
-    if (one === 0 || other === 0 || ((one | other) & Footprint.WRITES) === 0 || !this.isNear(a, b)) return false;
+    if (one === 0 || other === 0 || ((one | other) & Footprint.WRITES) === 0 || !this.isNear(a, b))
+      return false;
     if (((this.flags[a]! | this.flags[b]!) & EventFlag.MANY) === 0) return true;
     for (let record = this.record[a]!; record < this.recordEnd[a]!; record++)
       if (this.conflictsRange(b, ...this.range(record))) return true;
@@ -316,13 +341,18 @@ export class EventTable {
   /** The schedule of the first `count` events. */
   prefix(count: number): { actor: Actor; steps: number }[] {
     const segments: { actor: Actor; steps: number }[] = [];
-    for (let event = 0; event < count; event++) appendSegment(segments, this.actor[event]!, this.steps[event]!);
+    for (let event = 0; event < count; event++)
+      appendSegment(segments, this.actor[event]!, this.steps[event]!);
     return segments;
   }
 }
 
 /** Adds steps to the end of a schedule. */
-export function appendSegment(segments: { actor: Actor; steps: number }[], actor: Actor, steps: number): void {
+export function appendSegment(
+  segments: { actor: Actor; steps: number }[],
+  actor: Actor,
+  steps: number,
+): void {
   const last = segments.at(-1);
   if (last?.actor === actor) last.steps += steps;
   else segments.push({ actor, steps });

@@ -32,8 +32,9 @@ export class WaitMemory {
 
   /** Whether the wait's condition holds where a word has the value that `valueOf` says; undefined: not known. */
   judge(wait: number, valueOf: (word: number) => number): boolean | undefined {
-    return this.known.get(wait)?.find(({ words, values }) => words.every((word, at) => valueOf(word) === values[at]))
-      ?.holds;
+    return this.known
+      .get(wait)
+      ?.find(({ words, values }) => words.every((word, at) => valueOf(word) === values[at]))?.holds;
   }
 
   /** Every word that the wait's condition was ever seen to look at, beside those. */
@@ -45,7 +46,8 @@ export class WaitMemory {
 
 function isSame(one: Certificate, words: readonly number[], values: readonly number[]): boolean {
   return (
-    one.words.length === words.length && one.words.every((word, at) => word === words[at] && one.values[at] === values[at])
+    one.words.length === words.length &&
+    one.words.every((word, at) => word === words[at] && one.values[at] === values[at])
   );
 }
 

@@ -115,7 +115,11 @@ function append(level: WakeNode[], sequence: WakeSequence, events: EventTable): 
     const shape = shapeOf(events, event);
     // Steps that began an event because their actor had to wait go on without a stop where it does not.
     let { steps } = shape;
-    for (let next = list[index + 1]; index + 1 < count && isTail(events, event, next!); next = list[index + 1]) {
+    for (
+      let next = list[index + 1];
+      index + 1 < count && isTail(events, event, next!);
+      next = list[index + 1]
+    ) {
       steps += events.steps[next!]!;
       index++;
     }

@@ -1,2 +1,416 @@
-import { BoundedSearch } from './bounded.ts';
-export class DporSearch extends BoundedSearch { constructor(o: { runs: number }) { super({ kind: 'preemptions', runs: o.runs }); } }
+/**
+ * Exhaustive search: one execution for each Mazurkiewicz trace, by optimal dynamic partial order reduction with wakeup
+ * trees (Abdulla, Aronis, Jonsson, Sagonas, POPL 2014 and JACM 2017).
+ *
+ * Between two runs the search looks for pairs of events that could have come the other way round (dpor-reversals), and puts
+ * what has to be run to see that into the wakeup tree of the state in front of the first one. A state's sleep set holds
+ * what has been explored from there, so that nothing is run twice. The next run begins with the deepest
+ * state that has something left: a walk in depth first order, of which only one path is kept.
+ *
+ * Departures from the paper. Races of a run's older part are looked at again only where the answer depended on
+ * the newer part. Waits are reversed over sets of events (dpor-reversals), and where nobody knows whether a condition
+ * holds, the event is a *guess*: asked for, and passed over if it is not possible. A run that ends because everybody
+ * sleeps, or turns out to have made a sleeping event, is *redundant*: with guesses, and conditions that look at many
+ * words, there can be some; the statement says how many.
+ *
+ * When memory becomes known as shared, or anything else shows that earlier logs lack choice points, the search starts
+ * again: what is known of sharing stays with the executor.
+ */
+import { assert } from '#base/assert';
+import { Flow, cpuOf, flowOf } from '#base/strategy';
+import { FollowWord, RANGE_WORDS, SLEEPER_WORDS } from '#scheduler/follow';
+import { policyNumber } from '#scheduler/policies';
+import { POLICY_WORDS } from '#base/strategy';
+import { EventFlag, appendSegment, stepsOf } from './dpor-events.ts';
+import { Reversals, type ReversalSink } from './dpor-reversals.ts';
+import { type Shape, appendSleeper, shapeDepends, shapeOf, shapesDepend } from './dpor-shapes.ts';
+import { type DporTask, WHOLE } from './dpor-task.ts';
+import { WaitMemory } from './dpor-waits.ts';
+import {
+  Initial,
+  Insertion,
+  type WakeNode,
+  type WakeSequence,
+  cloneTree,
+  initialIn,
+  insert,
+} from './dpor-wakeup.ts';
+import { type Plan, type RunResult, RunStop } from './executor.ts';
+import { HappensBefore } from './happens-before.ts';
+import type { Search, Statement } from './search.ts';
+
+export interface DporOptions {
+  /** Without one, until everything is covered. */
+  readonly runs?: number;
+}
+
+/** What hangs at a step of the plan that is being run: branches of the state in front of it. */
+interface Waiting {
+  readonly step: number;
+  readonly children: WakeNode[];
+}
+
+const NOTHING: readonly Shape[] = [];
+
+export class DporSearch implements Search {
+  /** Runs since the search last started again. */
+  executions = 0;
+  /** Those among them that showed nothing new. */
+  redundant = 0;
+  /** Sequences that were put into wakeup trees. */
+  reversals = 0;
+  /** Most events of a run. */
+  maxDepth = 0;
+  restarts = 0;
+  /** Runs made before the last restart. */
+  discarded = 0;
+  /** Runs that a limit ended, or that did not follow their plan. */
+  cutShort = 0;
+  private readonly task: DporTask;
+  private readonly options: DporOptions;
+  private readonly policy = policyNumber('follow');
+  private order = new HappensBefore();
+  private waits = new WaitMemory();
+  private finder = new Reversals(this.order, this.waits);
+  /** By state (in front of the event of that number): who sleeps; what is left; how much is done. */
+  private sleep: (readonly Shape[])[] = [];
+  private left: WakeNode[][] = [];
+  private done: number[] = [];
+  /** Events whose reversals have to be looked at again in the next run that has them. Ascending. */
+  private deferred: number[] = [];
+  /** The first state that is this task's own. -1: not known before its first run. */
+  private base = -1;
+  /** The state that the run being made branches from, and what it will find behind it. */
+  private branch = 0;
+  private waiting: Waiting[] = [];
+  private list = new Int32Array(256);
+  private isRunning = false;
+  private isFinished = false;
+
+  constructor(options: DporOptions = {}, task: DporTask = WHOLE) {
+    this.options = options;
+    this.task = task;
+  }
+
+  static from(task: DporTask, options: DporOptions = {}): DporSearch {
+    return new DporSearch(options, task);
+  }
+
+  next(): Plan | undefined {
+    assert(!this.isRunning, 'DporSearch.next: the run before has not been observed');
+    if (this.isFinished || this.executions + this.discarded >= (this.options.runs ?? Infinity))
+      return undefined;
+    if (this.base < 0) {
+      const { prefix, sleep, branches } = this.task;
+      return this.plan(prefix, stepsOf(prefix), cloneTree(branches), sleep);
+    }
+    const state = this.deepest();
+    if (state < 0) {
+      this.isFinished = true;
+      return undefined;
+    }
+    const { events } = this.order;
+    if (state < events.count && !this.sleep[state]!.some(({ actor }) => actor === events.actor[state]))
+      this.sleep[state] = [...this.sleep[state]!, shapeOf(events, state)];
+    this.done[state]!++;
+    this.branch = state;
+    const step = state < events.count ? events.step[state]! : this.stepsBefore(state);
+    return this.plan(events.prefix(state), step, this.left[state]!, this.sleep[state]!);
+  }
+
+  private stepsBefore(state: number): number {
+    const { events } = this.order;
+    return state === 0 ? 0 : events.step[state - 1]! + events.steps[state - 1]!;
+  }
+
+  private deepest(): number {
+    let state = this.left.length - 1;
+    while (state >= this.base && this.left[state]!.length === 0) state--;
+    return state >= this.base ? state : -1;
+  }
+
+  /** A run along the first branch of a state, to the end of its wakeup sequence. What it passes waits for later. */
+  private plan(
+    prefix: Plan['prefix'],
+    firstStep: number,
+    branches: WakeNode[],
+    sleep: readonly Shape[],
+  ): Plan {
+    const segments = prefix.map((segment) => ({ ...segment }));
+    this.waiting = [];
+    let step = firstStep;
+    let awake = sleep;
+    let first = 0;
+    for (let level = branches; level.length > 0;) {
+      const { shape, isGuess, children } = level.shift()!;
+      this.waiting.push({ step, children: level });
+      // What a wait will look at, or whether it can be made at all, is seen when it is.
+      if (isGuess || (shape.flags & EventFlag.WAITS) !== 0) {
+        if (children.length === 0) {
+          first = shape.actor + 1;
+          break;
+        }
+      }
+      appendSegment(segments, shape.actor, shape.steps);
+      step += shape.steps;
+      awake = awake.filter((one) => one.actor !== shape.actor && !shapesDepend(one, shape));
+      level = children;
+    }
+    this.isRunning = true;
+    return { prefix: segments, policy: this.policy, seed: 1, parameters: parametersOf(step, first, awake) };
+  }
+
+  observe(result: RunResult): void {
+    assert(this.isRunning, 'DporSearch.observe: nothing is running');
+    this.isRunning = false;
+    this.executions++;
+    if (result.sharedGrew) {
+      this.restart();
+      return;
+    }
+    if (result.stop === RunStop.STEP_LIMIT || result.stop === RunStop.DIVERGED) this.cutShort++;
+    this.order.read(result.log, this.base < 0 ? 0 : this.branch);
+    if (this.base < 0) this.begin();
+    this.layOut();
+    const isCovered = this.followSleep() || result.stop === RunStop.COVERED;
+    if (isCovered) this.redundant++;
+    this.maxDepth = Math.max(this.maxDepth, this.order.events.count);
+    this.findReversals(result);
+  }
+
+  private restart(): void {
+    this.restarts++;
+    this.discarded += this.executions;
+    this.executions = this.redundant = this.reversals = this.maxDepth = this.cutShort = 0;
+    this.order = new HappensBefore();
+    this.waits = new WaitMemory();
+    this.finder = new Reversals(this.order, this.waits);
+    this.base = -1;
+    this.deferred = [];
+    this.isFinished = false;
+  }
+
+  /** The first run of the task: which event its prefix ends at. */
+  private begin(): void {
+    const { events } = this.order;
+    const steps = stepsOf(this.task.prefix);
+    let state = 0;
+    while (state < events.count && events.step[state]! < steps) state++;
+    this.base = this.branch = state;
+    this.left = Array.from({ length: state + 1 }, () => []);
+    this.done = Array.from({ length: state + 1 }, () => 0);
+    this.sleep = Array.from({ length: state + 1 }, () => NOTHING);
+    this.sleep[state] = this.task.sleep;
+  }
+
+  /** Makes states of the new events, and hangs what the plan passed into them. */
+  private layOut(): void {
+    const { events } = this.order;
+    const { branch } = this;
+    this.left.length = this.done.length = this.sleep.length = branch + 1;
+    for (let state = branch + 1; state <= events.count; state++) {
+      this.left.push([]);
+      this.done.push(0);
+    }
+    for (const { step, children } of this.waiting) {
+      if (children.length === 0) continue;
+      let state = branch;
+      while (state < events.count && events.step[state]! < step) state++;
+      const isThere = state < events.count ? events.step[state] === step : this.stepsBefore(state) === step;
+      if (isThere) this.left[state] = children;
+      else this.cutShort++;
+    }
+    while (this.deferred.length > 0 && this.deferred.at(-1)! >= branch) this.deferred.pop();
+  }
+
+  /** Sleep sets along the new part. True if it makes a step that was covered: it ends in front of that. */
+  private followSleep(): boolean {
+    const { events } = this.order;
+    for (let state = this.branch; state < events.count; state++) {
+      const asleep = this.sleep[state]!;
+      if (asleep.some(({ actor }) => actor === events.actor[state])) {
+        events.count = state;
+        this.left.length = this.done.length = state + 1;
+        return true;
+      }
+      const still = asleep.length === 0 ? asleep : asleep.filter((one) => !shapeDepends(one, events, state));
+      this.sleep.push(still.length === asleep.length ? asleep : still);
+    }
+    return false;
+  }
+
+  private findReversals(result: RunResult): void {
+    const { events } = this.order;
+    const { finder } = this;
+    const again = this.deferred;
+    this.deferred = [];
+    let isLoose = false;
+    const sink: ReversalSink = (leftOut, target, isGuess) => {
+      if (leftOut[0]! < this.base) return;
+      if (this.add(leftOut, target.shape, isGuess, target.end) === Insertion.COVERED_FOR_NOW) isLoose = true;
+    };
+    for (let event = this.branch; event < events.count; event++) finder.learn(event);
+    const look = (event: number): void => {
+      isLoose = false;
+      finder.ofEvent(event, sink);
+      if (isLoose) this.deferred.push(event);
+    };
+    for (const event of again) look(event);
+    for (let event = this.branch; event < events.count; event++) look(event);
+    for (const blocked of result.blocked ?? []) finder.ofBlocked(blocked, sink);
+    this.findUntaken(sink);
+    if (result.stop === RunStop.DIED) this.findCutOff(sink);
+  }
+
+  /** Interrupts that could have been taken in this run and were not. */
+  private findUntaken(sink: ReversalSink): void {
+    const { finder } = this;
+    const { events } = this.order;
+    for (let cpu = 0; cpu * 4 < events.width; cpu++)
+      for (const actor of [cpu * 4 + Flow.INTERRUPT, cpu * 4 + Flow.NESTED]) {
+        const raised = this.raisedLast(actor);
+        if (raised >= 0) finder.ofPending(actor, raised, sink);
+      }
+  }
+
+  /** The pending word of an interrupt actor that could have gone, or was called, and never went after; or -1. */
+  private raisedLast(actor: number): number {
+    const { events } = this.order;
+    for (let event = events.count - 1; event >= 0 && events.actor[event] !== actor; event--) {
+      const flags = events.flags[event]!;
+      if (this.order.isIpiTo(event, cpuOf(actor)) && flowOf(actor) === Flow.INTERRUPT)
+        return events.address[event]!;
+      if ((flags & EventFlag.VISIBLE) !== 0 && events.couldGo(event, actor)) return 0;
+    }
+    return -1;
+  }
+
+  /** The run ended with somebody's step, and others could have gone on: what they do does not depend on its end. */
+  private findCutOff(sink: ReversalSink): void {
+    const { events } = this.order;
+    let last = events.count - 1;
+    while (last >= 0 && (events.flags[last]! & EventFlag.VISIBLE) === 0) last--;
+    if (last < 0) return;
+    for (let actor = 0; actor < events.width; actor++) {
+      if (actor === events.actor[last] || !events.couldGo(last, actor) || this.finder.lastOf(actor) > last)
+        continue;
+      const shape: Shape = { actor, steps: 1, flags: 0, ordinal: 0, ranges: [], isUnknown: true };
+      sink([last], { shape, event: -1, end: events.count, wait: undefined }, true);
+    }
+  }
+
+  /** Wants a run in which `target` comes without `leftOut`. */
+  private add(leftOut: readonly number[], target: Shape, isGuess: boolean, end: number): Insertion {
+    const { order } = this;
+    const { events } = order;
+    const state = leftOut[0]!;
+    if (this.list.length < events.count) this.list = new Int32Array(events.count * 2);
+    let count = 0;
+    for (let event = state + 1; event < events.count; event++)
+      if (!leftOut.some((one) => order.isBefore(one, event))) this.list[count++] = event;
+    const sequence: WakeSequence = { list: this.list, count, target, isGuess, solidEnd: end };
+    let covered: Insertion = Insertion.ADDED;
+    for (const shape of this.sleep[state]!) {
+      const initial = initialIn(shape, sequence, events);
+      if (initial === Initial.STRICT) return Insertion.COVERED;
+      if (initial === Initial.LOOSE) covered = Insertion.COVERED_FOR_NOW;
+    }
+    if (covered !== Insertion.ADDED) return covered;
+    const inserted = insert(this.left[state]!, sequence, events);
+    if (inserted === Insertion.ADDED) this.reversals++;
+    return inserted;
+  }
+
+  /**
+   * Gives away one branch of the state nearest to the root that has any: undefined if there is none. The rest of the
+   * search is told to explore everybody at the states above, since the other part can no longer ask for it.
+   */
+  split(): DporTask | undefined {
+    assert(!this.isRunning, 'DporSearch.split: between runs only');
+    if (this.base < 0 || this.isFinished) return undefined;
+    const { events } = this.order;
+    let state = this.base;
+    while (state < this.left.length && this.left[state]!.length === 0) state++;
+    if (state >= this.left.length || state >= events.count) return undefined;
+    for (let above = this.base; above <= state; above++) if (!this.canOpen(above)) return undefined;
+    if (this.left[state]!.some(({ isGuess }) => isGuess)) return undefined;
+    for (let above = this.base; above <= state; above++) this.open(above);
+    const given = this.left[state]!.findLast(({ isGuess }) => !isGuess)!;
+    const others = this.left[state]!.filter((node) => node !== given);
+    const here = shapeOf(events, state);
+    const known = others.filter(({ isGuess }) => !isGuess).map(({ shape }) => shape);
+    const sleep = [...this.sleep[state]!, here, ...known].filter(({ actor }) => actor !== given.shape.actor);
+    this.left[state] = others;
+    this.sleep[state] = [...this.sleep[state]!, given.shape];
+    this.done[state]!++;
+    return { prefix: events.prefix(state), sleep, branches: [given] };
+  }
+
+  /** Only in front of a choice point does the log say who could go. */
+  private canOpen(state: number): boolean {
+    return (this.order.events.flags[state]! & (EventFlag.VISIBLE | EventFlag.ALONE)) !== 0;
+  }
+
+  /** Everybody who could go at a state is to be explored there. */
+  private open(state: number): void {
+    const { events } = this.order;
+    const flags = events.flags[state]!;
+    if ((flags & EventFlag.VISIBLE) === 0 || (flags & (EventFlag.START | EventFlag.TIMEOUT)) !== 0) return;
+    for (let actor = 0; actor < events.width; actor++) {
+      const isKnown =
+        actor === events.actor[state] ||
+        !events.couldGo(state, actor) ||
+        this.sleep[state]!.some((shape) => shape.actor === actor) ||
+        this.left[state]!.some(({ shape }) => shape.actor === actor);
+      if (isKnown) continue;
+      const shape: Shape = { actor, steps: 1, flags: 0, ordinal: 0, ranges: [], isUnknown: true };
+      this.left[state]!.push({ shape, isGuess: true, children: [] });
+    }
+  }
+
+  /** Executions there may be in all, judged by how much of each state on the path is left (Knuth, 1975). */
+  estimate(): number {
+    if (this.isFinished) return this.executions;
+    let progress = 0;
+    let weight = 1;
+    for (let state = Math.max(0, this.base); state < this.left.length; state++) {
+      const branches = this.done[state]! + 1 + this.left[state]!.length;
+      progress += (weight * this.done[state]!) / branches;
+      weight /= branches;
+    }
+    return Math.max(this.executions, Math.round(this.executions / (progress + weight)));
+  }
+
+  /** Nothing is left, and no limit stood in the way. */
+  get isComplete(): boolean {
+    return this.isFinished && this.cutShort === 0 && this.finder.cut === 0;
+  }
+
+  statement(): Statement {
+    const { executions, redundant, reversals, restarts, discarded, maxDepth } = this;
+    const estimate = this.estimate();
+    return {
+      strategy: 'dpor',
+      executions: executions + discarded,
+      traces: executions - redundant,
+      unseenShare: this.isComplete || estimate === 0 ? 0 : 1 - executions / estimate,
+      complete: this.isComplete,
+      bounds: { redundant, reversals, restarts, discarded, estimate, events: maxDepth },
+      cutShort: this.cutShort,
+    };
+  }
+}
+
+/** For scheduler/follow. Sleepers for whom there is no room are awake, which costs runs and nothing else. */
+function parametersOf(steps: number, first: number, asleep: readonly Shape[]): number[] {
+  const words = [steps, first, 0];
+  const room = POLICY_WORDS - FollowWord.LIST;
+  let used = 0;
+  for (const shape of asleep) {
+    used += SLEEPER_WORDS + (shape.ranges.length / 3) * RANGE_WORDS;
+    if (used > room) break;
+    appendSleeper(words, shape);
+    words[FollowWord.SLEEPERS - 1]!++;
+  }
+  return words;
+}

@@ -90,13 +90,15 @@ export class HappensBefore {
   private starterOf(event: number): number {
     const { events } = this;
     const cpu = cpuOf(events.actor[event]!);
-    for (let other = event - 1; other >= 0; other--)
-      if (this.isIpiTo(other, cpu)) return other;
+    for (let other = event - 1; other >= 0; other--) if (this.isIpiTo(other, cpu)) return other;
     return -1;
   }
 
   isIpiTo(event: number, cpu: number): boolean {
-    return opType(this.events.word(event, OpWord.HEAD)) === OpType.IPI && this.events.word(event, OpWord.READ) === cpu;
+    return (
+      opType(this.events.word(event, OpWord.HEAD)) === OpType.IPI &&
+      this.events.word(event, OpWord.READ) === cpu
+    );
   }
 
   /** The clock at `at` knows what `event` knows, and it. */
@@ -168,7 +170,8 @@ export class Fingerprints {
     let before = 0;
     for (let other = event - 1; other >= 0; other--) {
       if (!this.isCounted(other) || events.actor[other] === actor || !events.depends(other, event)) continue;
-      if ((events.flags[other]! & EventFlag.START) !== 0 || (events.flags[event]! & EventFlag.START) !== 0) continue;
+      if ((events.flags[other]! & EventFlag.START) !== 0 || (events.flags[event]! & EventFlag.START) !== 0)
+        continue;
       before = (before + mix(this.hashes[other * 2 + half]!, 5)) | 0;
     }
     return mix(hash, before);

@@ -473,6 +473,7 @@ function armFlows(words: Int32Array, machine: Machine, loaded: LoadedScenario): 
     words[base + CpuWord.FLOW_TASK] = task;
     words[base + CpuWord.FLOW_FUNCTION] = flow;
     words[base + CpuWord.STATUS] = Status.READY;
+    words[base + CpuWord.FLOW_PENDING] = 1;
   }
 }
 

@@ -487,6 +487,7 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
   /** The first step of this CPU's flow. */
   beginFlow(): void {
     this.flowGranted = false;
+    this.registers.set(CpuWord.FLOW_PENDING, 0);
     this.registers.set(CpuWord.STATUS, Status.RUNNING);
     this.#log(OpType.START, 0, 0, 0, 0, 0);
   }
@@ -762,6 +763,11 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
   /** Looks at this thread's condition: the CPU is READY if it holds. */
   #lookAgain(): void {
     const { registers } = this;
+    if (this.#blockedAs === Status.IDLE && registers.get(CpuWord.FLOW_PENDING) !== 0) {
+      registers.set(CpuWord.STATUS, Status.READY);
+      this.core.publish(this.actor, OpType.START, 0, 0, true);
+      return;
+    }
     const holds = this.#look(this.#condition!);
     registers.set(CpuWord.STATUS, holds ? Status.READY : this.#blockedAs);
     this.#publishAwait();

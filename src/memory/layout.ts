@@ -216,6 +216,8 @@ export const CpuWord = {
   WATCH_LIST: 57,
   /** deterministic mode: Baton command; the holder writes, the CPU's thread sleeps on it */
   BATON: 80,
+  /** a searched machine: 1 until this CPU's flow has begun: its next step is to begin it, whatever else it does */
+  FLOW_PENDING: 81,
   /** written by nobody else: what a full fence is done on */
   FENCE: 34,
   /** 1 once the boot CPU has begun to start the kernel */

@@ -66,6 +66,15 @@ export interface WaitingFlow {
   readonly stack: readonly string[];
 }
 
+/** An actor in front of an operation that it could not make when the run ended. */
+export interface BlockedActor {
+  readonly actor: Actor;
+  /** OpType: ACQUIRE, AWAIT, or what waits for an empty store buffer. */
+  readonly type: number;
+  /** What the operation would touch; of a wait, every word its condition looked at: address and bytes, in turn. */
+  readonly ranges: readonly number[];
+}
+
 export interface RunResult {
   readonly stop: RunStop;
   /** Valid until the next run of this executor. */
@@ -82,6 +91,11 @@ export interface RunResult {
   readonly waiting?: readonly WaitingFlow[];
   /** A digest of the final memory the program's observers look at: two runs of one trace have the same. */
   readonly finalState: string;
+  /**
+   * Who was left waiting, however the run ended. Exhaustive search needs it: what somebody waits for in vain may have
+   * been there for a while, and the log does not say what that was.
+   */
+  readonly blocked?: readonly BlockedActor[];
 }
 
 export interface Executor {

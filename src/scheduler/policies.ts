@@ -1,4 +1,4 @@
-/** In-run policies: who goes next. They run on the CPU that holds the baton, and remember only in the machine's memory. */
+/** In-run policies: who goes next. They run on the CPU that holds the baton, and remember only in machine memory. */
 import { assert } from '#base/assert';
 import type { Policy } from '#base/strategy';
 import { follow } from './follow.ts';

@@ -130,7 +130,12 @@ export class FlowBuilder {
     return this;
   }
 
-  /** `sti`: no step either. */
+  /** `cli`, a step. */
+  cli(): this {
+    return this.#add(OpType.IRQ_FLAG, PENDING + cpuOf(this.#actor) * 4, 1, 0, {}).irqsOff();
+  }
+
+  /** `sti`: no step. */
   irqsOn(): this {
     this.#flags &= ~OpFlag.IRQS_OFF;
     return this;

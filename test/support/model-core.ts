@@ -191,7 +191,7 @@ export class ModelCore {
   }
 
   /** Whether there is a step in front of the actor, and it can be made now. */
-  private isPossible(actor: Actor): boolean {
+  isPossible(actor: Actor): boolean {
     if (this.waits[actor] === 0) return false;
     const { choice, state } = this;
     const head = choice.nextHead[actor]!;

@@ -16,6 +16,7 @@ import {
   flowOf,
   mainActor,
 } from '#base/strategy';
+import type { BlockedActor } from '#scheduler/executor';
 import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from '#explore/executor';
 import { policyByNumber } from '#scheduler/policies';
 import { AccessKind } from '#trace/events';
@@ -97,6 +98,7 @@ export class ModelMachine implements Executor {
       sharedGrew: this.state.sharedGrew,
       findings: this.findings(),
       finalState: this.finalState(),
+      blocked: this.blocked(),
     };
   }
 
@@ -318,6 +320,19 @@ export class ModelMachine implements Executor {
     if (this.stop !== RunStop.COMPLETE) return [];
     const failed = this.program.check?.({ load: (address) => this.state.read(address) });
     return failed === undefined ? [] : [{ kind: 'check', title: failed }];
+  }
+
+  /** Whose next operation cannot be made. Interrupts that were not taken are no flow's operation. */
+  private blocked(): BlockedActor[] {
+    const { core } = this;
+    const blocked: BlockedActor[] = [];
+    for (let cpu = 0; cpu < this.cpus; cpu++) {
+      const actor = mainActor(cpu) + core.flow[cpu]!;
+      if (core.waits[actor] === 0 || core.isPossible(actor)) continue;
+      const { type, address, words } = core.requests[actor]!;
+      blocked.push({ actor, type, ranges: (words ?? [address]).flatMap((word) => [word, 4]) });
+    }
+    return blocked;
   }
 
   private deadlockTitle(): string {

@@ -79,6 +79,18 @@ const cases: readonly (readonly [string, Script, Script])[] = [
     ],
   ],
   [
+    // On in the middle only: the cli that ends it is a step.
+    'WARNING: inconsistent lock state: A',
+    (log) => [
+      log.cpu(0).irqsOff().lock('A').irqsOn().cli().unlock('A'),
+      log.irq(1).enter().lock('A').unlock('A').exit(),
+    ],
+    (log) => [
+      log.cpu(0).cli().lock('A').unlock('A').irqsOn(),
+      log.irq(1).enter().lock('A').unlock('A').exit(),
+    ],
+  ],
+  [
     'WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected: A -> C',
     (log) => [
       log.irq(1).enter().lock('A').unlock('A').exit(),
@@ -150,6 +162,18 @@ describe('lockdep', () => {
     ]);
     expect(found.map((run) => run.map((finding) => finding.acrossRuns))).toEqual([[], [true], [], [false]]);
     expect(found[1]![0]!.title).toBe(found[3]![0]!.title);
+  });
+
+  it('an inconsistent state is told for every run that shows both sides of it, and for no other', () => {
+    const inIrq: Script = (log) => log.irq(1).enter().lock('A').unlock('A').exit();
+    const found = campaign([nested(0, 'A'), inIrq, both(nested(0, 'A'), inIrq), nested(0, 'A'), inIrq]);
+    expect(found.map((run) => run.map((finding) => finding.acrossRuns))).toEqual([
+      [],
+      [true],
+      [false],
+      [],
+      [],
+    ]);
   });
 
   it('the report of a cycle shows both chains and two CPUs that meet', () => {

@@ -156,7 +156,7 @@ describe('BoundedSearch', () => {
     }
   });
 
-  it('delays: what a bound of d allows, the next bound allows as well, and a bound holds fewer than of preemptions', () => {
+  it('delays: each bound holds more than the one before, and less than the same bound of preemptions', () => {
     const sizes = [0, 1, 2].map((boundMax) => searched(writers(4, 2), { kind: 'delays', boundMax }).traces);
     expect(sizes[0]).toBe(1);
     expect(sizes[1]).toBeGreaterThan(1);

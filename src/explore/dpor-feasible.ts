@@ -1,0 +1,244 @@
+/** Whether an event could be made in a run that leaves out some others, and all that comes after them. */
+import { Flow, bufferActor, cpuOf, flowOf, interruptActor } from '#base/strategy';
+import { Footprint, OpFlag, OpType, OpWord, opFlags, opType } from '#trace/operations';
+import { EventFlag, type EventTable } from './dpor-events.ts';
+import type { Shape } from './dpor-shapes.ts';
+import type { WaitMemory } from './dpor-waits.ts';
+import type { HappensBefore } from './happens-before.ts';
+
+/** The event in question. */
+export interface Target {
+  readonly shape: Shape;
+  /** In the log; -1: it was not made. */
+  readonly event: number;
+  /** Events before which it could have been made: its own number, or all there are. */
+  readonly end: number;
+  /** What it waits for, if it does: the wait's name (WaitMemory), the words it looks at. */
+  readonly wait:
+    { readonly key: number; readonly words: readonly number[]; readonly isLock: boolean } | undefined;
+}
+
+export const Feasible = { NO: 0, YES: 1, PERHAPS: 2 } as const;
+export type Feasible = (typeof Feasible)[keyof typeof Feasible];
+
+/** The value of a word that nobody wrote and whose first value no record tells: some constant. */
+const UNTOUCHED = Infinity;
+
+export class Feasibility {
+  private readonly order: HappensBefore;
+  private readonly events: EventTable;
+  private readonly waits: WaitMemory;
+
+  constructor(order: HappensBefore, waits: WaitMemory) {
+    this.order = order;
+    this.events = order.events;
+    this.waits = waits;
+  }
+
+  judge(target: Target, leftOut: readonly number[]): Feasible {
+    const answers = [this.stackAllows(target, leftOut)];
+    if ((target.shape.flags & EventFlag.ENTRY) !== 0) answers.push(this.entryAllowed(target, leftOut));
+    if (target.wait !== undefined) answers.push(this.waitAllows(target, target.wait, leftOut));
+    if (answers.includes(Feasible.NO)) return Feasible.NO;
+    return answers.includes(Feasible.PERHAPS) ? Feasible.PERHAPS : Feasible.YES;
+  }
+
+  private isLeftOut(event: number, leftOut: readonly number[]): boolean {
+    return leftOut.some((one) => this.order.isBefore(one, event));
+  }
+
+  /** A flow that an interrupt has suspended goes on when the handler is over: none of it may be left out, or all. */
+  private stackAllows(target: Target, leftOut: readonly number[]): Feasible {
+    const { events } = this;
+    const cpu = cpuOf(target.shape.actor);
+    const flow = flowOf(target.shape.actor);
+    if (flow !== Flow.MAIN && flow !== Flow.INTERRUPT) return Feasible.YES;
+    const above = flow === Flow.MAIN ? interruptActor(cpu) : cpu * 4 + Flow.NESTED;
+    const first = leftOut.find((event) => {
+      const who = events.actor[event]!;
+      return (
+        cpuOf(who) === cpu && who !== target.shape.actor && flowOf(who) !== Flow.BUFFER && flowOf(who) > flow
+      );
+    });
+    if (first === undefined) return Feasible.YES;
+    const begins = events.actor[first] === above && (events.flags[first]! & EventFlag.ENTRY) !== 0;
+    return begins ? Feasible.YES : Feasible.NO;
+  }
+
+  /** Interrupts on, one pending, and the store buffer empty. */
+  private entryAllowed(target: Target, leftOut: readonly number[]): Feasible {
+    const { events } = this;
+    const cpu = cpuOf(target.shape.actor);
+    const below = flowOf(target.shape.actor) === Flow.NESTED ? interruptActor(cpu) : cpu * 4;
+    const next = leftOut.find((event) => events.actor[event] === below);
+    if (next !== undefined && (opFlags(events.word(next, OpWord.HEAD)) & OpFlag.IRQS_OFF) !== 0)
+      return Feasible.NO;
+    // What was not taken to the end of the run could not be taken there.
+    if (next === undefined && target.event < 0) return Feasible.NO;
+    let buffered = 0;
+    for (let event = 0; event < events.count; event++) {
+      const flags = events.flags[event]!;
+      if ((flags & (EventFlag.BUFFER | EventFlag.FLUSH)) === 0 || cpuOf(events.actor[event]!) !== cpu)
+        continue;
+      if (event > leftOut[0]! && this.isLeftOut(event, leftOut)) continue;
+      if (target.event < 0 || event < target.event) buffered += (flags & EventFlag.BUFFER) !== 0 ? 1 : -1;
+    }
+    return buffered === 0 ? this.isRaised(target, cpu, leftOut) : Feasible.NO;
+  }
+
+  private isRaised(target: Target, cpu: number, leftOut: readonly number[]): Feasible {
+    const { order, events } = this;
+    const raiser = leftOut.find((event) => order.isIpiTo(event, cpu));
+    if (raiser === undefined) return Feasible.YES;
+    const taken = this.lastBefore(target.shape.actor, target.end);
+    for (let event = taken + 1; event < target.end; event++)
+      if (order.isIpiTo(event, cpu) && !this.isLeftOut(event, leftOut)) return Feasible.PERHAPS;
+    return events.couldGo(raiser, target.shape.actor) ? Feasible.PERHAPS : Feasible.NO;
+  }
+
+  private lastBefore(actor: number, end: number): number {
+    let event = end - 1;
+    while (event >= 0 && this.events.actor[event] !== actor) event--;
+    return event;
+  }
+
+  private waitAllows(
+    target: Target,
+    wait: NonNullable<Target['wait']>,
+    leftOut: readonly number[],
+  ): Feasible {
+    const valueOf = (word: number): number => this.valueIn(word, target, leftOut);
+    if (wait.isLock) {
+      const value = valueOf(wait.words[0]!);
+      if (Number.isNaN(value) || value === UNTOUCHED) return Feasible.PERHAPS;
+      return value === 0 ? Feasible.YES : Feasible.NO;
+    }
+    const known = this.waits.judge(wait.key, valueOf);
+    if (known === undefined) return Feasible.PERHAPS;
+    return known ? Feasible.YES : Feasible.NO;
+  }
+
+  /** The words that a made wait looked at. */
+  wordsOf(event: number): readonly number[] {
+    const { events } = this;
+    const words: number[] = [];
+    for (let record = events.record[event]!; record < events.recordEnd[event]!; record++) {
+      const [does, address, size] = events.range(record);
+      if (does === Footprint.NONE) continue;
+      for (let byte = 0; byte < size; byte += 4) words.push((address + byte) & ~3);
+    }
+    return words;
+  }
+
+  learnMade(event: number, key: number, words: readonly number[]): void {
+    const target: Target = {
+      shape: { actor: this.events.actor[event]!, steps: 1, flags: 0, ordinal: 0, ranges: [] },
+      event,
+      end: event,
+      wait: undefined,
+    };
+    this.waits.learn(
+      key,
+      words,
+      words.map((word) => this.valueIn(word, target, [])),
+      true,
+    );
+  }
+
+  learnBlocked(actor: number, key: number, words: readonly number[]): void {
+    const shape: Shape = { actor, steps: 1, flags: 0, ordinal: 0, ranges: [] };
+    const target: Target = { shape, event: -1, end: this.events.count, wait: undefined };
+    this.waits.learn(
+      key,
+      words,
+      words.map((word) => this.valueIn(word, target, [])),
+      false,
+    );
+  }
+
+  /** What a wait reads wherever it is looked at, as far as anybody has seen: more than it did this time. */
+  watchedBy({ shape, wait }: Target): Shape {
+    const words = wait === undefined || wait.isLock ? [] : this.waits.wordsOf(wait.key, wait.words);
+    return {
+      ...shape,
+      flags: EventFlag.VISIBLE,
+      ranges: words.flatMap((word) => [Footprint.READS, word, 4]),
+    };
+  }
+
+  /**
+   * What the target's actor finds in a word when some events are left out: its own CPU's newest buffered store, or
+   * memory. NaN: not known.
+   */
+  private valueIn(word: number, target: Target, leftOut: readonly number[]): number {
+    const { events } = this;
+    const own = this.bufferedIn(word, target, leftOut);
+    if (own !== undefined) return own;
+    let bits = 0;
+    let earliest = -1;
+    for (let event = events.count - 1; event >= 0; event--) {
+      if (event === target.event || !events.conflictsRange(event, Footprint.READS_AND_WRITES, word, 4))
+        continue;
+      if (target.event >= 0 && event > target.event) {
+        if (
+          leftOut.length === 0 ||
+          this.isLeftOut(event, leftOut) ||
+          this.order.isBefore(target.event, event)
+        )
+          continue;
+      } else if (leftOut.length > 0 && event >= leftOut[0]! && this.isLeftOut(event, leftOut)) {
+        earliest = event;
+        continue;
+      }
+      earliest = event;
+      if ((events.does[event]! & Footprint.WRITES) === 0) continue;
+      if (!this.isExact(event, word)) return NaN;
+      if (opType(events.word(event, OpWord.HEAD)) !== OpType.IPI)
+        return events.word(event, OpWord.WRITTEN) | bits;
+      bits |= events.word(event, OpWord.WRITTEN);
+    }
+    const first = this.firstValue(word, earliest, target);
+    if (bits === 0) return first;
+    return Number.isFinite(first) ? first | bits : NaN;
+  }
+
+  private firstValue(word: number, earliest: number, target: Target): number {
+    const { events } = this;
+    const event = earliest >= 0 ? earliest : target.event;
+    if (event < 0) return UNTOUCHED;
+    for (let record = events.record[event]!; record < events.recordEnd[event]!; record++) {
+      const [does, address, size] = events.range(record);
+      if (does === Footprint.NONE || address !== word || size !== 4) continue;
+      const type = opType(events.log.words[record * 8]!);
+      if (type === OpType.IPI) return UNTOUCHED;
+      const read = events.log.words[record * 8 + OpWord.READ]!;
+      return type === OpType.IRQ_ENTRY ? read | events.log.words[record * 8 + OpWord.WRITTEN]! : read;
+    }
+    return NaN;
+  }
+
+  private bufferedIn(word: number, target: Target, leftOut: readonly number[]): number | undefined {
+    const { events } = this;
+    const cpu = cpuOf(target.shape.actor);
+    let flushed = 0;
+    for (let event = 0; event < target.end; event++)
+      if (events.actor[event] === bufferActor(cpu) && !(leftOut.length > 0 && this.isLeftOut(event, leftOut)))
+        flushed = events.ordinal[event]!;
+    for (let event = target.end - 1; event >= 0; event--) {
+      if ((events.flags[event]! & EventFlag.BUFFER) === 0 || cpuOf(events.actor[event]!) !== cpu) continue;
+      if (leftOut.length > 0 && this.isLeftOut(event, leftOut)) continue;
+      if (events.ordinal[event]! <= flushed) return undefined;
+      const [start, end] = [events.address[event]!, events.address[event]! + events.size[event]!];
+      if (start >= word + 4 || word >= end) continue;
+      return start === word && end === word + 4 ? events.word(event, OpWord.WRITTEN) : NaN;
+    }
+    return undefined;
+  }
+
+  /** Whether the event touches this word, whole, and nothing else: its record says the value before and after. */
+  isExact(event: number, word: number): boolean {
+    const { events } = this;
+    const isOne = (events.flags[event]! & (EventFlag.MANY | EventFlag.FORWARDED)) === 0;
+    return isOne && events.address[event] === word && events.size[event] === 4;
+  }
+}

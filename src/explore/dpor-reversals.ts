@@ -1,0 +1,235 @@
+/**
+ * Which pairs of a run could have come the other way round.
+ *
+ * For an event e' the search asks: which sets of earlier events could be left out, with all that comes after them, so
+ * that e' is made without them? Only dependent events that are not needed for e' matter. For an operation that is
+ * always possible that is any one of those with no other dependent event between it and e' (an immediate race; JACM 2017,
+ * section 4). For one that waits, leaving out the last may leave it waiting: a lock stays taken when only the release
+ * is left out. Then more has to go, one latest event at a time, until it can be made: every largest set of
+ * dependent events that still lets e' be made is found. Smaller ones are found in the runs that those start, where e'
+ * comes right behind such a set and races with the last of it.
+ *
+ * Soundness rests on two things. What may stay is closed downwards, so each set is a state some run reaches. And
+ * the question "can e' be made there" is answered by what is certain (a lock's word, values on which the
+ * wait was seen to hold or not, the interrupt flag in front of what is left out) or else with *perhaps*, which is tried
+ * and goes on to smaller sets as if the answer were no.
+ */
+import { cpuOf, flowOf, Flow } from '#base/strategy';
+import type { BlockedActor } from '#scheduler/executor';
+import { OpType, OpWord, footprint, opType } from '#trace/operations';
+import { DPOR_ACTORS, EventFlag, type EventTable } from './dpor-events.ts';
+import { type Shape, shapeDepends, shapeOf } from './dpor-shapes.ts';
+import { Feasibility, Feasible, type Target } from './dpor-feasible.ts';
+import type { WaitMemory } from './dpor-waits.ts';
+import { waitKey } from './dpor-waits.ts';
+import { type HappensBefore, isSameStack } from './happens-before.ts';
+
+/** Sets looked at for one event before the search gives up its claim to be complete. */
+const SETS_MAX = 2000;
+
+/** `target` could be made without `left out`, ascending, and what comes after those. */
+export type ReversalSink = (leftOut: readonly number[], target: Target, isGuess: boolean) => void;
+
+export class Reversals {
+  /** Times that SETS_MAX was met. */
+  cut = 0;
+  private readonly order: HappensBefore;
+  private readonly events: EventTable;
+  private readonly feasibility: Feasibility;
+  /** What is known to come before the event in question, and races found so far. */
+  private readonly clock = new Int32Array(DPOR_ACTORS);
+  private readonly one = [0];
+
+  constructor(order: HappensBefore, waits: WaitMemory) {
+    this.order = order;
+    this.events = order.events;
+    this.feasibility = new Feasibility(order, waits);
+  }
+
+  /** Those of an event that was made. */
+  ofEvent(event: number, sink: ReversalSink): void {
+    const { events } = this;
+    const flags = events.flags[event]!;
+    if ((flags & (EventFlag.VISIBLE | EventFlag.BUFFER)) === 0) return;
+    if ((flags & (EventFlag.START | EventFlag.TIMEOUT)) !== 0) return;
+    const isSimple = (flags & (EventFlag.ENTRY | EventFlag.WAITS)) === 0 || this.isLock(event);
+    if (isSimple && this.immediate(event, sink)) return;
+    this.order.needed(event, this.clock, 0);
+    const target: Target = { shape: shapeOf(events, event), event, end: event, wait: this.waitOf(event) };
+    this.largestSets(target, sink);
+  }
+
+  private isLock(event: number): boolean {
+    const { events } = this;
+    return opType(events.word(event, OpWord.HEAD)) === OpType.ACQUIRE && events.size[event] === 4;
+  }
+
+  private waitOf(event: number): Target['wait'] {
+    const { events } = this;
+    if ((events.flags[event]! & EventFlag.WAITS) === 0) return undefined;
+    if (opType(events.word(event, OpWord.HEAD)) === OpType.ACQUIRE)
+      return { key: 0, words: [events.address[event]!], isLock: true };
+    return {
+      key: waitKey(events, events.actor[event]!, events.before[event]!),
+      words: this.feasibility.wordsOf(event),
+      isLock: false,
+    };
+  }
+
+  /** Learns from a run, before its reversals are asked for, that waits were made on the values they read. */
+  learn(event: number): void {
+    const wait = this.waitOf(event);
+    if (wait !== undefined && !wait.isLock) this.feasibility.learnMade(event, wait.key, wait.words);
+  }
+
+  /**
+   * The common case in one pass: the events e' races with form chains, and whether e' can be made in front of one of them
+   * is known from its record: a lock's word says what it was before. False: this is not the common case, and nothing
+   * was said.
+   */
+  private immediate(event: number, sink: ReversalSink): boolean {
+    const { events, order, clock } = this;
+    const { actor } = events;
+    const isLock = (events.flags[event]! & EventFlag.WAITS) !== 0;
+    order.needed(event, clock, 0);
+    const found: number[] = [];
+    for (let other = event - 1; other >= 0; other--) {
+      const who = actor[other]!;
+      if (who === actor[event] || other < clock[who]! || !events.depends(other, event)) continue;
+      if (isSameStack(events, other, event)) return false;
+      if (!this.canRace(other, event)) continue;
+      if (isLock) {
+        if (!this.feasibility.isExact(other, events.address[event]!)) return false;
+        if (events.word(other, OpWord.READ) !== 0) continue;
+      }
+      found.push(other);
+      order.join(clock, 0, other);
+    }
+    if (found.length === 0) return true;
+    const target: Target = { shape: shapeOf(events, event), event, end: event, wait: undefined };
+    for (const other of found) {
+      this.one[0] = other;
+      sink(this.one, target, false);
+    }
+    return true;
+  }
+
+  /** Whether a dependent pair is one whose order anybody can notice, and no step of the machine itself. */
+  private canRace(first: number, second: number): boolean {
+    const { events } = this;
+    const [a, b] = [events.flags[first]!, events.flags[second]!];
+    if (((a | b) & (EventFlag.START | EventFlag.TIMEOUT)) !== 0) return false;
+    if ((a & b & EventFlag.VISIBLE) === 0 && ((a | b) & EventFlag.BUFFER) === 0) return false;
+    // The buffer has to be empty: in front of its last FLUSH it was not.
+    const isDrained = (a & EventFlag.FLUSH) !== 0 && (b & EventFlag.DRAINS) !== 0;
+    return !isDrained || cpuOf(events.actor[first]!) !== cpuOf(events.actor[second]!);
+  }
+
+  /** Those of an actor that the run left waiting: what it waits for may have been possible for a while. */
+  ofBlocked(blocked: BlockedActor, sink: ReversalSink): void {
+    const { events, order, clock } = this;
+    const last = this.lastOf(blocked.actor);
+    clock.fill(0);
+    if (last >= 0) order.join(clock, 0, last);
+    const words: number[] = [];
+    const ranges: number[] = [];
+    for (let at = 0; at < blocked.ranges.length; at += 2) {
+      ranges.push(footprint(blocked.type), blocked.ranges[at]!, blocked.ranges[at + 1]!);
+      for (let byte = 0; byte < blocked.ranges[at + 1]!; byte += 4) words.push(blocked.ranges[at]! + byte);
+    }
+    const isLock = blocked.type === OpType.ACQUIRE;
+    const isWait = isLock || blocked.type === OpType.AWAIT;
+    const key = isLock ? 0 : waitKey(events, blocked.actor, last);
+    if (isWait && !isLock) this.feasibility.learnBlocked(blocked.actor, key, words);
+    const flags = EventFlag.VISIBLE | (isWait ? EventFlag.WAITS : 0) | (isLock ? EventFlag.DRAINS : 0);
+    const shape: Shape = { actor: blocked.actor, steps: 1, flags, ordinal: 0, ranges };
+    const wait = isWait ? { key, words, isLock } : undefined;
+    this.largestSets({ shape, event: -1, end: events.count, wait }, sink);
+  }
+
+  /** Those of an interrupt that was raised in the run, or before it, and not taken. */
+  ofPending(actor: number, address: number, sink: ReversalSink): void {
+    const { events, order, clock } = this;
+    const last = this.lastOf(actor);
+    clock.fill(0);
+    if (last >= 0) order.join(clock, 0, last);
+    const flags = EventFlag.VISIBLE | EventFlag.ENTRY;
+    const shape: Shape = {
+      actor,
+      steps: 1,
+      flags,
+      ordinal: 0,
+      ranges: [footprint(OpType.IRQ_ENTRY), address, 4],
+    };
+    this.largestSets({ shape, event: -1, end: events.count, wait: undefined }, sink);
+  }
+
+  lastOf(actor: number): number {
+    const { events } = this;
+    let last = events.count - 1;
+    while (last >= 0 && events.actor[last] !== actor) last--;
+    return last;
+  }
+
+  /** Every largest set of dependent events with which the target can be made, but not all of them. */
+  private largestSets(target: Target, sink: ReversalSink): void {
+    const dependent = this.dependentOn(target);
+    const accepted: (readonly number[])[] = [];
+    const seen = new Set<string>();
+    const queue: (readonly number[])[] = [[]];
+    for (let at = 0; at < queue.length; at++) {
+      for (const leftOut of this.withOneMore(queue[at]!, dependent)) {
+        const key = leftOut.join(',');
+        if (seen.has(key) || accepted.some((smaller) => smaller.every((event) => leftOut.includes(event))))
+          continue;
+        seen.add(key);
+        if (seen.size > SETS_MAX) {
+          this.cut++;
+          return;
+        }
+        const answer = this.feasibility.judge(target, leftOut);
+        if (answer === Feasible.YES) accepted.push(leftOut);
+        else queue.push(leftOut);
+        if (answer !== Feasible.NO) sink(leftOut, target, answer === Feasible.PERHAPS);
+      }
+    }
+  }
+
+  private dependentOn(target: Target): number[] {
+    const { events, clock } = this;
+    const found: number[] = [];
+    const watched = this.feasibility.watchedBy(target);
+    for (let other = 0; other < target.end; other++) {
+      const who = events.actor[other]!;
+      if (who === target.shape.actor || other < clock[who]!) continue;
+      const depends =
+        target.event < 0 ? shapeDepends(target.shape, events, other) : events.depends(other, target.event);
+      if (!depends && !shapeDepends(watched, events, other)) continue;
+      if (this.mayBeLeftOut(other, target)) found.push(other);
+    }
+    return found;
+  }
+
+  private mayBeLeftOut(other: number, target: Target): boolean {
+    const { events } = this;
+    const flags = events.flags[other]!;
+    if ((flags & (EventFlag.START | EventFlag.TIMEOUT)) !== 0) return false;
+    if ((flags & EventFlag.VISIBLE) !== 0) return true;
+    // A store that enters the buffer keeps interrupts away, and the other way round.
+    const isStack =
+      flowOf(events.actor[other]!) !== Flow.BUFFER &&
+      cpuOf(events.actor[other]!) === cpuOf(target.shape.actor);
+    return (flags & EventFlag.BUFFER) !== 0 && isStack;
+  }
+
+  private *withOneMore(
+    leftOut: readonly number[],
+    dependent: readonly number[],
+  ): Generator<readonly number[]> {
+    const stay = dependent.filter((event) => !leftOut.includes(event));
+    for (const event of stay) {
+      if (stay.some((later) => later > event && this.order.isBefore(event, later))) continue;
+      yield [...leftOut, event].sort((a, b) => a - b);
+    }
+  }
+}
