@@ -28,7 +28,7 @@ export const mayImport = {
   scheduler: [],
   checkers: [],
   report: [],
-  scenario: ['memory', 'smp', 'kernel'],
+  scenario: ['memory', 'smp', 'kernel', 'litmus'],
   litmus: [],
   'cpu-worker': ['memory', 'smp', 'kernel', 'scheduler', 'scenario'],
   machine: ['memory', 'smp', 'kernel', 'scheduler', 'scenario'],

@@ -1,7 +1,7 @@
 /**
  * Lifetime of allocated memory, from ALLOCATION events: accesses to freed bytes, memory freed twice, memory never freed.
  *
- * @linux mm/kasan (use after free, double free), mm/kmemleak.c (leaks)
+ * @linux mm/kasan (use after free, double free), mm/kmemleak.c (leaks), as of v6.1
  *
  * KASAN forgets a freed object when its memory leaves the quarantine. Here freed bytes are remembered until somebody
  * allocates them again, which the simulated kernel's last-in-first-out allocator does soon: an access after that is an

@@ -3,7 +3,7 @@
  * state each was taken. A deadlock that no run has hit shows here as a cycle, or as a lock an interrupt may need while
  * somebody who can be interrupted holds it.
  *
- * @linux kernel/locking/lockdep.c: classes, dependency chains, usage bits
+ * @linux kernel/locking/lockdep.c, as of v6.1: classes, dependency chains, usage bits
  * Leaves out: softirqs, nesting subclasses (let `classOf` give such locks names of their own), recursive readers: a
  * reader of an rw_semaphore counts as a writer, because a writer that queues between two readers blocks the second.
  */

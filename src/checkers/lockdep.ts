@@ -2,7 +2,7 @@
  * Lock order, interrupt safety and balance, from the LOCK events of runs. What it learns it keeps for the campaign: two
  * runs that take the same locks in opposite order are enough, though neither hangs.
  *
- * @linux kernel/locking/lockdep.c
+ * @linux kernel/locking/lockdep.c, as of v6.1
  *
  * Each flow has its own stack of held locks: an interrupt's locks say nothing about the order of what it interrupted
  * (that is what the interrupt usages are for), and a task takes its locks along to the CPU it goes on on.

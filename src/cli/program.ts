@@ -8,6 +8,7 @@ import { ExitCode } from './exit-code.ts';
 import { LOG_LEVELS, type LogLevel, type Output, makeLogger } from './output.ts';
 import { type ExploreOptions, explore } from './explore.ts';
 import { collect, cpuCount, parseFault, parseQuirk, parseShard, wholeNumber } from './parse.ts';
+import { type LitmusOptions, litmus } from './litmus.ts';
 import { type ReplayOptions, replay } from './replay.ts';
 import { RUN_VIEWS } from './run-views.ts';
 import { type TourOptions, tour } from './tour.ts';
@@ -61,6 +62,9 @@ export function commandLine(
   });
   addReplay(program, async (token, options) => {
     result.code = await replay(token, options, context(options));
+  });
+  addLitmus(program, async (files, options) => {
+    result.code = await litmus(files, options, context(options));
   });
   refuseUnknown(program);
   return { program, result };
@@ -187,6 +191,24 @@ function addReplay(
     .option('--scenario <file>', 'the scenario, if it is not where the token says')
     .option('--tolerant', 'follow the names of operations through edited code; needs the long token')
     .option('--json', 'one JSON document (smplab.replay/1) on stdout and nothing else')
+    .addOption(logLevel())
+    .action(action);
+}
+
+function addLitmus(
+  program: Command,
+  action: (files: string[], options: LitmusOptions & { logLevel: LogLevel }) => Promise<void>,
+): void {
+  program
+    .command('litmus <files...>')
+    .description("herd's x86 litmus tests, exhausted on the simulated machine")
+    .addOption(
+      new Option('--memory-model <model>', 'which stores are seen when').choices(['sc', 'tso']).default('tso'),
+    )
+    .addOption(
+      new Option('--runs <n>', 'schedules at most for each test').argParser(wholeNumber('--runs', 1, STEPS_MAX)),
+    )
+    .option('--json', 'one JSON document (smplab.litmus/1) on stdout and nothing else')
     .addOption(logLevel())
     .action(action);
 }

@@ -172,7 +172,7 @@ export class EventTable {
     this.flags[event] = this.flagsOf(head, isOther && !isVisible && !this.begins(head));
     this.countStores(event, opType(head));
     if (this.isTso && opType(head) === OpType.LOAD && this.waitedForFlush(event))
-      this.flags[event]! |= EventFlag.DRAINS;
+      this.flags[event] = this.flags[event]! | EventFlag.DRAINS;
   }
 
   private flagsOf(head: number, isAlone: boolean): number {
@@ -244,8 +244,9 @@ export class EventTable {
     if ((this.flags[event]! & EventFlag.VISIBLE) !== 0) this.does[event]! |= does;
     const start = words[at + OpWord.ADDRESS]! >>> 0;
     const end = Math.max(start + words[at + OpWord.SIZE]!, this.address[event]! + this.size[event]!);
-    this.address[event] = Math.min(start, this.address[event]!);
-    this.size[event] = end - this.address[event]!;
+    const least = Math.min(start, this.address[event]!);
+    this.address[event] = least;
+    this.size[event] = end - least;
   }
 
   private grow(): void {

@@ -229,7 +229,7 @@ export class Reversals {
     const stay = dependent.filter((event) => !leftOut.includes(event));
     for (const event of stay) {
       if (stay.some((later) => later > event && this.order.isBefore(event, later))) continue;
-      yield [...leftOut, event].sort((a, b) => a - b);
+      yield [...leftOut, event].toSorted((a, b) => a - b);
     }
   }
 }

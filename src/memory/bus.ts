@@ -57,6 +57,12 @@ export interface Bus {
   exchange32(address: number, value: number): number;
   compareExchange32(address: number, expected: number, value: number): number;
 
+  /**
+   * Any other atomic read-modify-write, as a locked instruction of that width. Answers the value before.
+   * @param size 1, 2 or 4 bytes: `change` gets and answers an unsigned number; 8: a bigint
+   */
+  update<T extends number | bigint>(address: number, size: number, change: (before: T) => T): T;
+
   /** Adds to a counter of the laboratory's own: atomic, but no scheduling point and nobody's wait. Answers the value before. */
   tally32(address: number, operand: number): number;
 

@@ -191,6 +191,22 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
     return this.#rmwEnds(address, before, before === expected >>> 0 ? value : before);
   }
 
+  update<T extends number | bigint>(address: number, size: number, change: (before: T) => T): T {
+    this.#step(OpType.RMW | (AccessKind.RMW << 8) | NEEDS_DRAIN, address, size, this.#claim(address, size));
+    this.#check(address, size, true);
+    const array: { [index: number]: number | bigint } =
+      size === 8 ? this.u64 : size === 4 ? this.u32 : size === 2 ? this.u16 : this.u8;
+    const index = address / size;
+    const before = array[index] as T;
+    array[index] = change(before);
+    this.written(address, size);
+    this.core.wake(address, size);
+    const low = (value: number | bigint): number => Number(BigInt.asIntN(32, BigInt(value)));
+    this.#log(OpType.RMW, AccessKind.RMW, address, size, low(before), low(array[index]!));
+    this.#trace(EventType.RMW, address, low(before), low(array[index]!), AccessKind.RMW | (size << 8));
+    return before;
+  }
+
   acquire32(address: number, value: number): void {
     const visible = this.#claim(address, 4);
     if (this.u32[address >>> 2] !== 0) this.emit(EventType.LOCK, address, LockOperation.CONTENDED, 0, 0);

@@ -145,6 +145,16 @@ export class ParallelBus extends BaseBus implements Bus {
     return before;
   }
 
+  update<T extends number | bigint>(address: number, size: number, change: (before: T) => T): T {
+    this.#word(address & ~3, true);
+    if (address % size !== 0) this.client.fault(address, size, true);
+    const array: Uint8Array | Uint16Array | Uint32Array | BigUint64Array =
+      size === 8 ? this.u64 : size === 4 ? this.u32 : size === 2 ? this.u16 : this.u8;
+    const before = retry(array as Uint32Array, address / size, change as unknown as (before: number) => number) as unknown as T;
+    if (this.i32[SLEEPERS] !== 0) this.#wakeWatchers(address & ~3);
+    return before;
+  }
+
   acquire32(address: number, value: number): void {
     if (this.exchange32(address, value) === 0) return;
     this.emit(EventType.LOCK, address, LockOperation.CONTENDED, 0, 0);
@@ -363,5 +373,14 @@ export class ParallelBus extends BaseBus implements Bus {
       if (deadline !== 0 && ((deadline - mine) | 0) < 0) return false;
     }
     return true;
+  }
+}
+
+/** A compare-and-exchange loop. */
+function retry(array: Uint32Array, index: number, change: (before: number) => number): number {
+  for (let before = Atomics.load(array, index); ; ) {
+    const seen = Atomics.compareExchange(array, index, before, change(before));
+    if (seen === before) return before;
+    before = seen;
   }
 }

@@ -132,7 +132,9 @@ describe('page allocator', () => {
     __free_page(pg);
     expect(bench.findings()).toEqual([]);
     alloc_page(GFP_KERNEL);
-    expect(bench.findings()).toMatchObject([{ kind: 'warning' }]);
+    expect(bench.findings()).toMatchObject([
+      { kind: 'bug', title: 'BUG: sleeping function called from invalid context at alloc_pages' },
+    ]);
     expect(bench.bus.registers.irqsEnabled).toBe(false);
   });
 

@@ -1,0 +1,120 @@
+/**
+ * A litmus test as a scenario: each of its threads is what one CPU runs. Its variables are shared memory under their own
+ * names; registers are a thread's own, and are left in memory when it ends, so that the final state can be read there.
+ */
+// First: it decides every address.
+import '#kernel/image';
+import { assert } from '#base/assert';
+import { applyRmw } from '#litmus/alu';
+import type { LitmusBus } from '#litmus/bus';
+import { runThread } from '#litmus/interpreter';
+import { type LitmusLayout, VARIABLE_ALIGN, initialMemory, layoutOf, registerWords } from '#litmus/layout';
+import { parseLitmus } from '#litmus/parse';
+import type { LitmusProgram, OperandSize, Value } from '#litmus/program';
+import { bus } from '#memory/bus';
+import { scenarioImage } from '#memory/image';
+import { array, u32 } from '#memory/struct';
+import { AccessKind } from '#trace/events';
+import { type Scenario, scenario } from './definition.ts';
+import { fail } from './expect.ts';
+
+/** How a thread ended, as it stands in memory. */
+export const LitmusEnd = { DONE: 1, IDLE: 2, LIMIT: 3 } as const;
+
+/** Where a litmus test is in a machine's memory. */
+export interface LitmusPlace {
+  readonly program: LitmusProgram;
+  readonly layout: LitmusLayout;
+  /** Address of the first variable. */
+  readonly variables: number;
+  /** Address of thread 0's registers; the others follow, registerWords() words each. */
+  readonly registers: number;
+  /** Address of thread 0's LitmusEnd; a word each. */
+  readonly ends: number;
+}
+
+export interface LitmusScenario extends Scenario {
+  readonly litmus: LitmusPlace;
+}
+
+const WORD = 4;
+
+/** A test's variables one after the other, each under its name. */
+function defineVariables(program: LitmusProgram, layout: LitmusLayout): number {
+  let first = -1;
+  for (const [name, offset] of layout.offsets) {
+    const { addr } = scenarioImage.DEFINE(name, u32);
+    if (first < 0) first = addr;
+    assert(addr === first + offset, `litmusScenario: ${name} is not where the layout says`);
+    const end = [...layout.offsets.values()].find((next) => next > offset) ?? layout.bytes;
+    scenarioImage.DEFINE(`${name}, rest`, array(u32, (end - offset) / WORD - 1));
+  }
+  if (first >= 0) return first;
+  assert(program.variables.length === 0, 'litmusScenario: variables without a place');
+  return scenarioImage.DEFINE('no variables', array(u32, VARIABLE_ALIGN / WORD)).addr;
+}
+
+/** Accesses of a litmus test are marked ones: it asks what the memory does, not whether the program is well written. */
+function busAt(variables: number): LitmusBus {
+  return {
+    load(offset, size): Value {
+      const address = variables + offset;
+      if (size === 8) return bus.load64Marked(address, AccessKind.ONCE);
+      if (size === 4) return bus.load32Marked(address, AccessKind.ONCE);
+      return size === 2 ? bus.load16(address) : bus.load8(address);
+    },
+    store(offset, size, value): void {
+      const address = variables + offset;
+      if (size === 8) bus.store64Marked(address, BigInt(value), AccessKind.ONCE);
+      else if (size === 4) bus.store32Marked(address, Number(value), AccessKind.ONCE);
+      else if (size === 2) bus.store16(address, Number(value));
+      else bus.store8(address, Number(value));
+    },
+    rmw: (operation, offset, size, operand, expected): Value =>
+      bus.update<Value>(variables + offset, size, (before) =>
+        applyRmw(operation, size as OperandSize, before, operand, expected),
+      ),
+    fence: () => bus.fence(),
+  };
+}
+
+function threadOf(place: LitmusPlace, thread: number): () => void {
+  const { program, layout, variables } = place;
+  const words = registerWords(program);
+  return () => {
+    const registers = new Int32Array(words);
+    const end = runThread(program, thread, busAt(variables), registers, layout);
+    if (end.kind === 'fault') fail(`P${program.threads[thread]!.proc}: ${end.message}`);
+    // Nobody else looks at them before the run is over: not operations of the test.
+    const first = place.registers + thread * words * WORD;
+    for (const [index, word] of registers.entries()) bus.storeLocal32(first + index * WORD, word);
+    const kind = end.kind === 'done' ? LitmusEnd.DONE : end.kind === 'idle' ? LitmusEnd.IDLE : LitmusEnd.LIMIT;
+    bus.storeLocal32(place.ends + thread * WORD, kind);
+  };
+}
+
+/**
+ * A scenario of a litmus test.
+ * @throws SmplabError SMPLAB_BAD_LITMUS for a text that is none
+ */
+export function litmusScenario(text: string, file: string): LitmusScenario {
+  const program = parseLitmus(text, file);
+  const layout = layoutOf(program);
+  const threads = program.threads.length;
+  const variables = defineVariables(program, layout);
+  const registers = scenarioImage.DEFINE('registers', array(u32, Math.max(1, threads * registerWords(program)))).addr;
+  const ends = scenarioImage.DEFINE('ends', array(u32, threads)).addr;
+  const place: LitmusPlace = { program, layout, variables, registers, ends };
+  const memory = initialMemory(program, layout);
+  return {
+    ...scenario({
+      name: program.name,
+      races: 'ignore',
+      on: program.threads.map((_, thread) => threadOf(place, thread)),
+      setup: () => {
+        if (memory.length > 0) bus.storeBytes(variables, memory);
+      },
+    }),
+    litmus: place,
+  };
+}

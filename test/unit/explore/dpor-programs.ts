@@ -1,0 +1,172 @@
+/** Programs whose traces can be counted, and programs by chance. */
+import fc from 'fast-check';
+import type { ModelOptions } from '../../support/model-machine.ts';
+import { type FlowBody, ModelMachine, type ModelOps } from '../../support/model-machine.ts';
+import type { ModelRequest } from '../../support/model-program.ts';
+import { DporSearch } from '#explore/dpor';
+import { enumerateAll } from '#explore/dpor-enumerate';
+import { type RunResult, RunStop } from '#explore/executor';
+import { Fingerprints } from '#explore/happens-before';
+import { runSearch } from '#explore/search';
+
+const X = 0x100;
+const word = (index: number): number => X + index * 4;
+
+/** One operation of a program by chance. */
+export type Toy =
+  | { readonly op: 'load' | 'add' | 'swap'; readonly word: number }
+  | { readonly op: 'store' | 'await'; readonly word: number; readonly value: number }
+  | { readonly op: 'await2'; readonly word: number; readonly other: number; readonly value: number }
+  | { readonly op: 'either'; readonly word: number; readonly other: number }
+  | { readonly op: 'fence' | 'off' | 'on' }
+  | { readonly op: 'lock'; readonly lock: number; readonly body: readonly Toy[] }
+  | { readonly op: 'ipi'; readonly cpu: number };
+
+export interface ToyProgram {
+  readonly flows: readonly (readonly Toy[])[];
+  readonly handlers: readonly { readonly cpu: number; readonly pending: boolean; readonly body: readonly Toy[] }[];
+}
+
+const WORDS = 2;
+const anyWord = fc.nat({ max: WORDS - 1 });
+const value = fc.integer({ min: 1, max: 2 });
+
+function plain(): fc.Arbitrary<Toy> {
+  return fc.oneof(
+    { weight: 4, arbitrary: fc.record({ op: fc.constant('load' as const), word: anyWord }) },
+    { weight: 5, arbitrary: fc.record({ op: fc.constant('store' as const), word: anyWord, value }) },
+    { weight: 2, arbitrary: fc.record({ op: fc.constantFrom('add' as const, 'swap' as const), word: anyWord }) },
+    { weight: 1, arbitrary: fc.constant({ op: 'fence' as const }) },
+  );
+}
+
+function waits(): fc.Arbitrary<Toy> {
+  return fc.oneof(
+    fc.record({ op: fc.constant('await' as const), word: anyWord, value: fc.integer({ min: 0, max: 2 }) }),
+    fc.record({ op: fc.constant('await2' as const), word: anyWord, other: anyWord, value: fc.integer({ min: 0, max: 3 }) }),
+    fc.record({ op: fc.constant('either' as const), word: anyWord, other: anyWord }),
+  );
+}
+
+function locked(): fc.Arbitrary<Toy> {
+  return fc.record({
+    op: fc.constant('lock' as const),
+    lock: fc.nat({ max: 1 }),
+    body: fc.array(fc.oneof({ weight: 3, arbitrary: plain() }, { weight: 1, arbitrary: nested() }), { maxLength: 2 }),
+  });
+}
+
+function nested(): fc.Arbitrary<Toy> {
+  return fc.record({ op: fc.constant('lock' as const), lock: fc.nat({ max: 1 }), body: fc.array(plain(), { maxLength: 1 }) });
+}
+
+function operations(toy: Toy): number {
+  return toy.op === 'lock' ? 2 + toy.body.reduce((sum, one) => sum + operations(one), 0) : 1;
+}
+
+function size({ flows, handlers }: ToyProgram): number {
+  return [...flows.flat(), ...handlers.flatMap(({ body }) => body)].reduce((sum, toy) => sum + operations(toy), 0);
+}
+
+/** Programs of at most `most` operations over two or three flows. */
+export function anyProgram(most: number, withInterrupts: boolean): fc.Arbitrary<ToyProgram> {
+  const main = fc.oneof(
+    { weight: 8, arbitrary: plain() },
+    { weight: 2, arbitrary: locked() },
+    { weight: 2, arbitrary: waits() },
+    ...(withInterrupts
+      ? [
+          { weight: 1, arbitrary: fc.constantFrom<Toy>({ op: 'off' }, { op: 'on' }) },
+          { weight: 2, arbitrary: fc.constant<Toy>({ op: 'ipi', cpu: 0 }) },
+        ]
+      : []),
+  );
+  const flow = fc.array(main, { minLength: 1, maxLength: 4 });
+  const handler = fc.record({
+    cpu: fc.constant(0),
+    pending: fc.boolean(),
+    body: fc.array(plain(), { minLength: 1, maxLength: 2 }),
+  });
+  return fc
+    .record({
+      flows: fc.array(flow, { minLength: 2, maxLength: 3 }),
+      handlers: withInterrupts ? fc.array(handler, { minLength: 1, maxLength: 1 }) : fc.constant([]),
+    })
+    .filter((program) => size(program) <= most);
+}
+
+function* perform(m: ModelOps, body: readonly Toy[]): Generator<ModelRequest, void, number> {
+  for (const toy of body) {
+    if (toy.op === 'load') yield m.load(word(toy.word));
+    else if (toy.op === 'add') yield m.rmw(word(toy.word), (before) => before + 1);
+    else if (toy.op === 'swap') yield m.rmw(word(toy.word), () => 2);
+    else if (toy.op === 'store') yield m.store(word(toy.word), toy.value);
+    else if (toy.op === 'await') yield m.await(word(toy.word), ([seen]) => seen === toy.value);
+    else if (toy.op === 'await2') {
+      yield m.await([word(toy.word), word(toy.other)], ([a, b]) => a! + b! === toy.value);
+    } else if (toy.op === 'either') yield m.await([word(toy.word), word(toy.other)], ([a, b]) => a === b);
+    else if (toy.op === 'fence') yield m.fence();
+    else if (toy.op === 'ipi') yield m.ipi(toy.cpu);
+    else if (toy.op === 'off' || toy.op === 'on') yield m.irqs(toy.op === 'on');
+    else {
+      yield m.acquire(word(8 + toy.lock));
+      yield* perform(m, toy.body);
+      yield m.release(word(8 + toy.lock));
+    }
+  }
+}
+
+export function machineOf(program: ToyProgram, memoryModel: 'sc' | 'tso'): ModelMachine {
+  const flow = (body: readonly Toy[]): FlowBody =>
+    function* (m) {
+      yield* perform(m, body);
+    };
+  const options: ModelOptions = {
+    flows: program.flows.map(flow),
+    interrupts: program.handlers.map(({ cpu, pending, body }) => ({ cpu, pending, handler: flow(body) })),
+    memoryModel,
+  };
+  return new ModelMachine(options);
+}
+
+/** What a search of everything found. */
+export interface Found {
+  readonly states: Set<string>;
+  readonly traces: Set<string>;
+  /** Traces met by more than one run. */
+  twice: number;
+}
+
+const fingerprints = new Fingerprints();
+
+export function note(found: Found, { stop, finalState, log }: RunResult): void {
+  if (stop === RunStop.COVERED || stop === RunStop.DIVERGED) return;
+  found.states.add(`${stop} ${finalState}`);
+  const trace = fingerprints.of(log).join(':');
+  if (found.traces.has(trace)) found.twice++;
+  found.traces.add(trace);
+}
+
+export function nothing(): Found {
+  return { states: new Set(), traces: new Set(), twice: 0 };
+}
+
+export function byForce(machine: ModelMachine, runsMax = 200_000): Found & { isComplete: boolean } {
+  const found = nothing();
+  const { isComplete } = enumerateAll(machine, (result) => note(found, result), runsMax);
+  return { ...found, isComplete };
+}
+
+export function byDpor(machine: ModelMachine, search: DporSearch = new DporSearch()): Found & { search: DporSearch } {
+  let found = nothing();
+  let { restarts, redundant } = search;
+  runSearch(search, machine, (result) => {
+    if (search.restarts > restarts) {
+      ({ restarts } = search);
+      found = nothing();
+    } else if (search.redundant === redundant) note(found, result);
+    ({ redundant } = search);
+    return false;
+  });
+  return { ...found, search };
+}
