@@ -1,9 +1,9 @@
 /** Every schedule of a program, one by one: slow, simple, and the measure of all that is clever. */
-import { type Actor, Flow, cpuOf, flowOf } from '#base/strategy';
+import { interruptActor } from '#base/strategy';
 import { policyNumber } from '#scheduler/policies';
 import { OP_WORDS, OpType, opType } from '#trace/operations';
 import { type Executor, type RunResult, RunStop, type Segment } from './executor.ts';
-import { RunSteps } from './run-steps.ts';
+import { MASK_ACTORS, RunSteps } from './run-steps.ts';
 
 export interface Enumeration {
   readonly runs: number;
@@ -21,32 +21,37 @@ interface Branch {
 const ROOT: Branch = { prefix: [], steps: 0, isTry: false };
 
 /**
- * Runs every order of visible steps, and interrupts also in front of each store that enters a buffer, since it keeps them
- * away. When memory becomes known as shared it begins again: `atRun` sees only runs after which that did not happen, and
- * may see a schedule more than once over several beginnings.
+ * Runs every order of visible steps; where there are interrupts, of stores that enter a buffer as well, since those keep
+ * interrupts away. When memory becomes known as shared it begins again, and says so with `atRestart`: what `atRun` saw before is to be
+ * forgotten.
  */
 export function enumerateAll(
   executor: Executor,
   atRun: (result: RunResult) => void,
+  atRestart: () => void,
   runsMax = 1_000_000,
 ): Enumeration {
   const policy = policyNumber('stay');
   const steps = new RunSteps();
   let waiting: Branch[] = [ROOT];
+  let hasInterrupts = false;
   let runs = 0;
   for (let branch = waiting.pop(); branch !== undefined; branch = waiting.pop()) {
     if (runs === runsMax) return { runs, isComplete: false };
     const result = executor.run({ prefix: branch.prefix, policy, seed: 1 });
     runs++;
-    if (result.sharedGrew) {
+    steps.read(result.log);
+    const isNews = !hasInterrupts && interrupts(steps);
+    hasInterrupts ||= isNews;
+    if (result.sharedGrew || isNews) {
       waiting = [ROOT];
+      atRestart();
       continue;
     }
     if (branch.isTry && result.stop === RunStop.DIVERGED) continue;
-    steps.read(result.log);
     for (let step = branch.steps; step < steps.count; step++)
       for (let actor = 0; actor < executor.actors; actor++) {
-        const isTry = isInterruptOver(steps, step, actor);
+        const isTry = hasInterrupts && isBuffered(steps, step);
         const isOther = isTry || (steps.isChoice(step) && steps.couldGo(step, actor));
         if (actor === steps.actor[step] || !isOther) continue;
         waiting.push({ prefix: steps.prefixTo(step, actor), steps: step + 1, isTry });
@@ -56,10 +61,13 @@ export function enumerateAll(
   return { runs, isComplete: true };
 }
 
-/** Whether the actor is an interrupt that a store into the buffer would keep waiting: the log does not say if it is pending. */
-function isInterruptOver(steps: RunSteps, step: number, actor: Actor): boolean {
-  const type = opType(steps.log.words[steps.first[step]! * OP_WORDS]!);
-  const who = steps.actor[step]!;
-  if (type !== OpType.BUFFER || cpuOf(actor) !== cpuOf(who)) return false;
-  return flowOf(who) === Flow.MAIN ? flowOf(actor) === Flow.INTERRUPT : flowOf(actor) === Flow.NESTED;
+/** A store that enters a buffer keeps interrupts away, and the log does not say who could have gone in front of it. */
+function isBuffered(steps: RunSteps, step: number): boolean {
+  return opType(steps.log.words[steps.first[step]! * OP_WORDS]!) === OpType.BUFFER;
+}
+
+function interrupts(steps: RunSteps): boolean {
+  for (let step = 0; step < steps.count; step++)
+    for (let cpu = 0; cpu < MASK_ACTORS / 4; cpu++) if (steps.couldGo(step, interruptActor(cpu))) return true;
+  return false;
 }

@@ -103,11 +103,20 @@ export class EventTable {
   private readonly flushed = new Int32Array(DPOR_ACTORS / 4);
   private isTso = false;
   private recordsRead = 0;
+  private kept = new Int32Array(0);
+
+  /** The executor writes the next run over this one, and races are looked for until then and after. */
+  private keptCopy({ words, records }: OperationLog): OperationLog {
+    const used = records * OP_WORDS;
+    if (this.kept.length < used) this.kept = new Int32Array(used * 2);
+    this.kept.set(words.subarray(0, used));
+    return { words: this.kept, records };
+  }
 
   /** Reads a log whose first `keep` events are those of the log before. */
   read(log: OperationLog, keep: number): void {
-    this.log = log;
-    const { words, records } = log;
+    this.log = this.keptCopy(log);
+    const { words, records } = this.log;
     const from = keep < this.count ? this.record[keep]! : this.recordsRead;
     this.count = Math.min(keep, this.count);
     this.recount();

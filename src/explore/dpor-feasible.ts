@@ -1,6 +1,6 @@
 /** Whether an event could be made in a run that leaves out some others, and all that comes after them. */
 import { Flow, bufferActor, cpuOf, flowOf, interruptActor } from '#base/strategy';
-import { Footprint, OpFlag, OpType, OpWord, opFlags, opType } from '#trace/operations';
+import { Footprint, OP_WORDS, OpFlag, OpType, OpWord, opFlags, opType } from '#trace/operations';
 import { EventFlag, type EventTable } from './dpor-events.ts';
 import type { Shape } from './dpor-shapes.ts';
 import type { WaitMemory } from './dpor-waits.ts';
@@ -36,8 +36,11 @@ export class Feasibility {
   }
 
   judge(target: Target, leftOut: readonly number[]): Feasible {
+    const { flags } = target.shape;
     const answers = [this.stackAllows(target, leftOut)];
-    if ((target.shape.flags & EventFlag.ENTRY) !== 0) answers.push(this.entryAllowed(target, leftOut));
+    if ((flags & (EventFlag.ENTRY | EventFlag.DRAINS)) !== 0 && !this.isDrained(target, leftOut))
+      return Feasible.NO;
+    if ((flags & EventFlag.ENTRY) !== 0) answers.push(this.entryAllowed(target, leftOut));
     if (target.wait !== undefined) answers.push(this.waitAllows(target, target.wait, leftOut));
     if (answers.includes(Feasible.NO)) return Feasible.NO;
     return answers.includes(Feasible.PERHAPS) ? Feasible.PERHAPS : Feasible.YES;
@@ -65,7 +68,7 @@ export class Feasibility {
     return begins ? Feasible.YES : Feasible.NO;
   }
 
-  /** Interrupts on, one pending, and the store buffer empty. */
+  /** Interrupts on, and one pending. */
   private entryAllowed(target: Target, leftOut: readonly number[]): Feasible {
     const { events } = this;
     const cpu = cpuOf(target.shape.actor);
@@ -75,31 +78,40 @@ export class Feasibility {
       return Feasible.NO;
     // What was not taken to the end of the run could not be taken there.
     if (next === undefined && target.event < 0) return Feasible.NO;
-    let buffered = 0;
-    for (let event = 0; event < events.count; event++) {
-      const flags = events.flags[event]!;
-      if ((flags & (EventFlag.BUFFER | EventFlag.FLUSH)) === 0 || cpuOf(events.actor[event]!) !== cpu)
-        continue;
-      if (event > leftOut[0]! && this.isLeftOut(event, leftOut)) continue;
-      if (target.event < 0 || event < target.event) buffered += (flags & EventFlag.BUFFER) !== 0 ? 1 : -1;
-    }
-    return buffered === 0 ? this.isRaised(target, cpu, leftOut) : Feasible.NO;
+    return this.isRaised(target, cpu, leftOut);
   }
 
+  /** Whether the CPU's store buffer is empty. */
+  private isDrained(target: Target, leftOut: readonly number[]): boolean {
+    const { events } = this;
+    let buffered = 0;
+    for (let event = 0; event < target.end; event++) {
+      const flags = events.flags[event]!;
+      if ((flags & (EventFlag.BUFFER | EventFlag.FLUSH)) === 0) continue;
+      if (cpuOf(events.actor[event]!) !== cpuOf(target.shape.actor)) continue;
+      if (!this.isLeftOut(event, leftOut)) buffered += (flags & EventFlag.BUFFER) !== 0 ? 1 : -1;
+    }
+    return buffered === 0;
+  }
+
+  /** Whether the CPU's pending word has a bit set: as the last event on it left it, or as it was at the start. */
   private isRaised(target: Target, cpu: number, leftOut: readonly number[]): Feasible {
     const { order, events } = this;
-    const raiser = leftOut.find((event) => order.isIpiTo(event, cpu));
-    if (raiser === undefined) return Feasible.YES;
-    const taken = this.lastBefore(target.shape.actor, target.end);
-    for (let event = taken + 1; event < target.end; event++)
-      if (order.isIpiTo(event, cpu) && !this.isLeftOut(event, leftOut)) return Feasible.PERHAPS;
-    return events.couldGo(raiser, target.shape.actor) ? Feasible.PERHAPS : Feasible.NO;
-  }
-
-  private lastBefore(actor: number, end: number): number {
-    let event = end - 1;
-    while (event >= 0 && this.events.actor[event] !== actor) event--;
-    return event;
+    let first = target.end;
+    let lacksRaiser = false;
+    for (let event = target.end - 1; event >= 0; event--) {
+      const isIpi = order.isIpiTo(event, cpu);
+      if (!isIpi && ((events.flags[event]! & EventFlag.ENTRY) === 0 || cpuOf(events.actor[event]!) !== cpu))
+        continue;
+      first = event;
+      if (this.isLeftOut(event, leftOut)) lacksRaiser ||= isIpi;
+      else if (isIpi) return Feasible.YES;
+      else return events.word(event, OpWord.WRITTEN) === 0 ? Feasible.NO : Feasible.YES;
+    }
+    if (!lacksRaiser) return Feasible.YES;
+    for (let event = 0; event <= first && event < target.end; event++)
+      if (events.couldGo(event, interruptActor(cpu))) return Feasible.YES;
+    return Feasible.PERHAPS;
   }
 
   private waitAllows(
@@ -208,11 +220,13 @@ export class Feasibility {
     if (event < 0) return UNTOUCHED;
     for (let record = events.record[event]!; record < events.recordEnd[event]!; record++) {
       const [does, address, size] = events.range(record);
+      const head = events.log.words[record * OP_WORDS]!;
       if (does === Footprint.NONE || address !== word || size !== 4) continue;
-      const type = opType(events.log.words[record * 8]!);
+      if ((opFlags(head) & OpFlag.FORWARDED) !== 0) continue;
+      const type = opType(head);
       if (type === OpType.IPI) return UNTOUCHED;
-      const read = events.log.words[record * 8 + OpWord.READ]!;
-      return type === OpType.IRQ_ENTRY ? read | events.log.words[record * 8 + OpWord.WRITTEN]! : read;
+      const read = events.log.words[record * OP_WORDS + OpWord.READ]!;
+      return type === OpType.IRQ_ENTRY ? read | events.log.words[record * OP_WORDS + OpWord.WRITTEN]! : read;
     }
     return NaN;
   }

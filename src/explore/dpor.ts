@@ -308,6 +308,8 @@ export class DporSearch implements Search {
     let count = 0;
     for (let event = state + 1; event < events.count; event++)
       if (!leftOut.some((one) => order.isBefore(one, event))) this.list[count++] = event;
+    if (globalThis.process?.env['TRACE'])
+      console.log('add', state, leftOut.join(), 'target', target.actor, isGuess, 'v', [...this.list.subarray(0, count)].map((e) => events.actor[e]).join(), 'sleep', this.sleep[state]!.map((q) => q.actor).join(), 'left', JSON.stringify(this.left[state]!.map((n) => n.shape.actor)));
     const sequence: WakeSequence = { list: this.list, count, target, isGuess, solidEnd: end };
     let covered: Insertion = Insertion.ADDED;
     for (const shape of this.sleep[state]!) {

@@ -29,7 +29,7 @@ import {
   TraceMask,
 } from '#memory/layout';
 import { SEGMENTS_MAX, SHARED, searchRegion } from '#memory/search';
-import { policyWords, searchWord } from '#memory/search-words';
+import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
 import { functionNames, symbolAddress, symbolName } from '#memory/symbols';
 import { type Executor, type Plan, type RunFinding, type RunResult, RunStop, type WaitingFlow } from '#scheduler/executor';
 import { type LoadedScenario, type ScenarioSource, complaintOf, loadScenario } from '#scenario/program';
@@ -86,6 +86,8 @@ export class ThreadExecutor implements Executor {
   readonly #dirty: Uint8Array;
   readonly #start: Uint8Array;
   readonly #startWords: Int32Array;
+  /** What every actor is about to do at the start of a run, empty store buffers, and a policy that remembers nothing. */
+  readonly #scheduling: Uint8Array;
   readonly #log: Int32Array;
   readonly #segments: number;
   readonly #policy: number;
@@ -102,6 +104,7 @@ export class ThreadExecutor implements Executor {
     this.#dirty = new Uint8Array(bus.buffer, layout.search + region.dirty, layout.heapEnd >>> PAGE_SHIFT);
     this.#start = start;
     this.#startWords = new Int32Array(start.buffer);
+    this.#scheduling = startOfScheduling(machine, loaded);
     this.#log = new Int32Array(bus.buffer, layout.search + region.log, layout.logCapacity * 8);
     this.#segments = (layout.search + region.segments) >>> 2;
     this.#policy = policyWords(layout);
@@ -200,6 +203,7 @@ export class ThreadExecutor implements Executor {
     i32.set(start.subarray(MACHINE_BLOCK >>> 2, (MACHINE_BLOCK >>> 2) + MACHINE_WORDS), MACHINE_BLOCK >>> 2);
     const blocks = layout.cpuBlocks >>> 2;
     i32.set(start.subarray(blocks, blocks + (layout.nrPossible * CPU_BLOCK_BYTES) / 4), blocks);
+    this.#u8.set(this.#scheduling, layout.search);
     const dirty = this.#dirty;
     for (let page = 0; page < dirty.length; page++) {
       if (dirty[page] === 0) continue;
@@ -225,24 +229,6 @@ export class ThreadExecutor implements Executor {
     const parameters = plan.parameters ?? [];
     for (const [index, value] of parameters.entries()) i32[this.#policy + PolicyWord.PARAMETERS + index] = value;
     i32[TRACE_MASK] = traceMask;
-    for (const flow of this.#flows()) {
-      const { nextHead, nextVisible } = flow;
-      i32[nextHead] = OpType.START;
-      this.#u8[nextVisible] = 1;
-    }
-  }
-
-  /** Where the flows' next steps stand. */
-  *#flows(): Generator<{ readonly nextHead: number; readonly nextVisible: number }> {
-    const { layout } = this.machine;
-    const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
-    for (const [cpu, flow] of this.loaded.flows.entries()) {
-      if (flow === 0) continue;
-      yield {
-        nextHead: ((layout.search + region.nextHead) >>> 2) + cpu * 4,
-        nextVisible: layout.search + region.nextVisible + cpu * 4,
-      };
-    }
   }
 
   /** Blocks this thread until the run has ended. False if a CPU makes no step any more. */
@@ -399,6 +385,22 @@ async function setUp(machine: Machine, loaded: LoadedScenario, source: ScenarioS
   if (loaded.setup === 0) return;
   const outcome = await machine.call(symbolName(loaded.setup)!);
   if (outcome.kind !== 'returned') failed('setup');
+}
+
+function startOfScheduling(machine: Machine, loaded: LoadedScenario): Uint8Array {
+  const { layout, bus } = machine;
+  const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
+  const bytes = bus.u8.slice(layout.search, layout.search + schedulingBytes(layout));
+  const words = new Int32Array(bytes.buffer);
+  bytes.fill(0, region.policy, region.nextHead);
+  for (const [cpu, flow] of loaded.flows.entries()) {
+    if (flow === 0) continue;
+    words[(region.nextHead >>> 2) + cpu * 4] = OpType.START;
+    words[(region.nextAddress >>> 2) + cpu * 4] = 0;
+    words[(region.nextSize >>> 2) + cpu * 4] = 0;
+    bytes[region.nextVisible + cpu * 4] = 1;
+  }
+  return bytes;
 }
 
 interface StartOptions {

@@ -20,6 +20,7 @@ it('debug', () => {
   const model = (process.env['MODEL'] ?? 'sc') as 'sc';
   const machine = machineOf(program, model);
   const search = new DporSearch();
+  const mine = new Set<string>();
   for (let n = 0; n < Number(process.env['N'] ?? 60); n++) {
     const plan = search.next();
     if (!plan) break;
@@ -27,11 +28,12 @@ it('debug', () => {
     const before = search.redundant;
     console.log('plan', plan.prefix.map((s) => `${s.actor}*${s.steps}`).join(' '), 'par', plan.parameters!.join(','));
     search.observe(result);
+    mine.add(`${fingerprint(result.log)}`);
     console.log(`  stop ${result.stop} div ${result.divergedAt} grew ${result.sharedGrew} red ${search.redundant - before} cut ${search.cutShort} ${fingerprint(result.log)} | ${text(result)} | ${result.finalState}`);
   }
   if (process.env['FORCE']) {
     const m = machineOf(program, model);
     const seen = new Set<string>();
-    enumerateAll(m, (r) => { const f = `${fingerprint(r.log)}`; if (seen.has(f)) return; seen.add(f); console.log('force', f, r.stop, text(r), r.finalState); });
+    enumerateAll(m, (r) => { const f = `${fingerprint(r.log)}`; if (seen.has(f)) return; seen.add(f); if (!mine.has(f)) console.log('force', f, r.stop, text(r), r.finalState); }, () => { seen.clear(); console.log('force restart'); });
   }
 });

@@ -152,8 +152,15 @@ export function nothing(): Found {
 }
 
 export function byForce(machine: ModelMachine, runsMax = 200_000): Found & { isComplete: boolean } {
-  const found = nothing();
-  const { isComplete } = enumerateAll(machine, (result) => note(found, result), runsMax);
+  let found = nothing();
+  const { isComplete } = enumerateAll(
+    machine,
+    (result) => note(found, result),
+    () => {
+      found = nothing();
+    },
+    runsMax,
+  );
   return { ...found, isComplete };
 }
 
