@@ -67,6 +67,7 @@ export const instead = {
 export const packageRooms = {
   piscina: ['machine'],
   'p-queue': ['explore'],
+  esbuild: ['explore'],
   pino: ['machine', 'explore', 'cli'],
   commander: ['cli'],
 };
@@ -74,6 +75,7 @@ export const packageRooms = {
 /** What to do instead of importing the package elsewhere. */
 export const packageInstead = {
   piscina: 'ask machine for a CPU; the pool is its own business.',
+  esbuild: 'let explore compile a scenario; code travels as ScenarioSource.',
   'p-queue': 'let explore decide how many runs go at once.',
   pino: 'take a logger as an argument; what the simulated machine says is a trace event.',
   commander: 'a command line is parsed in cli and nowhere else.',
@@ -91,6 +93,7 @@ export const pureRooms = [
   'kernel',
   'scheduler',
   'checkers',
+  'litmus',
   'report',
   'gallery',
 ];
@@ -100,6 +103,9 @@ export const kernelRooms = ['smp', 'kernel'];
 
 /** Where the raw bytes are handled: everyone else goes through the typed views of memory. */
 export const rawMemoryRooms = ['memory', 'machine', 'cpu-worker', 'trace'];
+
+/** Rooms that reckon with logs and never meet a machine's memory: typed arrays of their own are theirs to make. */
+export const reckoningRooms = ['checkers', 'explore', 'litmus'];
 
 /** The only room that writes to stdout. */
 export const stdoutRooms = ['cli'];

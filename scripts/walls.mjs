@@ -14,7 +14,7 @@
  * A line that must cross one says why: `// wall: <rule>: <reason>` on the line itself or the one above.
  */
 import { parseSync } from '@swc/core';
-import { kernelRooms, pureRooms, rawMemoryRooms, stdoutRooms } from './rooms.mjs';
+import { kernelRooms, pureRooms, rawMemoryRooms, reckoningRooms, stdoutRooms } from './rooms.mjs';
 import { filesUnder, report, roomOf, rootArgument, textOf } from './sources.mjs';
 
 /** @typedef {import('./sources.mjs').Fault} Fault */
@@ -279,7 +279,11 @@ export function wallsOf(file, text) {
       noGetter(node, tell);
     }
     if (pureRooms.includes(room)) noClock(node, key, tell);
-    if (!rawMemoryRooms.includes(room)) rawMemory(node, key, tell);
+    if (!rawMemoryRooms.includes(room)) {
+      rawMemory(node, key, (at, rule, message) => {
+        if (rule !== 'typed-array' || !reckoningRooms.includes(room)) tell(at, rule, message);
+      });
+    }
     if (!stdoutRooms.includes(room)) stdout(node, key, tell);
   });
   return faults;

@@ -52,6 +52,7 @@ interface Problem {
 const LOCK_EVENT = OpType.EVENT + EventType.LOCK;
 const TASK_EVENT = OpType.EVENT + EventType.TASK;
 const ALLOCATION_EVENT = OpType.EVENT + EventType.ALLOCATION;
+const FINDING_EVENT = OpType.EVENT + EventType.FINDING;
 
 /** Lockdep for one campaign. */
 export class Lockdep {
@@ -88,6 +89,8 @@ export class Lockdep {
       const head = words[record * OP_WORDS]!;
       const type = opType(head);
       if (type === LOCK_EVENT) this.#lockEvent(record, opActor(head), opFlags(head));
+      // A defect has ended the run: that its flow never gives back what it holds is no defect of its own.
+      else if (type === FINDING_EVENT && words[record * OP_WORDS + OpWord.SIZE] !== 0) break;
       else if (type >= OpType.IRQ_EXIT) this.#otherRecord(type, record, opActor(head));
     }
     if (complete) this.#checkTasksLeft();

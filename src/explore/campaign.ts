@@ -115,7 +115,7 @@ class Campaign {
   constructor(executor: ThreadExecutor, source: ScenarioSource, options: CampaignOptions) {
     const { scenario } = executor.loaded;
     this.#executor = executor;
-    this.#lab = new Laboratory(executor, scenario.races ?? 'fail');
+    this.#lab = new Laboratory(executor, scenario);
     this.#source = source;
     this.#options = options;
     this.#search = searchFor(options);
@@ -221,9 +221,10 @@ class Campaign {
     if (minimised === undefined) throw this.#unsteady(plan, `${finding.title} does not happen again`);
     const explanation = explain(executor, minimised.schedule, failure, { stay: STAY });
     const again = executor.run({ prefix: minimised.schedule, policy: STAY, seed: 1 });
-    const same = again.findings.find((one) => one.kind === finding.kind && one.title === finding.title);
     const tokens = this.#tokens(again);
     const shown = showRun(this.#lab, minimised.schedule);
+    // The recorded run knows whole stacks.
+    const same = shown.findings.find((one) => one.kind === finding.kind && one.title === finding.title);
     return { ...failure, finding: same ?? finding, foundAtRun: run, ...tokens, minimised, explanation, shown };
   }
 

@@ -41,7 +41,7 @@ export function enumerateAll(
     const result = executor.run({ prefix: branch.prefix, policy, seed: 1 });
     runs++;
     steps.read(result.log);
-    const isNews = !hasInterrupts && interrupts(steps);
+    const isNews: boolean = !hasInterrupts && interrupts(steps);
     hasInterrupts ||= isNews;
     if (result.sharedGrew || isNews) {
       waiting = [ROOT];

@@ -117,8 +117,8 @@ export class EventTable {
   read(log: OperationLog, keep: number): void {
     this.log = this.keptCopy(log);
     const { words, records } = this.log;
-    const from = keep < this.count ? this.record[keep]! : this.recordsRead;
-    this.count = Math.min(keep, this.count);
+    this.truncate(keep);
+    const from = this.recordsRead;
     this.recount();
     let actor = this.count === 0 ? -1 : this.actor[this.count - 1]!;
     let isFirst = false;
@@ -135,6 +135,13 @@ export class EventTable {
       actor = opActor(head);
     }
     this.recordsRead = records;
+  }
+
+  /** Forgets the events from there on. */
+  truncate(count: number): void {
+    if (count >= this.count) return;
+    this.recordsRead = this.record[count]!;
+    this.count = count;
   }
 
   private recount(): void {

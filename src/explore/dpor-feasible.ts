@@ -13,6 +13,8 @@ export interface Target {
   readonly event: number;
   /** Events before which it could have been made: its own number, or all there are. */
   readonly end: number;
+  /** What it does where some are left out may depend on events that come after it here: each run has to ask again. */
+  readonly isShifty: boolean;
   /** What it waits for, if it does: the wait's name (WaitMemory), the words it looks at. */
   readonly wait:
     { readonly key: number; readonly words: readonly number[]; readonly isLock: boolean } | undefined;
@@ -148,6 +150,7 @@ export class Feasibility {
       event,
       end: event,
       wait: undefined,
+      isShifty: false,
     };
     this.waits.learn(
       key,
@@ -159,13 +162,18 @@ export class Feasibility {
 
   learnBlocked(actor: number, key: number, words: readonly number[]): void {
     const shape: Shape = { actor, steps: 1, flags: 0, ordinal: 0, ranges: [] };
-    const target: Target = { shape, event: -1, end: this.events.count, wait: undefined };
+    const target: Target = { shape, event: -1, end: this.events.count, wait: undefined, isShifty: false };
     this.waits.learn(
       key,
       words,
       words.map((word) => this.valueIn(word, target, [])),
       false,
     );
+  }
+
+  /** Whether the wait was ever seen to look at other words. */
+  looksElsewhere({ key, words }: NonNullable<Target['wait']>): boolean {
+    return this.waits.wordsOf(key, words).length > new Set(words).size;
   }
 
   /** What a wait reads wherever it is looked at, as far as anybody has seen: more than it did this time. */

@@ -55,8 +55,9 @@ export class Reversals {
     const isSimple = (flags & (EventFlag.ENTRY | EventFlag.WAITS)) === 0 || this.isLock(event);
     if (isSimple && this.immediate(event, sink)) return;
     this.order.needed(event, this.clock, 0);
-    const target: Target = { shape: shapeOf(events, event), event, end: event, wait: this.waitOf(event) };
-    this.largestSets(target, sink);
+    const wait = this.waitOf(event);
+    const isShifty = wait !== undefined && !wait.isLock && this.feasibility.looksElsewhere(wait);
+    this.largestSets({ shape: shapeOf(events, event), event, end: event, wait, isShifty }, sink);
   }
 
   private isLock(event: number): boolean {
@@ -106,7 +107,13 @@ export class Reversals {
       order.join(clock, 0, other);
     }
     if (found.length === 0) return true;
-    const target: Target = { shape: shapeOf(events, event), event, end: event, wait: undefined };
+    const target: Target = {
+      shape: shapeOf(events, event),
+      event,
+      end: event,
+      wait: undefined,
+      isShifty: false,
+    };
     for (const other of found) {
       this.one[0] = other;
       sink(this.one, target, false);
@@ -144,7 +151,7 @@ export class Reversals {
     const flags = EventFlag.VISIBLE | (isWait ? EventFlag.WAITS : 0) | (isLock ? EventFlag.DRAINS : 0);
     const shape: Shape = { actor: blocked.actor, steps: 1, flags, ordinal: 0, ranges };
     const wait = isWait ? { key, words, isLock } : undefined;
-    this.largestSets({ shape, event: -1, end: events.count, wait }, sink);
+    this.largestSets({ shape, event: -1, end: events.count, wait, isShifty: false }, sink);
   }
 
   /** Those of an interrupt that was raised in the run, or before it, and not taken. */
@@ -161,7 +168,7 @@ export class Reversals {
       ordinal: 0,
       ranges: [footprint(OpType.IRQ_ENTRY), address, 4],
     };
-    this.largestSets({ shape, event: -1, end: events.count, wait: undefined }, sink);
+    this.largestSets({ shape, event: -1, end: events.count, wait: undefined, isShifty: false }, sink);
   }
 
   lastOf(actor: number): number {
@@ -190,9 +197,29 @@ export class Reversals {
         const answer = this.feasibility.judge(target, leftOut);
         if (answer === Feasible.YES) accepted.push(leftOut);
         else queue.push(leftOut);
-        if (answer !== Feasible.NO) sink(leftOut, target, answer === Feasible.PERHAPS);
+        if (answer !== Feasible.NO)
+          sink(leftOut, this.asWithout(target, leftOut), answer === Feasible.PERHAPS);
       }
     }
+  }
+
+  /** A load that reads its own CPU's buffered store reads memory where that store is left out. */
+  private asWithout(target: Target, leftOut: readonly number[]): Target {
+    const { events, order } = this;
+    const { shape } = target;
+    if ((shape.flags & EventFlag.FORWARDED) === 0) return target;
+    for (let store = leftOut[0]!; store < target.end; store++) {
+      if ((events.flags[store]! & EventFlag.BUFFER) === 0 || events.ordinal[store] !== shape.ordinal)
+        continue;
+      if (cpuOf(events.actor[store]!) !== cpuOf(shape.actor)) continue;
+      if (!leftOut.some((one) => order.isBefore(one, store))) continue;
+      return {
+        ...target,
+        shape: { ...shape, flags: shape.flags & ~EventFlag.FORWARDED, ordinal: 0 },
+        isShifty: true,
+      };
+    }
+    return target;
   }
 
   private dependentOn(target: Target): number[] {

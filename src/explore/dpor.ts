@@ -22,6 +22,7 @@ import { FollowWord, RANGE_WORDS, SLEEPER_WORDS } from '#scheduler/follow';
 import { policyNumber } from '#scheduler/policies';
 import { POLICY_WORDS } from '#base/strategy';
 import { EventFlag, appendSegment, stepsOf } from './dpor-events.ts';
+import type { Target } from './dpor-feasible.ts';
 import { Reversals, type ReversalSink } from './dpor-reversals.ts';
 import { type Shape, appendSleeper, shapeDepends, shapeOf, shapesDepend } from './dpor-shapes.ts';
 import { type DporTask, WHOLE } from './dpor-task.ts';
@@ -76,6 +77,8 @@ export class DporSearch implements Search {
   private sleep: (readonly Shape[])[] = [];
   private left: WakeNode[][] = [];
   private done: number[] = [];
+  /** By state: guesses that were made there. */
+  private tried: (Set<string> | undefined)[] = [];
   /** Events whose reversals have to be looked at again in the next run that has them. Ascending. */
   private deferred: number[] = [];
   /** The first state that is this task's own. -1: not known before its first run. */
@@ -186,6 +189,7 @@ export class DporSearch implements Search {
     this.waits = new WaitMemory();
     this.finder = new Reversals(this.order, this.waits);
     this.base = -1;
+    this.tried = [];
     this.deferred = [];
     this.isFinished = false;
   }
@@ -208,6 +212,7 @@ export class DporSearch implements Search {
     const { events } = this.order;
     const { branch } = this;
     this.left.length = this.done.length = this.sleep.length = branch + 1;
+    this.tried.length = Math.min(this.tried.length, branch + 1);
     for (let state = branch + 1; state <= events.count; state++) {
       this.left.push([]);
       this.done.push(0);
@@ -229,7 +234,7 @@ export class DporSearch implements Search {
     for (let state = this.branch; state < events.count; state++) {
       const asleep = this.sleep[state]!;
       if (asleep.some(({ actor }) => actor === events.actor[state])) {
-        events.count = state;
+        events.truncate(state);
         this.left.length = this.done.length = state + 1;
         return true;
       }
@@ -247,7 +252,7 @@ export class DporSearch implements Search {
     let isLoose = false;
     const sink: ReversalSink = (leftOut, target, isGuess) => {
       if (leftOut[0]! < this.base) return;
-      if (this.add(leftOut, target.shape, isGuess, target.end) === Insertion.COVERED_FOR_NOW) isLoose = true;
+      if (this.add(leftOut, target, isGuess) === Insertion.COVERED_FOR_NOW || target.isShifty) isLoose = true;
     };
     for (let event = this.branch; event < events.count; event++) finder.learn(event);
     const look = (event: number): void => {
@@ -295,12 +300,13 @@ export class DporSearch implements Search {
       if (actor === events.actor[last] || !events.couldGo(last, actor) || this.finder.lastOf(actor) > last)
         continue;
       const shape: Shape = { actor, steps: 1, flags: 0, ordinal: 0, ranges: [], isUnknown: true };
-      sink([last], { shape, event: -1, end: events.count, wait: undefined }, true);
+      const target = { shape, event: -1, end: events.count, wait: undefined, isShifty: false };
+      sink([last], target, true);
     }
   }
 
-  /** Wants a run in which `target` comes without `leftOut`. */
-  private add(leftOut: readonly number[], target: Shape, isGuess: boolean, end: number): Insertion {
+  /** Wants a run in which the target comes without `leftOut`. */
+  private add(leftOut: readonly number[], target: Target, isGuess: boolean): Insertion {
     const { order } = this;
     const { events } = order;
     const state = leftOut[0]!;
@@ -308,9 +314,13 @@ export class DporSearch implements Search {
     let count = 0;
     for (let event = state + 1; event < events.count; event++)
       if (!leftOut.some((one) => order.isBefore(one, event))) this.list[count++] = event;
-    if (globalThis.process?.env['TRACE'])
-      console.log('add', state, leftOut.join(), 'target', target.actor, isGuess, 'v', [...this.list.subarray(0, count)].map((e) => events.actor[e]).join(), 'sleep', this.sleep[state]!.map((q) => q.actor).join(), 'left', JSON.stringify(this.left[state]!.map((n) => n.shape.actor)));
-    const sequence: WakeSequence = { list: this.list, count, target, isGuess, solidEnd: end };
+    const sequence: WakeSequence = {
+      list: this.list,
+      count,
+      target: target.shape,
+      isGuess,
+      solidEnd: target.end,
+    };
     let covered: Insertion = Insertion.ADDED;
     for (const shape of this.sleep[state]!) {
       const initial = initialIn(shape, sequence, events);
@@ -318,9 +328,21 @@ export class DporSearch implements Search {
       if (initial === Initial.LOOSE) covered = Insertion.COVERED_FOR_NOW;
     }
     if (covered !== Insertion.ADDED) return covered;
+    if (isGuess && this.wasTried(state, sequence)) return Insertion.COVERED;
     const inserted = insert(this.left[state]!, sequence, events);
     if (inserted === Insertion.ADDED) this.reversals++;
     return inserted;
+  }
+
+  /** A guess is made once for each state and way from there, while the search is below it: the outcome would be the same. */
+  private wasTried(state: number, { list, count, target }: WakeSequence): boolean {
+    let key = '';
+    for (let at = 0; at < count; at++) key += `${this.order.events.actor[list[at]!]},`;
+    key += `${target.actor}`;
+    const tried = (this.tried[state] ??= new Set());
+    if (tried.has(key)) return true;
+    tried.add(key);
+    return false;
   }
 
   /**

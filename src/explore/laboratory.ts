@@ -8,6 +8,8 @@ import { livelockFinding } from '#checkers/livelock';
 import type { TraceEvent } from '#trace/events';
 import { OP_WORDS, OpFlag, OpWord, opActor, opFlags } from '#trace/operations';
 import type { ThreadExecutor } from '#machine/thread-executor';
+import type { Scenario } from '#machine/scenario';
+import { type StackAt, stacksOf } from './stacks.ts';
 import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from './executor.ts';
 
 export type RaceMeaning = 'fail' | 'report' | 'ignore';
@@ -20,13 +22,16 @@ export class Laboratory implements Executor {
   readonly inner: ThreadExecutor;
   readonly #checkers: RunCheckers;
   readonly #races: RaceMeaning;
+  readonly #leaks: boolean;
   readonly #seen = new Map<string, RunFinding>();
 
-  constructor(inner: ThreadExecutor, races: RaceMeaning) {
+  constructor(inner: ThreadExecutor, scenario: Pick<Scenario, 'races' | 'leaks'>) {
     const { names } = inner;
+    const { races = 'fail' } = scenario;
     this.actors = inner.actors;
     this.inner = inner;
     this.#races = races;
+    this.#leaks = scenario.leaks === 'fail';
     this.#checkers = new RunCheckers({ names, races: races !== 'ignore' });
   }
 
@@ -42,14 +47,18 @@ export class Laboratory implements Executor {
   /** As run, with all that views show. */
   trace(plan: Plan): { readonly result: RunResult; readonly events: TraceEvent[] } {
     const { result, events } = this.inner.trace(plan);
-    return { result: this.#checked(result), events };
+    return { result: this.#checked(result, stacksOf(result.log, this.inner.names.symbol)), events };
   }
 
-  #checked(result: RunResult): RunResult {
+  #checked(result: RunResult, stackAt?: StackAt): RunResult {
     if (result.stop === RunStop.COVERED || result.stop === RunStop.DIVERGED) return result;
     const { names } = this.inner;
     const complete = result.stop === RunStop.COMPLETE;
-    const said = this.#checkers.onRun(result.log, { complete });
+    const said = this.#checkers.onRun(result.log, {
+      complete,
+      ...(this.#leaks ? { leaksFrom: 0 } : {}),
+      ...(stackAt === undefined ? {} : { stackAt }),
+    });
     let findings: RunFinding[] | undefined;
     const add = (finding: RunFinding): void => {
       findings ??= [];

@@ -49,7 +49,7 @@ export async function replayToken(
     ...((token.stepsMax ?? 0) === 0 ? {} : { stepsMax: token.stepsMax! }),
   });
   try {
-    const lab = new Laboratory(executor, executor.loaded.scenario.races ?? 'fail');
+    const lab = new Laboratory(executor, executor.loaded.scenario);
     if (tolerant) return tolerantReport(lab, token, names);
     checkTokenFits(
       token,

@@ -44,6 +44,8 @@ const SEED_A = 0x51ed270b;
 const SEED_B = 0x2f0b4c47;
 
 const PAIRS_MAX = 100_000;
+/** Words of one operation that are told apart: beyond that, operations are of memory that nobody shares yet. */
+const WORDS_MAX = 4096;
 
 /** Hashes by number, all back at their beginning at once: runs come by the thousand, and allocate nothing here. */
 class PairTable {
@@ -155,7 +157,8 @@ export class StateHash {
   private onMemory(words: Int32Array, at: number, does: number, actor: Pair): void {
     const address = words[at + OpWord.ADDRESS]! >>> 0;
     const size = words[at + OpWord.SIZE]!;
-    const last = (address + size - 1) >>> 2;
+    // Of what is longer, this much: pages are cleared by one, and copied by one.
+    const last = Math.min((address + size - 1) >>> 2, (address >>> 2) + WORDS_MAX);
     for (let word = address >>> 2; word <= last; word++) {
       if ((does & Footprint.WRITES) === 0) this.read(word, actor);
       else if (this.sameness === 'state' && isPlainWord(words, at))

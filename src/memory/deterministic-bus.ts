@@ -28,6 +28,7 @@ import {
   PAGE_SHIFT,
   PAGE_SIZE,
   Pending,
+  PowerState,
   RunEnd,
   SearchWord,
   Status,
@@ -334,6 +335,8 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
       const pending = this.i32[this.pendingIndex]! & bits;
       if (pending !== 0) {
         this.i32[this.pendingIndex]! &= ~bits;
+        // The command that brought this CPU into a new run was for this step.
+        if (this.#saved === Baton.RUN) this.#saved = Baton.NONE;
         this.#log(OpType.START, 0, 0, 0, 0, 0);
         return pending;
       }
@@ -757,6 +760,8 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
       this.#lookAgain();
       const command = this.#choose();
       if (this.i32[RUN] === this.#run) return command;
+      // In the new run this CPU is off, and what woke it is INIT or SIPI.
+      if (this.registers.power !== PowerState.RUNNING) this.#leaveRun(command);
       // Nothing but the idle loop is on the stack: it serves the new run as well.
       this.adoptRun();
       this.#saved = command;

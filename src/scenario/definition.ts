@@ -40,6 +40,8 @@ export interface ScenarioDefinition {
   always?(): CheckAnswer;
   /** What data races are: failures, reported beside the answer, or not looked for. Default 'fail'. */
   readonly races?: 'fail' | 'report' | 'ignore';
+  /** 'fail': what is allocated in a run and not freed by its end is a failure. Default: leaks are not looked for. */
+  readonly leaks?: 'fail';
   /** Which stores other CPUs see when. Default 'sc'; the command line may say otherwise. */
   readonly memoryModel?: 'sc' | 'tso';
   /** Steps before a run counts as a livelock. Default 20,000. */

@@ -82,6 +82,7 @@ function threadOf(place: LitmusPlace, thread: number): () => void {
   const { program, layout, variables } = place;
   const words = registerWords(program);
   return () => {
+    // wall: typed-array: a CPU's registers, not memory: they get there when the thread has ended
     const registers = new Int32Array(words);
     const end = runThread(program, thread, busAt(variables), registers, layout);
     if (end.kind === 'fault') fail(`P${program.threads[thread]!.proc}: ${end.message}`);

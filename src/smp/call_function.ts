@@ -27,12 +27,7 @@ import {
   next_cpu,
 } from './cpumask.ts';
 import { irq_enter, irq_exit } from './hardirq.ts';
-import {
-  irqs_disabled,
-  local_irq_disable,
-  local_irq_enable,
-  preempt_disable,
-} from './irqflags.ts';
+import { irqs_disabled, local_irq_disable, local_irq_enable, preempt_disable } from './irqflags.ts';
 import { get_cpu, put_cpu } from './percpu.ts';
 import { WARN_ON } from './printk.ts';
 import { preempt_enable } from './sched.ts';

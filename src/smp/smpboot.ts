@@ -23,12 +23,7 @@ import {
   cpu_set,
   cpumask_t,
 } from './cpumask.ts';
-import {
-  irqs_disabled,
-  local_irq_disable,
-  local_irq_enable,
-  preempt_disable,
-} from './irqflags.ts';
+import { irqs_disabled, local_irq_disable, local_irq_enable, preempt_disable } from './irqflags.ts';
 import { KERN_ERR, KERN_INFO, WARN_ON, panic, printk } from './printk.ts';
 import { rq_has_work, schedule, wait_event, wait_event_timeout } from './sched.ts';
 import { smp_processor_id } from './smp_processor_id.ts';

@@ -127,6 +127,12 @@ const cases: readonly (readonly [string, Script, Script])[] = [
     (log) => log.cpu(0).lock('A').unlock('A').end(),
   ],
   [
+    'BUG: flow ended with a lock still held: A',
+    // A warning does not end the flow; what does has been reported, and the lock is lost with the flow.
+    (log) => log.cpu(0).lock('A').event(EventType.FINDING, 0, 0).end(),
+    (log) => log.cpu(0).lock('A').event(EventType.FINDING, 0, 1).end(),
+  ],
+  [
     'BUG: interrupt returned with a lock still held: A',
     (log) => log.irq(0).enter().lock('A').exit(),
     (log) => log.irq(0).enter().lock('A').unlock('A').exit(),
