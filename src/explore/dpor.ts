@@ -9,9 +9,9 @@
  *
  * Departures from the paper. Races of a run's older part are looked at again only where the answer depended on
  * the newer part. Waits are reversed over sets of events (dpor-reversals), and where nobody knows whether a condition
- * holds, the event is a *guess*: asked for, and passed over if it is not possible. A run that ends because everybody
- * sleeps, or turns out to have made a sleeping event, is *redundant*: with guesses, and conditions that look at many
- * words, there can be some; the statement says how many.
+ * holds, the event is a *guess*: asked for, and if it is not possible the run ends there, a *miss*. A run that ends
+ * so, or because everybody sleeps, or turns out to have made a sleeping event, is *redundant*; the statement says how
+ * many there were.
  *
  * When memory becomes known as shared, or anything else shows that earlier logs lack choice points, the search starts
  * again: what is known of sharing stays with the executor.
@@ -58,6 +58,8 @@ export class DporSearch implements Search {
   executions = 0;
   /** Those among them that showed nothing new. */
   redundant = 0;
+  /** Runs that ended at once: what they were to try was not possible. They count as redundant as well. */
+  misses = 0;
   /** Sequences that were put into wakeup trees. */
   reversals = 0;
   /** Most events of a run. */
@@ -87,6 +89,8 @@ export class DporSearch implements Search {
   private branch = 0;
   private waiting: Waiting[] = [];
   private list = new Int32Array(256);
+  /** Steps before the guess that the run being made is for, or -1. */
+  private guessedAt = -1;
   private isRunning = false;
   private isFinished = false;
 
@@ -144,6 +148,7 @@ export class DporSearch implements Search {
     let step = firstStep;
     let awake = sleep;
     let first = 0;
+    this.guessedAt = -1;
     for (let level = branches; level.length > 0;) {
       const { shape, isGuess, children } = level.shift()!;
       this.waiting.push({ step, children: level });
@@ -151,6 +156,7 @@ export class DporSearch implements Search {
       if (isGuess || (shape.flags & EventFlag.WAITS) !== 0) {
         if (children.length === 0) {
           first = shape.actor + 1;
+          if (isGuess) this.guessedAt = step;
           break;
         }
       }
@@ -177,6 +183,7 @@ export class DporSearch implements Search {
     this.layOut();
     const isCovered = this.followSleep() || result.stop === RunStop.COVERED;
     if (isCovered) this.redundant++;
+    if (result.stop === RunStop.COVERED && result.steps === this.guessedAt) this.misses++;
     this.maxDepth = Math.max(this.maxDepth, this.order.events.count);
     this.findReversals(result);
   }
@@ -184,7 +191,7 @@ export class DporSearch implements Search {
   private restart(): void {
     this.restarts++;
     this.discarded += this.executions;
-    this.executions = this.redundant = this.reversals = this.maxDepth = this.cutShort = 0;
+    this.executions = this.redundant = this.misses = this.reversals = this.maxDepth = this.cutShort = 0;
     this.order = new HappensBefore();
     this.waits = new WaitMemory();
     this.finder = new Reversals(this.order, this.waits);
@@ -411,7 +418,7 @@ export class DporSearch implements Search {
   }
 
   statement(): Statement {
-    const { executions, redundant, reversals, restarts, discarded, maxDepth } = this;
+    const { executions, redundant, misses, reversals, restarts, discarded, maxDepth } = this;
     const estimate = this.estimate();
     return {
       strategy: 'dpor',
@@ -419,7 +426,7 @@ export class DporSearch implements Search {
       traces: executions - redundant,
       unseenShare: this.isComplete || estimate === 0 ? 0 : 1 - executions / estimate,
       complete: this.isComplete,
-      bounds: { redundant, reversals, restarts, discarded, estimate, events: maxDepth },
+      bounds: { redundant, misses, reversals, restarts, discarded, estimate, events: maxDepth },
       cutShort: this.cutShort,
     };
   }

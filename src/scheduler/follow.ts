@@ -10,8 +10,8 @@
  * An actor that wakes too early costs a run, one that wakes too late costs a proof: where the published operation says
  * less than the log will (a wait publishes one range around all it reads), sleepers wake.
  *
- * Parameters, from PolicyWord.PARAMETERS: steps of the prefix; the actor to go first behind it, plus 1 (0 = nobody; it is
- * passed over if it is not enabled); sleepers; and for each sleeper its actor, its traits, its ranges, and for each range
+ * Parameters, from PolicyWord.PARAMETERS: steps of the prefix; the actor to go first behind it, plus 1 (0 = nobody), and
+ * if that cannot the run has no purpose and ends; sleepers; and for each sleeper its actor, its traits, its ranges, and for each range
  * what it does (Footprint), its address and its bytes. They may run past PolicyWord.OWN; the policy has no other words,
  * and uses them up: it crosses out who wakes.
  */
@@ -40,8 +40,8 @@ export const follow: Policy = {
   choose(words, choice) {
     const first = words[FollowWord.FIRST]! - 1;
     words[FollowWord.FIRST] = 0;
-    if (first >= 0 && isEnabled(choice, first)) return first;
-    return chooseAwake(words, choice);
+    if (first < 0) return chooseAwake(words, choice);
+    return isEnabled(choice, first) ? first : NOBODY;
   },
   executed(words, choice, actor, head, address, size) {
     if (words[FollowWord.SLEEPERS] === 0 || choice.step < words[FollowWord.STEPS]!) return;
