@@ -1,12 +1,15 @@
 /** `smplab explore`: search a scenario, say what was found or what was covered. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { type CampaignReport, type FailureFound, runCampaign } from '#explore/campaign';
+import { type CampaignOptions, type CampaignReport, beginBranches, runCampaign } from '#explore/campaign';
 import { compileScenario } from '#explore/compile';
 import type { StrategyName } from '#explore/strategies';
-import { type Paint, plain } from '#report/paint';
+import type { ScenarioSource } from '#machine/scenario';
 import type { Context } from './boot.ts';
 import { ExitCode, UsageError } from './exit-code.ts';
+import { type ExploreDocument, exploreDocument, mergeDocuments } from './explore-document.ts';
+import { type PartOptions, runBranches, runShards } from './explore-jobs.ts';
+import { exploreText } from './explore-text.ts';
 import { diagram } from './run-views.ts';
 
 export interface ExploreOptions {
@@ -17,9 +20,13 @@ export interface ExploreOptions {
   readonly seed: number;
   readonly memoryModel?: 'sc' | 'tso';
   readonly maxSteps?: number;
+  readonly jobs: number;
   readonly shard?: { readonly index: number; readonly of: number };
   readonly keepGoing?: boolean;
   readonly json?: boolean;
+  /** Of one of several jobs: the core to stay on, and the part of an exhaustive search. */
+  readonly core?: number;
+  readonly branch?: string;
 }
 
 /** Runs of a search by chance that nobody limited. */
@@ -40,11 +47,18 @@ function runsOf({ runs, strategy, time }: ExploreOptions): number {
   return EXHAUSTIVE.has(strategy) || time !== undefined ? RUNS_EXHAUSTIVE : RUNS_DEFAULT;
 }
 
-export async function explore(name: string, options: ExploreOptions, context: Context): Promise<ExitCode> {
-  const { output, signal } = context;
-  const source = await compileScenario(scenarioFile(name));
+function branchOf({ branch }: ExploreOptions): string | undefined {
+  if (branch === undefined) return undefined;
+  try {
+    return readFileSync(branch, 'utf8');
+  } catch {
+    throw new UsageError(`--branch ${branch}: cannot be read`);
+  }
+}
+
+function campaignOptions(name: string, options: ExploreOptions, context: Context): CampaignOptions {
   const isTold = options.json !== true && process.stderr.isTTY;
-  const report = await runCampaign(source, {
+  return {
     name,
     strategy: options.strategy,
     depth: options.depth,
@@ -55,136 +69,91 @@ export async function explore(name: string, options: ExploreOptions, context: Co
     stepsMax: options.maxSteps,
     shard: options.shard,
     keepGoing: options.keepGoing,
-    signal,
-    ...(isTold
-      ? {
-          onProgress: ({ runs, seconds, traces, failures }) => {
-            const rate = Math.round(runs / Math.max(seconds, 0.001));
-            process.stderr.write(
-              `\r${runs} schedules, ${rate}/s, ${traces} distinct, ${failures} failures \u001B[K`,
-            );
-          },
-        }
-      : {}),
-  });
-  if (isTold) process.stderr.write('\r\u001B[K');
-  const code = verdict(report);
-  if (options.json === true) output.raw(`${JSON.stringify(document(report, options))}\n`);
-  else output.lines(text(report, options, output.paint));
-  return code;
+    signal: context.signal,
+    core: options.core,
+    branch: branchOf(options),
+    ...(isTold ? { onProgress: progressLine } : {}),
+  };
 }
 
-function verdict({ failures, limit, statement }: CampaignReport): ExitCode {
+const progressLine: CampaignOptions['onProgress'] = ({ runs, seconds, traces, failures, estimate }) => {
+  const rate = Math.round(runs / Math.max(seconds, 0.001));
+  const ofAll = estimate === undefined ? '' : ` of about ${estimate}`;
+  process.stderr.write(
+    `\r${runs}${ofAll} schedules, ${rate}/s, ${traces} distinct, ${failures} failures \u001B[K`,
+  );
+};
+
+export async function explore(name: string, options: ExploreOptions, context: Context): Promise<ExitCode> {
+  const { output, signal } = context;
+  const source = await compileScenario(scenarioFile(name));
+  let report: CampaignReport | undefined;
+  let document: ExploreDocument;
+  if (options.jobs > 1 && options.shard === undefined) {
+    document = await inJobs(source, name, options, context);
+  } else {
+    report = await runCampaign(source, campaignOptions(name, options, context));
+    document = exploreDocument(report, options);
+  }
+  if (options.json !== true && process.stderr.isTTY) process.stderr.write('\r\u001B[K');
+  if (options.json === true) output.raw(`${JSON.stringify(document)}\n`);
+  else {
+    const lines = exploreText(document, output.paint, ({ kind, title, minimised }) => {
+      const found = report?.failures.find((one) => one.kind === kind && one.title === title);
+      if (found?.shown === undefined) return minimised.diagram;
+      return diagram({ shown: found.shown, explanation: found.explanation, finding: found.finding }, output.paint);
+    });
+    output.lines(lines);
+  }
+  return verdict(document, signal.aborted);
+}
+
+/** Several processes; this one only divides the work and puts the answers together. */
+async function inJobs(
+  source: ScenarioSource,
+  name: string,
+  options: ExploreOptions,
+  context: Context,
+): Promise<ExploreDocument> {
+  const parts: PartOptions = {
+    arguments: [name, ...partArguments(options)],
+    jobs: options.jobs,
+    isEnough: ({ failures }) => options.keepGoing !== true && failures.some(({ kind }) => kind !== 'data-race'),
+    signal: context.signal,
+  };
+  if (options.strategy === 'dpor') {
+    const begun = await beginBranches(source, campaignOptions(name, options, context), options.jobs);
+    const first = exploreDocument(begun.report, options);
+    if (begun.branches.length === 0 || parts.isEnough(first)) return first;
+    return mergeDocuments([first, ...(await runBranches(begun.branches, parts))], true);
+  }
+  if (EXHAUSTIVE.has(options.strategy)) {
+    throw new UsageError(`--jobs ${options.jobs}: ${options.strategy} is searched by one process; dpor can be divided`);
+  }
+  const documents = await runShards(parts);
+  if (documents.length === 0) throw new UsageError('interrupted before anything was known');
+  return mergeDocuments(documents, false);
+}
+
+function partArguments(options: ExploreOptions): string[] {
+  const given: [string, string | number | undefined][] = [
+    ['--strategy', options.strategy],
+    ['--depth', options.depth],
+    ['--runs', options.runs],
+    ['--time', options.time],
+    ['--seed', options.seed],
+    ['--memory-model', options.memoryModel],
+    ['--max-steps', options.maxSteps],
+  ];
+  const all = given.flatMap(([option, value]) => (value === undefined ? [] : [option, String(value)]));
+  return options.keepGoing === true ? [...all, '--keep-going'] : all;
+}
+
+function verdict({ failures, limit, strategy, complete }: ExploreDocument, interrupted: boolean): ExitCode {
+  // Ctrl-C is told as such, but for what had been found by then.
   if (failures.length > 0) return ExitCode.MACHINE_FAILED;
-  if (limit === 'interrupted') return ExitCode.INTERRUPTED;
+  if (interrupted || limit === 'interrupted') return ExitCode.INTERRUPTED;
   if (limit === 'steps') return ExitCode.INCONCLUSIVE;
   // An exhaustive search that did not come to its end has not answered.
-  const wasExhaustive = statement.strategy === 'dpor' || 'bound' in statement.bounds;
-  return wasExhaustive && !statement.complete ? ExitCode.INCONCLUSIVE : ExitCode.GOOD;
-}
-
-function failureJson({ kind, title, finding, foundAtRun, token, tokenLong, minimised, ...rest }: FailureFound): object {
-  return {
-    kind,
-    title,
-    token,
-    tokenLong,
-    foundAtRun,
-    ...(finding.cpu === undefined ? {} : { cpu: finding.cpu }),
-    stack: finding.stack ?? [],
-    detail: finding.detail ?? '',
-    minimised: {
-      preemptions: minimised.cost.preemptions,
-      switches: minimised.cost.switches,
-      steps: minimised.cost.steps,
-      minimal: minimised.minimal,
-      diagram: rest.shown === undefined ? [] : diagram({ shown: rest.shown, explanation: rest.explanation, finding }, plain),
-    },
-    decisive: (rest.explanation?.decisive ?? []).map(({ first, second, outcome }) => ({
-      first: first.index,
-      second: second.index,
-      outcome,
-    })),
-  };
-}
-
-export function document(report: CampaignReport, options: ExploreOptions): object {
-  const { statement } = report;
-  return {
-    schema: 'smplab.explore/1',
-    scenario: report.scenario,
-    ok: report.failures.length === 0,
-    strategy: options.strategy,
-    seed: options.seed,
-    memoryModel: report.memoryModel,
-    cpus: report.cpus,
-    runs: report.runs,
-    steps: report.steps,
-    switches: report.switches,
-    distinctTraces: statement.traces,
-    unseenShare: statement.unseenShare,
-    complete: statement.complete && report.limit === undefined,
-    limit: report.limit ?? null,
-    bounds: statement.bounds,
-    missed: statement.missed ?? [],
-    failures: report.failures.map(failureJson),
-    races: report.reported.filter(({ kind }) => kind === 'data-race').map(({ title, detail }) => ({ title, detail })),
-    warnings: report.reported.filter(({ kind }) => kind !== 'data-race').map(({ kind, title }) => ({ kind, title })),
-    seconds: report.seconds,
-    schedulesPerSecond: report.runs / Math.max(report.seconds, 1e-9),
-  };
-}
-
-function percent(share: number): string {
-  return share < 0.001 ? share.toExponential(1) : `${(share * 100).toFixed(1)}%`;
-}
-
-/** What was covered, in words. */
-function coverage({ statement, limit, runs }: CampaignReport): string[] {
-  const lines = [`${runs} schedules, ${statement.traces} of them different in what they did`];
-  if (statement.complete && limit === undefined) {
-    const bounds = Object.entries(statement.bounds).map(([name, value]) => `${name} ${value}`);
-    lines.push(`complete: every interleaving${bounds.length === 0 ? '' : ` within ${bounds.join(', ')}`} was covered`);
-  } else {
-    lines.push(`not complete: the next schedule is a new one with a chance of about ${percent(statement.unseenShare)}`);
-  }
-  for (const { depth, missedAtMost, runs: counted } of statement.missed ?? []) {
-    if (missedAtMost < 1)
-      lines.push(`a bug of depth ${depth} has been missed by ${counted} PCT schedules with a chance of at most ${percent(missedAtMost)}`);
-  }
-  if (limit !== undefined) lines.push(`stopped by: ${limit === 'steps' ? 'the step limit, in some schedules' : limit}`);
-  return lines;
-}
-
-function text(report: CampaignReport, options: ExploreOptions, paint: Paint): string[] {
-  const lines = [
-    `${report.scenario}: ${report.cpus} CPUs, ${report.memoryModel}, strategy ${options.strategy}, seed ${options.seed}`,
-    '',
-  ];
-  // What went wrong first, then the races that may be why.
-  const isRace = ({ kind }: FailureFound): boolean => kind === 'data-race';
-  const wrong = report.failures.filter((failure) => !isRace(failure));
-  for (const failure of wrong) lines.push(...failureText(failure, paint));
-  for (const failure of report.failures.filter(isRace)) {
-    lines.push(...failureText(failure, paint, wrong.length === 0));
-  }
-  for (const { kind, title } of report.reported) lines.push(`reported, no failure here: ${kind}: ${title}`);
-  lines.push(...coverage(report));
-  lines.push(report.failures.length > 0 ? paint.bad(`${report.failures.length} found`) : paint.good('nothing found'));
-  return lines;
-}
-
-function failureText(failure: FailureFound, paint: Paint, isDrawn = true): string[] {
-  const { finding, minimised, shown, explanation } = failure;
-  const { preemptions, switches, steps } = minimised.cost;
-  const least = minimised.minimal ? ', the fewest possible' : '';
-  const lines = [
-    paint.bad(`${failure.kind}: ${failure.title}`),
-    `found by schedule ${failure.foundAtRun}; smallest: ${preemptions} preemptions${least}, ${switches} switches, ${steps} steps`,
-    '',
-  ];
-  if (shown !== undefined && isDrawn) lines.push(...diagram({ shown, explanation, finding }, paint), '');
-  if (finding.detail !== undefined && finding.detail !== '') lines.push(...finding.detail.split('\n'), '');
-  lines.push('again:', `  smplab replay ${failure.token}`, '');
-  return lines;
+  return EXHAUSTIVE.has(strategy) && !complete ? ExitCode.INCONCLUSIVE : ExitCode.GOOD;
 }

@@ -5,6 +5,7 @@ import '#machine/link-order';
 import { closeSharedPool } from '#machine/pool';
 import { readFileSync } from 'node:fs';
 import { CommanderError } from 'commander';
+import { PartFailed } from './explore-jobs.ts';
 import { ExitCode, UsageError, exitCodeOf } from './exit-code.ts';
 import { outputTo } from './output.ts';
 import { commandLine } from './program.ts';
@@ -47,6 +48,10 @@ async function main(): Promise<ExitCode> {
       if (error.exitCode === 0) return ExitCode.GOOD;
       complain(`${error.message.replace(/\.\s*$/, '')}; see smplab --help`);
       return ExitCode.UNUSABLE;
+    }
+    if (error instanceof PartFailed) {
+      complain(error.message);
+      return error.code as ExitCode;
     }
     const code = abort.signal.aborted ? ExitCode.INTERRUPTED : exitCodeOf(error);
     const message = error instanceof Error ? error.message : String(error);

@@ -16,6 +16,7 @@ import { type TourOptions, tour } from './tour.ts';
 const U32_MAX = 0xffffffff;
 const STEPS_MAX = 0x7fffffff;
 const DEPTH_MAX = 64;
+const JOBS_MAX = 256;
 const SECONDS_MAX = 1_000_000;
 /** Bytes of one CPU's ring at this limit: 32 MiB. */
 const TRACE_EVENTS_MAX = 0x100000;
@@ -172,6 +173,13 @@ function addExplore(
         wholeNumber('--max-steps', 1, STEPS_MAX),
       ),
     )
+    .addOption(
+      new Option('--jobs <n>', 'processes, each on a core of its own')
+        .argParser(wholeNumber('--jobs', 1, JOBS_MAX))
+        .default(1),
+    )
+    .addOption(new Option('--core <n>').argParser(wholeNumber('--core', 0, JOBS_MAX)).hideHelp())
+    .addOption(new Option('--branch <file>').hideHelp())
     .addOption(new Option('--shard <i/n>', 'the i-th of n parts, from 1').argParser(parseShard))
     .option('--keep-going', 'look for more after the first failure')
     .option('--json', 'one JSON document (smplab.explore/1) on stdout and nothing else')

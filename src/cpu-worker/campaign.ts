@@ -73,7 +73,7 @@ function runFlow(bus: DeterministicBus, thread: CpuThread): void {
 
 function checkAlways(bus: DeterministicBus, loaded: LoadedScenario): void {
   bus.unseen(() => {
-    const complaint = complaintOf(loaded.scenario.always!(), 'what must always hold does not');
+    const complaint = complaintOf(() => loaded.scenario.always!(), 'always', 'what must always hold does not');
     if (complaint !== undefined) report_finding('check', complaint);
     return true;
   });

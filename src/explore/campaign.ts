@@ -6,6 +6,8 @@ import { SmplabError } from '#base/errors';
 import { ThreadExecutor } from '#machine/thread-executor';
 import type { ScenarioSource } from '#machine/scenario';
 import { policyNumber } from '#scheduler/policies';
+import { DporSearch } from './dpor.ts';
+import type { DporTask } from './dpor-task.ts';
 import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from './executor.ts';
 import { type Explanation, explain } from './explain.ts';
 import { identityOf } from './identity.ts';
@@ -32,6 +34,8 @@ export interface CampaignOptions extends StrategyOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called a few times a second. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Strategy dpor: only this part of the search, as `beginBranches` gave it away. */
+  readonly branch?: string | undefined;
   /** Core to stay on, or undefined for any; false: do not pin. */
   readonly core?: number | false | undefined;
 }
@@ -42,6 +46,8 @@ export interface Progress {
   readonly seconds: number;
   readonly traces: number;
   readonly failures: number;
+  /** Exhaustive search: schedules there may be in all. */
+  readonly estimate: number | undefined;
 }
 
 export interface FailureFound {
@@ -86,15 +92,65 @@ export async function runCampaign(
   options: CampaignOptions,
 ): Promise<CampaignReport> {
   if (options.core !== false) pinToOneCore(options.core);
-  const executor = await ThreadExecutor.create(source, {
-    ...(options.memoryModel === undefined ? {} : { memoryModel: options.memoryModel }),
-    ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
-  });
+  const executor = await createExecutor(source, options);
   try {
     return await new Campaign(executor, source, options).report();
   } finally {
     await executor.close();
   }
+}
+
+/** A branch as text, and the words its search takes as shared from the start. */
+interface Branch {
+  readonly task: DporTask;
+  readonly shared: readonly number[];
+}
+
+/** Branches for each job: their sizes differ, and nobody knows them before. */
+const BRANCHES_PER_JOB = 12;
+/** Schedules that are made before the search is divided, for each job. */
+const RUNS_BEFORE = 24;
+
+/**
+ * Begins an exhaustive search, and gives away what is left of it.
+ * @returns what was covered here, and the branches; none if nothing was left, or enough was found
+ */
+export async function beginBranches(
+  source: ScenarioSource,
+  options: CampaignOptions,
+  jobs: number,
+): Promise<{ readonly report: CampaignReport; readonly branches: readonly string[] }> {
+  if (options.core !== false) pinToOneCore(options.core);
+  const executor = await createExecutor(source, options);
+  try {
+    const search = new DporSearch({ runs: options.runs });
+    const campaign = new Campaign(executor, source, options, search);
+    await campaign.explore(RUNS_BEFORE * jobs);
+    const branches: string[] = [];
+    while (!campaign.hasEnough && branches.length < BRANCHES_PER_JOB * jobs) {
+      const task = search.split();
+      if (task === undefined) break;
+      branches.push(JSON.stringify({ task, shared: executor.sharedWords } satisfies Branch));
+    }
+    // What could not be given away is explored here.
+    return { report: await campaign.report(), branches };
+  } finally {
+    await executor.close();
+  }
+}
+
+async function createExecutor(source: ScenarioSource, options: CampaignOptions): Promise<ThreadExecutor> {
+  return ThreadExecutor.create(source, {
+    ...(options.memoryModel === undefined ? {} : { memoryModel: options.memoryModel }),
+    ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
+  });
+}
+
+function searchOf(executor: ThreadExecutor, options: CampaignOptions): Search {
+  if (options.branch === undefined) return searchFor(options);
+  const { task, shared } = JSON.parse(options.branch) as Branch;
+  executor.addSharedWords(shared);
+  return DporSearch.from(task, { runs: options.runs });
 }
 
 class Campaign {
@@ -112,19 +168,26 @@ class Campaign {
   #cutShort = 0;
   #lost = false;
 
-  constructor(executor: ThreadExecutor, source: ScenarioSource, options: CampaignOptions) {
+  constructor(
+    executor: ThreadExecutor,
+    source: ScenarioSource,
+    options: CampaignOptions,
+    search: Search = searchOf(executor, options),
+  ) {
     const { scenario } = executor.loaded;
     this.#executor = executor;
     this.#lab = new Laboratory(executor, scenario);
     this.#source = source;
     this.#options = options;
-    this.#search = searchFor(options);
+    this.#search = search;
   }
 
   async report(): Promise<CampaignReport> {
-    const limit = await this.#explore();
+    const limit = await this.explore();
     const searched = this.#seconds();
-    if (this.#failures.length === 0 && limit === undefined && !this.#executor.hasShared) {
+    // A check that fails without anything shared fails in every order: mostly what it reads is on no CPU's heap but the host's.
+    const isOnlyChecked = this.#failures.every(({ kind, finding }) => kind === 'check' && finding.cpu === undefined);
+    if (isOnlyChecked && limit === undefined && !this.#executor.hasShared) {
       throw new SmplabError(
         'SMPLAB_BAD_SCENARIO',
         `${this.#options.name}: no two flows ever used the same memory, so there is nothing to interleave; keep what they share in shared()`,
@@ -154,9 +217,22 @@ class Campaign {
     return (performance.now() - this.#began) / 1000;
   }
 
-  async #explore(): Promise<CampaignLimit> {
-    const { seconds, signal, keepGoing } = this.#options;
+  /** Found what it was looking for, or can find no more. */
+  get hasEnough(): boolean {
+    // A race says that something is wrong, not yet what comes of it: the search goes on to see.
+    const isFound = this.#failures.some(({ kind }) => kind !== 'data-race');
+    return (
+      this.#lost ||
+      this.#failures.length >= FAILURES_MAX ||
+      (this.#options.keepGoing !== true && isFound)
+    );
+  }
+
+  /** Searches on, until it is enough, nothing is left, or a limit is met. @param runsMax pause after so many runs */
+  async explore(runsMax = Infinity): Promise<CampaignLimit> {
+    const { seconds, signal } = this.#options;
     let shown = performance.now();
+    if (this.hasEnough) return undefined;
     for (let plan = this.#search.next(); plan !== undefined; plan = this.#search.next()) {
       const result = this.#lab.run(plan);
       this.#runs++;
@@ -166,11 +242,10 @@ class Campaign {
       this.#search.observe(result);
       if (result.findings.length > 0) {
         this.#failed(result);
-        // A race says that something is wrong, not yet what comes of it: the search goes on to see.
-        const isEnough = keepGoing !== true && this.#failures.some(({ kind }) => kind !== 'data-race');
-        if (isEnough || this.#lost || this.#failures.length >= FAILURES_MAX) break;
+        if (this.hasEnough) break;
       }
       if (isSampled(this.#runs)) this.#checkSelf(plan);
+      if (this.#runs >= runsMax) return undefined;
       const now = performance.now();
       if (now - shown < PROGRESS_MS) continue;
       shown = now;
@@ -190,6 +265,7 @@ class Campaign {
       seconds: this.#seconds(),
       traces: this.#search.statement().traces,
       failures: this.#failures.length,
+      estimate: this.#search.statement().bounds['estimate'],
     });
   }
 

@@ -135,6 +135,9 @@ export class Reversals {
   /** Those of an actor that the run left waiting: what it waits for may have been possible for a while. */
   ofBlocked(blocked: BlockedActor, sink: ReversalSink): void {
     const { events, order, clock } = this;
+    const isLock = blocked.type === OpType.ACQUIRE;
+    // Who waits for the store buffer to drain waits for nobody else.
+    if (!isLock && blocked.type !== OpType.AWAIT) return;
     const last = this.lastOf(blocked.actor);
     clock.fill(0);
     if (last >= 0) order.join(clock, 0, last);
@@ -144,14 +147,14 @@ export class Reversals {
       ranges.push(footprint(blocked.type), blocked.ranges[at]!, blocked.ranges[at + 1]!);
       for (let byte = 0; byte < blocked.ranges[at + 1]!; byte += 4) words.push(blocked.ranges[at]! + byte);
     }
-    const isLock = blocked.type === OpType.ACQUIRE;
-    const isWait = isLock || blocked.type === OpType.AWAIT;
     const key = isLock ? 0 : waitKey(events, blocked.actor, last);
-    if (isWait && !isLock) this.feasibility.learnBlocked(blocked.actor, key, words);
-    const flags = EventFlag.VISIBLE | (isWait ? EventFlag.WAITS : 0) | (isLock ? EventFlag.DRAINS : 0);
+    if (!isLock) this.feasibility.learnBlocked(blocked.actor, key, words);
+    const flags = EventFlag.VISIBLE | EventFlag.WAITS | (isLock ? EventFlag.DRAINS : 0);
     const shape: Shape = { actor: blocked.actor, steps: 1, flags, ordinal: 0, ranges };
-    const wait = isWait ? { key, words, isLock } : undefined;
-    this.largestSets({ shape, event: -1, end: events.count, wait, isShifty: false }, sink);
+    this.largestSets(
+      { shape, event: -1, end: events.count, wait: { key, words, isLock }, isShifty: false },
+      sink,
+    );
   }
 
   /** Those of an interrupt that was raised in the run, or before it, and not taken. */

@@ -8,9 +8,9 @@ import { type Shape, shapeDepends, shapeOf, shapesDepend } from './dpor-shapes.t
 
 /** One event of the tree; the events that may follow it, in the order they will be explored. */
 export interface WakeNode {
-  readonly shape: Shape;
+  shape: Shape;
   /** It may turn out that it cannot be made there: a wait whose condition nobody has seen on such values. Always a leaf. */
-  readonly isGuess: boolean;
+  isGuess: boolean;
   readonly children: WakeNode[];
 }
 
@@ -30,9 +30,10 @@ export interface WakeSequence {
  *
  * - NO;
  * - STRICT: it is in the part of the sequence that will not change, and nothing there has to come before;
- * - LOOSE: it depends on nothing of the sequence, or is in the part that may change: the answer is for this run.
+ * - LOOSE: it depends on nothing of the sequence, or is in the part that may change: the answer is for this run;
+ * - ADDED (of a node): the sequence has become the node's.
  */
-export const Initial = { NO: 0, LOOSE: 1, STRICT: 2 } as const;
+export const Initial = { NO: 0, LOOSE: 1, STRICT: 2, ADDED: 3 } as const;
 export type Initial = (typeof Initial)[keyof typeof Initial];
 
 /** Where `initialIn` found the shape: an index of the list; its count for the target; -1 if it is not there. */
@@ -70,6 +71,7 @@ export function insert(children: WakeNode[], sequence: WakeSequence, events: Eve
       append(level, sequence, events);
       return Insertion.ADDED;
     }
+    if (match.initial === Initial.ADDED) return Insertion.ADDED;
     if (match.initial === Initial.LOOSE) isLoose = true;
     const isTarget = foundAt === sequence.count;
     if (isTarget || match.node.children.length === 0)
@@ -85,16 +87,43 @@ function findMatch(
   events: EventTable,
 ): { node: WakeNode; initial: Initial } | undefined {
   for (const node of level) {
-    // A guess that fails leads nowhere: it stands in for nothing but itself.
     if (node.isGuess) {
-      if (!sequence.isGuess || sequence.count > 0 || node.shape.actor !== sequence.target.actor) continue;
-      foundAt = 0;
-      return { node, initial: Initial.STRICT };
+      const initial = matchGuess(node, sequence, events);
+      if (initial === Initial.NO) continue;
+      return { node, initial };
     }
     const initial = initialIn(node.shape, sequence, events);
     if (initial !== Initial.NO) return { node, initial };
   }
   return undefined;
+}
+
+/**
+ * A guess that fails leads nowhere, so it stands in for nothing but itself. And where a sequence shows that it can be made,
+ * it is none any more: tried on its own, it would cover the sequence's beginning and lose its end.
+ */
+function matchGuess(node: WakeNode, sequence: WakeSequence, events: EventTable): Initial {
+  const { list, count, target } = sequence;
+  const { actor } = node.shape;
+  for (let at = 0; at < count; at++) {
+    const event = list[at]!;
+    if (events.actor[event] !== actor) continue;
+    const shape = shapeOf(events, event);
+    const initial = initialIn(shape, sequence, events);
+    if (initial === Initial.NO) return Initial.NO;
+    remove(sequence, at);
+    node.shape = shape;
+    node.isGuess = false;
+    append(node.children, sequence, events);
+    return Initial.ADDED;
+  }
+  if (target.actor !== actor || count > 0) return Initial.NO;
+  foundAt = 0;
+  if (!sequence.isGuess) {
+    node.shape = { ...target, steps: 1 };
+    node.isGuess = false;
+  }
+  return Initial.STRICT;
 }
 
 function remove(sequence: WakeSequence, at: number): void {

@@ -129,7 +129,9 @@ function conflictsBetweenCpus(steps: readonly Step[]): [number, number][] {
       for (const word of does === Footprint.NONE ? [] : wordsOf(operation)) {
         const last = words.get(word) ?? { write: -1, reads: new Map<Actor, number>() };
         words.set(word, last);
-        if (last.write >= 0) before.add(last.write);
+        // Who has read since the last write comes after it already, by that earlier step: nothing is immediate there.
+        const isKnown = (last.reads.get(actor) ?? index) !== index;
+        if (last.write >= 0 && !isKnown) before.add(last.write);
         if ((does & Footprint.WRITES) === 0) {
           last.reads.set(actor, index);
           continue;

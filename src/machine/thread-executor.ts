@@ -28,10 +28,10 @@ import {
   TASK_BYTES,
   TraceMask,
 } from '#memory/layout';
-import { SEGMENTS_MAX, SHARED, searchRegion } from '#memory/search';
+import { SEGMENTS_MAX, SHARED, type SearchRegion, searchRegion } from '#memory/search';
 import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
 import { functionNames, symbolAddress, symbolName } from '#memory/symbols';
-import { type Executor, type Plan, type RunFinding, type RunResult, RunStop, type WaitingFlow } from '#scheduler/executor';
+import { type BlockedActor, type Executor, type Plan, type RunFinding, type RunResult, RunStop, type WaitingFlow } from '#scheduler/executor';
 import { type LoadedScenario, type ScenarioSource, complaintOf, loadScenario } from '#scenario/program';
 import { TASK_FREE, TASK_RUNNING, task_struct } from '#smp/sched';
 import { cpumask_t } from '#memory/cpumask';
@@ -89,6 +89,8 @@ export class ThreadExecutor implements Executor {
   /** What every actor is about to do at the start of a run, empty store buffers, and a policy that remembers nothing. */
   readonly #scheduling: Uint8Array;
   readonly #log: Int32Array;
+  readonly #owners: Uint16Array;
+  readonly #region: SearchRegion;
   readonly #segments: number;
   readonly #policy: number;
   #isLost = false;
@@ -97,6 +99,8 @@ export class ThreadExecutor implements Executor {
     const { layout, bus } = machine;
     const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
     this.machine = machine;
+    this.#region = region;
+    this.#owners = new Uint16Array(bus.buffer, layout.search + region.owners, layout.heapEnd >>> 2);
     this.loaded = loaded;
     this.actors = layout.nrPossible * 4;
     this.#i32 = bus.i32;
@@ -257,6 +261,7 @@ export class ThreadExecutor implements Executor {
       sharedGrew: i32[searchWord(SearchWord.SHARED_GREW)] !== 0,
       findings: this.#findings(stop),
       ...(stop === RunStop.DEADLOCK ? { waiting: this.#waiting() } : {}),
+      blocked: this.#blocked(),
       finalState: this.#finalState(),
     };
   }
@@ -298,6 +303,44 @@ export class ThreadExecutor implements Executor {
     return waiting;
   }
 
+  /** Who stands in front of something that cannot be done now: a taken lock, a condition that does not hold. */
+  #blocked(): BlockedActor[] {
+    const { layout, bus } = this.machine;
+    const i32 = this.#i32;
+    const heads = (layout.search + this.#region.nextHead) >>> 2;
+    const addresses = (layout.search + this.#region.nextAddress) >>> 2;
+    const blocked: BlockedActor[] = [];
+    for (let cpu = 0; cpu < layout.nrPossible; cpu++) {
+      const { base } = bus.registersOf(cpu);
+      const status = i32[base + CpuWord.STATUS]!;
+      const actor = cpu * 4 + i32[base + CpuWord.FLOW]!;
+      const type = i32[heads + actor]! & 0xff;
+      const address = i32[addresses + actor]! >>> 0;
+      if (status === Status.BLOCKED || status === Status.IDLE) {
+        const ranges: number[] = [];
+        for (let index = 0; index < i32[base + CpuWord.WATCH_COUNT]!; index++)
+          ranges.push(i32[base + CpuWord.WATCH_LIST + index]! * 4, 4);
+        blocked.push({ actor, type: OpType.AWAIT, ranges });
+      } else if (status === Status.READY && type === OpType.ACQUIRE && i32[address >>> 2] !== 0) {
+        blocked.push({ actor, type, ranges: [address, 4] });
+      }
+    }
+    return blocked;
+  }
+
+  /** Words that more than one actor is known to use, by number; another machine of the scenario can be told them. */
+  get sharedWords(): number[] {
+    const words: number[] = [];
+    this.#owners.forEach((owner, word) => {
+      if (owner === SHARED) words.push(word);
+    });
+    return words;
+  }
+
+  addSharedWords(words: readonly number[]): void {
+    for (const word of words) this.#owners[word] = SHARED;
+  }
+
   /** Names of addresses, for reports. */
   readonly names: {
     readonly symbol: (address: number) => string;
@@ -323,10 +366,8 @@ export class ThreadExecutor implements Executor {
 
   /** Whether two actors have ever used the same memory in this campaign. */
   get hasShared(): boolean {
-    const { layout, bus } = this.machine;
-    const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
-    const owners = new Uint16Array(bus.buffer, layout.search + region.owners, layout.heapEnd >>> 2);
-    return owners.includes(SHARED);
+    // The machine's own words come first: every CPU that is idle reads some, whatever the scenario does.
+    return this.#owners.includes(SHARED, (MACHINE_BLOCK + PAGE_SIZE) >>> 2);
   }
 
   /** Hash of the kernel's symbols and memory layout, the scenario's symbols included. */
@@ -342,11 +383,9 @@ export class ThreadExecutor implements Executor {
   #check(): string | undefined {
     const { scenario } = this.loaded;
     if (scenario.check === undefined) return undefined;
-    try {
-      return this.machine.look(() => complaintOf(scenario.check!(), 'the check does not hold at the end'));
-    } catch (error) {
-      return error instanceof Error ? `check: ${error.message}` : String(error);
-    }
+    const check = (): string | undefined =>
+      complaintOf(() => scenario.check!(), 'check', 'the check does not hold at the end');
+    return this.machine.look(check);
   }
 
   /** The scenario's variables: what two runs of one trace have in common. */
@@ -366,7 +405,8 @@ export class ThreadExecutor implements Executor {
     const { stack } = this.machine.stacks().find((one) => one.cpu === cpu) ?? { stack: [] };
     const result = this.#result();
     const title = `CPU ${cpu} has made no step for ${(2 * STUCK_MS) / 1000} seconds: it computes without touching shared memory, or its thread has died`;
-    return { ...result, stop: RunStop.DIED, findings: [{ kind: 'no-progress', title, cpu, stack }] };
+    const detail = stack.length === 0 ? '' : `Call Trace:\n ${stack.join('\n ')}`;
+    return { ...result, stop: RunStop.DIED, findings: [{ kind: 'no-progress', title, cpu, stack, detail }] };
   }
 }
 

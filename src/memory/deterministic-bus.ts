@@ -61,6 +61,12 @@ export class RunOver extends Error {
 }
 const RUN_OVER = new RunOver();
 
+/** Left-out arguments and comparisons become numbers; an object would become zero. */
+function refuseObject(value: unknown): void {
+  if (value === undefined || typeof value === 'boolean') return;
+  throw new TypeError(`a word of memory holds a number, and no ${typeof value}`);
+}
+
 export class DeterministicBus extends BaseBus implements Bus, CoreClient {
   readonly core: SchedulerCore;
   /** What must hold between any two steps; throws nothing, reports what does not. Set by a scenario. */
@@ -152,6 +158,8 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
   }
 
   store32Marked(address: number, value: number, kind: AccessKind): void {
+    // Types do not hold at run time; what is stored as zero without a word is a bug that nobody finds.
+    if (typeof value !== 'number') refuseObject(value);
     if (this.#store(address, 4, kind, value | 0, 0)) return;
     const before = this.i32[address >>> 2]!;
     this.i32[address >>> 2] = value;

@@ -61,6 +61,15 @@ function bad(message: string): never {
   throw new SmplabError('SMPLAB_BAD_SCENARIO', message);
 }
 
+/** Functions that JavaScript goes on with later, when the scheduler has long been told that they ended. */
+const LATER: ReadonlySet<string> = new Set(['AsyncFunction', 'GeneratorFunction', 'AsyncGeneratorFunction']);
+
+function checkFunction(what: string, given: unknown): void {
+  if (typeof given !== 'function') bad(`${what} is no function`);
+  if (LATER.has(Object.prototype.toString.call(given).slice('[object '.length, -1)))
+    bad(`${what} is async or a generator: write a plain function, whose operations are its steps`);
+}
+
 function flowsOf(definition: ScenarioDefinition): ((() => void) | undefined)[] {
   const { on, each } = definition;
   const flows: ((() => void) | undefined)[] = [];
@@ -68,12 +77,12 @@ function flowsOf(definition: ScenarioDefinition): ((() => void) | undefined)[] {
     for (const [key, flow] of Object.entries(on) as [string, unknown][]) {
       const cpu = Number(key);
       if (!Number.isInteger(cpu) || cpu < 0 || cpu >= CPUS_MAX) bad(`on.${key}: expected a CPU from 0 to ${CPUS_MAX - 1}`);
-      if (typeof flow !== 'function') bad(`on.${key} is no function`);
+      checkFunction(`on.${key}`, flow);
       flows[cpu] = flow as () => void;
     }
   }
   if (each !== undefined) {
-    if (typeof each !== 'function') bad('each is no function');
+    checkFunction('each', each);
     for (let cpu = 0; cpu < (definition.cpus ?? 2); cpu++) flows[cpu] ??= each;
   }
   return Array.from({ length: flows.length }, (_, cpu) => flows[cpu]);
@@ -83,7 +92,7 @@ function checkInterrupts(interrupts: readonly DeviceInterrupt[], cpus: number): 
   const lines = new Array<number>(cpus).fill(0);
   for (const [index, { cpu, handler }] of interrupts.entries()) {
     if (!Number.isInteger(cpu) || cpu < 0 || cpu >= cpus) bad(`interrupts[${index}].cpu is ${cpu}: expected 0 to ${cpus - 1}`);
-    if (typeof handler !== 'function') bad(`interrupts[${index}].handler is no function`);
+    checkFunction(`interrupts[${index}].handler`, handler);
     lines[cpu]! += 1;
     if (lines[cpu]! > 4) bad(`interrupts: CPU ${cpu} has more than four`);
   }
@@ -107,7 +116,7 @@ export function scenario(definition: ScenarioDefinition): Scenario {
   checkInterrupts(interrupts, cpus);
   if (flows.every((flow) => flow === undefined)) bad('no CPU runs anything: give `on` or `each`');
   for (const name of ['setup', 'check', 'always'] as const) {
-    if (definition[name] !== undefined && typeof definition[name] !== 'function') bad(`${name} is no function`);
+    if (definition[name] !== undefined) checkFunction(name, definition[name]);
   }
   const online = definition.online ?? cpus;
   if (!Number.isInteger(online) || online < 1 || online > cpus) bad(`online is ${online}: expected 1 to ${cpus}`);

@@ -3,7 +3,6 @@
  * order, so that addresses of variables and functions agree.
  */
 import vm from 'node:vm';
-import { assert } from '#base/assert';
 import { SmplabError } from '#base/errors';
 import { clearScenarioImage } from '#memory/image';
 import { forgetSymbols, kernel_function, patch, symbolAddress, symbolCount, unpatchAll } from '#memory/symbols';
@@ -29,17 +28,37 @@ export interface LoadedScenario {
   unload(): void;
 }
 
-type Wrapper = (exports: object, require: (name: string) => unknown, module: { exports: object }) => void;
+type Wrapper = (
+  exports: object,
+  require: (name: string) => unknown,
+  module: { exports: object },
+  process: object,
+) => void;
+
+/** Stands for the host's process, which a scenario could end, and ask for what is different in every run. */
+const noProcess: object = new Proxy(
+  {},
+  {
+    get(_target, name): never {
+      throw new SmplabError('SMPLAB_BAD_SCENARIO', `process.${String(name)} is the host's: a scenario has no process`);
+    },
+  },
+);
 
 function evaluate(source: ScenarioSource): unknown {
-  const wrapped = `(function (exports, require, module) {${source.code}\n})`;
+  const wrapped = `(function (exports, require, module, process) {${source.code}\n})`;
   const require = (name: string): unknown => {
     if (name === 'smplab') return api;
     throw new SmplabError('SMPLAB_BAD_SCENARIO', `${source.file} imports ${name}: a scenario may import smplab only`);
   };
   const module = { exports: {} };
   const run = vm.runInThisContext(wrapped, { filename: source.file }) as Wrapper;
-  run(module.exports, require, module);
+  try {
+    run(module.exports, require, module, noProcess);
+  } catch (error) {
+    if (error instanceof SmplabError) throw error;
+    throw new SmplabError('SMPLAB_BAD_SCENARIO', `${source.file} throws while it is loaded: ${String(error)}`);
+  }
   return module.exports;
 }
 
@@ -107,9 +126,20 @@ export function loadScenario(source: ScenarioSource): LoadedScenario {
   }
 }
 
-/** What a check's answer means: undefined if all is well, else what is wrong. */
-export function complaintOf(answer: CheckAnswer, otherwise: string): string | undefined {
+/**
+ * Makes a check and says what its answer means: undefined if all is well, else what is wrong. A check that throws, or
+ * answers something else, has not found that all is well.
+ */
+export function complaintOf(check: () => CheckAnswer, name: string, otherwise: string): string | undefined {
+  let answer: unknown;
+  try {
+    answer = check();
+  } catch (error) {
+    return `${name} threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`;
+  }
   if (answer === undefined || answer === true) return undefined;
-  assert(answer === false || typeof answer === 'string', 'complaintOf: a check answers true, false or a text');
-  return answer === false ? otherwise : answer;
+  if (answer === false) return otherwise;
+  return typeof answer === 'string'
+    ? answer
+    : `${name} answers true, nothing, false or a text, and this was ${typeof answer} ${String(answer)}`;
 }

@@ -1,0 +1,74 @@
+/** What a campaign came to, in words. */
+import type { Paint } from '#report/paint';
+import type { ExploreDocument, FailureDocument } from './explore-document.ts';
+
+/** The picture of a failure in colour, where there is one. */
+export type Drawing = (failure: FailureDocument) => readonly string[];
+
+function percent(share: number): string {
+  if (share === 0) return '0%';
+  return share < 0.001 ? share.toExponential(1) : `${(share * 100).toFixed(1)}%`;
+}
+
+function coverage(document: ExploreDocument): string[] {
+  const { runs, distinctTraces, complete, bounds, unseenShare, missed, limit, jobs } = document;
+  const many = jobs > 1 ? 'at least ' : '';
+  const lines = [`${runs} schedules, ${many}${distinctTraces} of them different in what they did`];
+  if (complete) {
+    const within = 'bound' in bounds ? ` with at most ${bounds['bound']} ${document.strategy}` : '';
+    lines.push(`complete: every interleaving${within} was covered`);
+    const again = (bounds['redundant'] ?? 0) + (bounds['discarded'] ?? 0);
+    if (again > 0) lines.push(`${again} of the schedules showed nothing new`);
+  } else if ('estimate' in bounds) {
+    lines.push(`not complete: about ${bounds['estimate']} schedules are needed`);
+  } else {
+    lines.push(`not complete: the next schedule is a new one with a chance of about ${percent(unseenShare)}`);
+  }
+  for (const { depth, missedAtMost, runs: counted } of missed) {
+    if (missedAtMost >= 0.5) continue;
+    lines.push(
+      `a bug of depth ${depth} is missed by ${counted} PCT schedules like these with a chance of at most ${percent(missedAtMost)}`,
+    );
+  }
+  if (limit !== null) {
+    const what = limit === 'steps' ? 'the step limit, in some schedules' : limit === 'time' ? 'the time given' : limit;
+    lines.push(`stopped by: ${what}`);
+  }
+  return lines;
+}
+
+export function exploreText(document: ExploreDocument, paint: Paint, drawing: Drawing): string[] {
+  const { scenario, cpus, memoryModel, strategy, seed, failures } = document;
+  const lines = [`${scenario}: ${cpus} CPUs, ${memoryModel}, strategy ${strategy}, seed ${seed}`, ''];
+  // What went wrong first, then the races that may be why.
+  const isRace = ({ kind }: FailureDocument): boolean => kind === 'data-race';
+  const wrong = failures.filter((failure) => !isRace(failure));
+  for (const failure of wrong) lines.push(...failureText(failure, paint, drawing(failure)));
+  for (const failure of failures.filter(isRace)) {
+    lines.push(...failureText(failure, paint, wrong.length === 0 ? drawing(failure) : []));
+  }
+  for (const { title } of document.races) lines.push(`reported, no failure here: ${title}`);
+  for (const { title } of document.warnings) lines.push(`the kernel warned: ${title}`);
+  lines.push(...coverage(document));
+  lines.push(failures.length > 0 ? paint.bad(`${failures.length} found`) : paint.good('nothing found'));
+  return lines;
+}
+
+function failureText(failure: FailureDocument, paint: Paint, drawing: readonly string[]): string[] {
+  const { preemptions, switches, steps, minimal } = failure.minimised;
+  const least = minimal ? ', the fewest possible' : '';
+  const lines = [
+    paint.bad(`${failure.kind}: ${failure.title}`),
+    `found by schedule ${failure.foundAtRun}; smallest: ${counted(preemptions, 'preemption')}${least}, ${counted(switches, 'switch')}, ${counted(steps, 'step')}`,
+    '',
+  ];
+  if (drawing.length > 0) lines.push(...drawing, '');
+  if (failure.detail !== '') lines.push(...failure.detail.split('\n'), '');
+  lines.push('again:', `  smplab replay ${failure.token}`, '');
+  return lines;
+}
+
+function counted(number: number, what: string): string {
+  if (number === 1) return `1 ${what}`;
+  return `${number} ${what}${what.endsWith('ch') ? 'es' : 's'}`;
+}
