@@ -31,6 +31,9 @@ export default defineConfig({
       },
       {
         extends: true,
+        // What tests share may be made of sources; the package itself is what was built (its "exports" know no sources).
+        resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] },
+        ssr: { resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] } },
         test: {
           name: 'built',
           include: builtSuites.map((suite) => `test/${suite}/**/*.test.ts`),

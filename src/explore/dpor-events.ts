@@ -45,6 +45,9 @@ export const EventFlag = {
   ALONE: 1024,
 } as const;
 
+/** Interrupt actors in one half of a mask: the second and fourth of each CPU. */
+const INTERRUPTS = 0xaaaaaaaa | 0;
+
 const COLUMNS = [
   'actor',
   'flags',
@@ -77,6 +80,8 @@ export class EventTable {
   count = 0;
   /** One more than the highest actor ever seen. */
   width = 0;
+  /** Whether an interrupt could ever be taken. */
+  hasInterrupts = false;
   log: OperationLog = { words: new Int32Array(0), records: 0 };
   actor = new Int32Array(256);
   flags = new Int32Array(256);
@@ -171,6 +176,8 @@ export class EventTable {
     const actor = opActor(head);
     assert(actor < DPOR_ACTORS, `EventTable: actor ${actor}: exhaustive search ends at ${DPOR_ACTORS}`);
     if (actor >= this.width) this.width = actor + 1;
+    const enabled = words[at + OpWord.ENABLED_LOW]! | words[at + OpWord.ENABLED_HIGH]!;
+    if ((enabled & INTERRUPTS) !== 0 || opType(head) === OpType.IPI) this.hasInterrupts = true;
     this.actor[event] = actor;
     this.step[event] = event === 0 ? 0 : this.step[event - 1]! + this.steps[event - 1]!;
     this.steps[event] = 1;

@@ -17,6 +17,11 @@ export interface Shape {
   readonly ordinal: number;
   /** Footprint, address and bytes, in turn. */
   readonly ranges: readonly number[];
+  /**
+   * In a sleep set: what begins with it is explored by another search, which cannot say what it found to be tried here.
+   * So it covers only what surely begins with it (as in source-DPOR), and not what merely could.
+   */
+  readonly isForeign?: true;
   /** What it does is not known: the actor's next event, whatever that is. */
   readonly isUnknown?: true;
 }

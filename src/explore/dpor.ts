@@ -79,6 +79,8 @@ export class DporSearch implements Search {
   private sleep: (readonly Shape[])[] = [];
   private left: WakeNode[][] = [];
   private done: number[] = [];
+  /** Below the states in front of this one, work has been given away. */
+  private opened = 0;
   /** By state: guesses that were made there. */
   private tried: (Set<string> | undefined)[] = [];
   /** Events whose reversals have to be looked at again in the next run that has them. Ascending. */
@@ -117,8 +119,11 @@ export class DporSearch implements Search {
       return undefined;
     }
     const { events } = this.order;
-    if (state < events.count && !this.sleep[state]!.some(({ actor }) => actor === events.actor[state]))
-      this.sleep[state] = [...this.sleep[state]!, shapeOf(events, state)];
+    if (state < events.count && !this.sleep[state]!.some(({ actor }) => actor === events.actor[state])) {
+      const shape = shapeOf(events, state);
+      this.sleep[state] = [...this.sleep[state]!, state < this.opened ? asForeign(shape) : shape];
+    }
+    this.opened = Math.min(this.opened, state + 1);
     this.done[state]!++;
     this.branch = state;
     const step = state < events.count ? events.step[state]! : this.stepsBefore(state);
@@ -212,6 +217,7 @@ export class DporSearch implements Search {
     this.done = Array.from({ length: state + 1 }, () => 0);
     this.sleep = Array.from({ length: state + 1 }, () => NOTHING);
     this.sleep[state] = this.task.sleep;
+    this.opened = 0;
   }
 
   /** Makes states of the new events, and hangs what the plan passed into them. */
@@ -258,7 +264,8 @@ export class DporSearch implements Search {
     this.deferred = [];
     let isLoose = false;
     const sink: ReversalSink = (leftOut, target, isGuess) => {
-      if (leftOut[0]! < this.base) return;
+      // The states up to there, and what else is to be tried there, are with whoever gave this task away.
+      if (leftOut[0]! < this.base + (this.task.branches.length > 0 ? 1 : 0)) return;
       if (this.add(leftOut, target, isGuess) === Insertion.COVERED_FOR_NOW || target.isShifty) isLoose = true;
     };
     for (let event = this.branch; event < events.count; event++) finder.learn(event);
@@ -270,7 +277,7 @@ export class DporSearch implements Search {
     for (const event of again) look(event);
     for (let event = this.branch; event < events.count; event++) look(event);
     for (const blocked of result.blocked ?? []) finder.ofBlocked(blocked, sink);
-    this.findUntaken(sink);
+    if (events.hasInterrupts) this.findUntaken(sink);
     if (result.stop === RunStop.DIED) this.findCutOff(sink);
   }
 
@@ -332,7 +339,7 @@ export class DporSearch implements Search {
     for (const shape of this.sleep[state]!) {
       const initial = initialIn(shape, sequence, events);
       if (initial === Initial.STRICT) return Insertion.COVERED;
-      if (initial === Initial.LOOSE) covered = Insertion.COVERED_FOR_NOW;
+      if (initial === Initial.LOOSE && shape.isForeign !== true) covered = Insertion.COVERED_FOR_NOW;
     }
     if (covered !== Insertion.ADDED) return covered;
     if (isGuess && this.wasTried(state, sequence)) return Insertion.COVERED;
@@ -364,15 +371,14 @@ export class DporSearch implements Search {
     while (state < this.left.length && this.left[state]!.length === 0) state++;
     if (state >= this.left.length || state >= events.count) return undefined;
     for (let above = this.base; above <= state; above++) if (!this.canOpen(above)) return undefined;
-    if (this.left[state]!.some(({ isGuess }) => isGuess)) return undefined;
+    if (this.left[state]!.every(({ isGuess }) => isGuess)) return undefined;
     for (let above = this.base; above <= state; above++) this.open(above);
-    const given = this.left[state]!.findLast(({ isGuess }) => !isGuess)!;
-    const others = this.left[state]!.filter((node) => node !== given);
+    this.opened = state + 1;
+    const given = this.left[state]!.find(({ isGuess }) => !isGuess)!;
     const here = shapeOf(events, state);
-    const known = others.filter(({ isGuess }) => !isGuess).map(({ shape }) => shape);
-    const sleep = [...this.sleep[state]!, here, ...known].filter(({ actor }) => actor !== given.shape.actor);
-    this.left[state] = others;
-    this.sleep[state] = [...this.sleep[state]!, given.shape];
+    const sleep = [...this.sleep[state]!, here].map(asForeign);
+    this.left[state]!.splice(this.left[state]!.indexOf(given), 1);
+    this.sleep[state] = [...this.sleep[state]!, asForeign(given.shape)];
     this.done[state]!++;
     return { prefix: events.prefix(state), sleep, branches: [given] };
   }
@@ -430,6 +436,10 @@ export class DporSearch implements Search {
       cutShort: this.cutShort,
     };
   }
+}
+
+function asForeign(shape: Shape): Shape {
+  return { ...shape, isForeign: true };
 }
 
 /** For scheduler/follow. Sleepers for whom there is no room are awake, which costs runs and nothing else. */

@@ -19,6 +19,8 @@ export interface ScenarioDefinition {
   /** CPUs of the machine, at most 16. Default: as many as the scenario uses, at least 2. */
   readonly cpus?: number;
   readonly vendor?: 'amd' | 'intel';
+  /** Version of the simulated kernel. There is one so far. */
+  readonly kernel?: 'kvm-54';
   /** CPUs brought up at boot; the rest is possible and present, but off. Default: all. */
   readonly online?: number;
   /** Modules loaded before the runs, in order: 'kvm', 'kvm-amd', 'kvm-intel'. */
@@ -70,6 +72,10 @@ function checkFunction(what: string, given: unknown): void {
     bad(`${what} is async or a generator: write a plain function, whose operations are its steps`);
 }
 
+function oneOf(name: string, value: string, known: readonly string[]): void {
+  if (!known.includes(value)) bad(`${name} is ${value}: expected ${known.join(' or ')}`);
+}
+
 function flowsOf(definition: ScenarioDefinition): ((() => void) | undefined)[] {
   const { on, each } = definition;
   const flows: ((() => void) | undefined)[] = [];
@@ -118,6 +124,11 @@ export function scenario(definition: ScenarioDefinition): Scenario {
   for (const name of ['setup', 'check', 'always'] as const) {
     if (definition[name] !== undefined) checkFunction(name, definition[name]);
   }
+  const { kernel = 'kvm-54', vendor = 'amd', races = 'fail', memoryModel = 'sc' } = definition;
+  oneOf('kernel', kernel, ['kvm-54']);
+  oneOf('vendor', vendor, ['amd', 'intel']);
+  oneOf('races', races, ['fail', 'report', 'ignore']);
+  oneOf('memoryModel', memoryModel, ['sc', 'tso']);
   const online = definition.online ?? cpus;
   if (!Number.isInteger(online) || online < 1 || online > cpus) bad(`online is ${online}: expected 1 to ${cpus}`);
   for (let cpu = online; cpu < flows.length; cpu++) {
