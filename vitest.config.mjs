@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 const TEST_TIMEOUT_MILLISECONDS = 30_000;
 
 /** Tests on the built package, imported by its own name: a worker on Node 20 cannot load .ts. */
-const builtSuites = ['threads', 'litmus', 'gallery', 'replay', 'cli'];
+const builtSuites = ['threads', 'litmus', 'gallery', 'replay', 'cli', 'explore'];
 
 /** What dist holds stays with Node: the test and the threads it starts then load the very same modules. */
 const outsideVite = [path.join(import.meta.dirname, 'dist')];

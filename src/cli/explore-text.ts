@@ -15,7 +15,9 @@ function coverage(document: ExploreDocument): string[] {
   const many = jobs > 1 ? 'at least ' : '';
   const lines = [`${runs} schedules, ${many}${distinctTraces} of them different in what they did`];
   if (complete) {
-    const within = 'bound' in bounds ? ` with at most ${bounds['bound']} ${document.strategy}` : '';
+    // A bounded search has its bound under its own name: what is beyond has not been covered.
+    const bound = bounds[document.strategy];
+    const within = bound === undefined ? '' : ` with at most ${bound} ${document.strategy}`;
     lines.push(`complete: every interleaving${within} was covered`);
     const again = (bounds['redundant'] ?? 0) + (bounds['discarded'] ?? 0);
     if (again > 0) lines.push(`${again} of the schedules showed nothing new`);

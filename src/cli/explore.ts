@@ -86,6 +86,9 @@ const progressLine: CampaignOptions['onProgress'] = ({ runs, seconds, traces, fa
 
 export async function explore(name: string, options: ExploreOptions, context: Context): Promise<ExitCode> {
   const { output, signal } = context;
+  if (options.shard !== undefined && EXHAUSTIVE.has(options.strategy)) {
+    throw new UsageError(`--shard: ${options.strategy} is not searched in shards, each would search it all; dpor takes --jobs`);
+  }
   const source = await compileScenario(scenarioFile(name));
   let report: CampaignReport | undefined;
   let document: ExploreDocument;

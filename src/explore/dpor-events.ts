@@ -144,6 +144,7 @@ export class EventTable {
 
   /** Forgets the events from there on. */
   truncate(count: number): void {
+    if (count === 0) this.recordsRead = 0;
     if (count >= this.count) return;
     this.recordsRead = this.record[count]!;
     this.count = count;
@@ -163,7 +164,6 @@ export class EventTable {
   private begins(head: number): boolean {
     if ((opFlags(head) & OpFlag.VISIBLE) !== 0) return true;
     const type = opType(head);
-    if (type === OpType.BUFFER) this.isTso = true;
     return this.isTso && (type === OpType.BUFFER || type === OpType.FLUSH || DRAINING.has(type));
   }
 
@@ -369,6 +369,12 @@ export class EventTable {
       appendSegment(segments, this.actor[event]!, this.steps[event]!);
     return segments;
   }
+}
+
+function buffersStores({ words, records }: OperationLog, from: number): boolean {
+  for (let record = from; record < records; record++)
+    if (opType(words[record * OP_WORDS]!) === OpType.BUFFER) return true;
+  return false;
 }
 
 /** Adds steps to the end of a schedule. */

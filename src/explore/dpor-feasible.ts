@@ -239,6 +239,23 @@ export class Feasibility {
     return NaN;
   }
 
+  /** Ordinal of the buffered store that the target, a load, reads when some events are left out; 0: it reads memory. */
+  buffered({ shape, end }: Target, leftOut: readonly number[]): number {
+    const { events } = this;
+    const [, address = 0, size = 0] = shape.ranges;
+    let store = end - 1;
+    for (; store >= 0; store--) {
+      if ((events.flags[store]! & EventFlag.BUFFER) === 0) continue;
+      if (cpuOf(events.actor[store]!) !== cpuOf(shape.actor) || this.isLeftOut(store, leftOut)) continue;
+      const start = events.address[store]!;
+      if (start < address + size && address < start + events.size[store]!) break;
+    }
+    if (store < 0) return 0;
+    for (let flush = store + 1; flush < end; flush++)
+      if (events.partner[flush] === store && !this.isLeftOut(flush, leftOut)) return 0;
+    return events.ordinal[store]!;
+  }
+
   private bufferedIn(word: number, target: Target, leftOut: readonly number[]): number | undefined {
     const { events } = this;
     const cpu = cpuOf(target.shape.actor);

@@ -116,7 +116,8 @@ export class Reversals {
     };
     for (const other of found) {
       this.one[0] = other;
-      sink(this.one, target, false);
+      const isOwn = cpuOf(actor[other]!) === cpuOf(actor[event]!);
+      sink(this.one, isOwn ? this.asWithout(target, this.one) : target, false);
     }
     return true;
   }
@@ -206,23 +207,15 @@ export class Reversals {
     }
   }
 
-  /** A load that reads its own CPU's buffered store reads memory where that store is left out. */
+  /** Whether a load reads its own CPU's buffered store or memory depends on what is left out. */
   private asWithout(target: Target, leftOut: readonly number[]): Target {
-    const { events, order } = this;
     const { shape } = target;
-    if ((shape.flags & EventFlag.FORWARDED) === 0) return target;
-    for (let store = leftOut[0]!; store < target.end; store++) {
-      if ((events.flags[store]! & EventFlag.BUFFER) === 0 || events.ordinal[store] !== shape.ordinal)
-        continue;
-      if (cpuOf(events.actor[store]!) !== cpuOf(shape.actor)) continue;
-      if (!leftOut.some((one) => order.isBefore(one, store))) continue;
-      return {
-        ...target,
-        shape: { ...shape, flags: shape.flags & ~EventFlag.FORWARDED, ordinal: 0 },
-        isShifty: true,
-      };
-    }
-    return target;
+    const isLoad = target.event >= 0 && opType(this.events.word(target.event, OpWord.HEAD)) === OpType.LOAD;
+    if (!isLoad || (shape.flags & EventFlag.MANY) !== 0) return target;
+    const ordinal = this.feasibility.buffered(target, leftOut);
+    if (ordinal === shape.ordinal) return target;
+    const flags = ordinal === 0 ? shape.flags & ~EventFlag.FORWARDED : shape.flags | EventFlag.FORWARDED;
+    return { ...target, shape: { ...shape, flags, ordinal }, isShifty: true };
   }
 
   private dependentOn(target: Target): number[] {

@@ -17,10 +17,9 @@
  * again: what is known of sharing stays with the executor.
  */
 import { assert } from '#base/assert';
-import { Flow, cpuOf, flowOf } from '#base/strategy';
+import { type Actor, Flow, POLICY_WORDS, cpuOf, flowOf } from '#base/strategy';
 import { FollowWord, RANGE_WORDS, SLEEPER_WORDS } from '#scheduler/follow';
 import { policyNumber } from '#scheduler/policies';
-import { POLICY_WORDS } from '#base/strategy';
 import { EventFlag, appendSegment, stepsOf } from './dpor-events.ts';
 import type { Target } from './dpor-feasible.ts';
 import { Reversals, type ReversalSink } from './dpor-reversals.ts';
@@ -72,7 +71,7 @@ export class DporSearch implements Search {
   private readonly task: DporTask;
   private readonly options: DporOptions;
   private readonly policy = policyNumber('follow');
-  private order = new HappensBefore();
+  private readonly order = new HappensBefore();
   private waits = new WaitMemory();
   private finder = new Reversals(this.order, this.waits);
   /** By state (in front of the event of that number): who sleeps; what is left; how much is done. */
@@ -178,12 +177,11 @@ export class DporSearch implements Search {
     assert(this.isRunning, 'DporSearch.observe: nothing is running');
     this.isRunning = false;
     this.executions++;
-    if (result.sharedGrew) {
+    if (result.sharedGrew || !this.order.read(result.log, this.base < 0 ? 0 : this.branch)) {
       this.restart();
       return;
     }
     if (result.stop === RunStop.STEP_LIMIT || result.stop === RunStop.DIVERGED) this.cutShort++;
-    this.order.read(result.log, this.base < 0 ? 0 : this.branch);
     if (this.base < 0) this.begin();
     this.layOut();
     const isCovered = this.followSleep() || result.stop === RunStop.COVERED;
@@ -197,7 +195,6 @@ export class DporSearch implements Search {
     this.restarts++;
     this.discarded += this.executions;
     this.executions = this.redundant = this.misses = this.reversals = this.maxDepth = this.cutShort = 0;
-    this.order = new HappensBefore();
     this.waits = new WaitMemory();
     this.finder = new Reversals(this.order, this.waits);
     this.base = -1;
@@ -247,6 +244,7 @@ export class DporSearch implements Search {
     for (let state = this.branch; state < events.count; state++) {
       const asleep = this.sleep[state]!;
       if (asleep.some(({ actor }) => actor === events.actor[state])) {
+        this.goElsewhere(state);
         events.truncate(state);
         this.left.length = this.done.length = state + 1;
         return true;
@@ -257,6 +255,22 @@ export class DporSearch implements Search {
     return false;
   }
 
+  /** The run made a covered step where it could have made another: that is still to be done. */
+  private goElsewhere(state: number): void {
+    const { events } = this.order;
+    if (this.left[state]!.length > 0) return;
+    if ((events.flags[state]! & EventFlag.VISIBLE) === 0) {
+      this.cutShort++;
+      return;
+    }
+    for (let actor = 0; actor < events.width; actor++) {
+      if (!events.couldGo(state, actor) || this.sleep[state]!.some((shape) => shape.actor === actor))
+        continue;
+      this.left[state]!.push({ shape: unknownOf(actor), isGuess: true, children: [] });
+      return;
+    }
+  }
+
   private findReversals(result: RunResult): void {
     const { events } = this.order;
     const { finder } = this;
@@ -264,8 +278,7 @@ export class DporSearch implements Search {
     this.deferred = [];
     let isLoose = false;
     const sink: ReversalSink = (leftOut, target, isGuess) => {
-      // The states up to there, and what else is to be tried there, are with whoever gave this task away.
-      if (leftOut[0]! < this.base + (this.task.branches.length > 0 ? 1 : 0)) return;
+      if (leftOut[0]! < this.firstOwn) return;
       if (this.add(leftOut, target, isGuess) === Insertion.COVERED_FOR_NOW || target.isShifty) isLoose = true;
     };
     for (let event = this.branch; event < events.count; event++) finder.learn(event);
@@ -313,8 +326,13 @@ export class DporSearch implements Search {
     for (let actor = 0; actor < events.width; actor++) {
       if (actor === events.actor[last] || !events.couldGo(last, actor) || this.finder.lastOf(actor) > last)
         continue;
-      const shape: Shape = { actor, steps: 1, flags: 0, ordinal: 0, ranges: [], isUnknown: true };
-      const target = { shape, event: -1, end: events.count, wait: undefined, isShifty: false };
+      const target = {
+        shape: unknownOf(actor),
+        event: -1,
+        end: events.count,
+        wait: undefined,
+        isShifty: false,
+      };
       sink([last], target, true);
     }
   }
@@ -370,9 +388,9 @@ export class DporSearch implements Search {
     let state = this.base;
     while (state < this.left.length && this.left[state]!.length === 0) state++;
     if (state >= this.left.length || state >= events.count) return undefined;
-    for (let above = this.base; above <= state; above++) if (!this.canOpen(above)) return undefined;
+    for (let above = this.firstOwn; above <= state; above++) if (!this.canOpen(above)) return undefined;
     if (this.left[state]!.every(({ isGuess }) => isGuess)) return undefined;
-    for (let above = this.base; above <= state; above++) this.open(above);
+    for (let above = this.firstOwn; above <= state; above++) this.open(above);
     this.opened = state + 1;
     const given = this.left[state]!.find(({ isGuess }) => !isGuess)!;
     const here = shapeOf(events, state);
@@ -381,6 +399,11 @@ export class DporSearch implements Search {
     this.sleep[state] = [...this.sleep[state]!, asForeign(given.shape)];
     this.done[state]!++;
     return { prefix: events.prefix(state), sleep, branches: [given] };
+  }
+
+  /** The first state of which this search says what is to be explored; those above are with whoever gave it its task. */
+  private get firstOwn(): number {
+    return this.base + (this.task.branches.length > 0 ? 1 : 0);
   }
 
   /** Only in front of a choice point does the log say who could go. */
@@ -400,8 +423,7 @@ export class DporSearch implements Search {
         this.sleep[state]!.some((shape) => shape.actor === actor) ||
         this.left[state]!.some(({ shape }) => shape.actor === actor);
       if (isKnown) continue;
-      const shape: Shape = { actor, steps: 1, flags: 0, ordinal: 0, ranges: [], isUnknown: true };
-      this.left[state]!.push({ shape, isGuess: true, children: [] });
+      this.left[state]!.push({ shape: unknownOf(actor), isGuess: true, children: [] });
     }
   }
 
@@ -436,6 +458,10 @@ export class DporSearch implements Search {
       cutShort: this.cutShort,
     };
   }
+}
+
+function unknownOf(actor: Actor): Shape {
+  return { actor, steps: 1, flags: 0, ordinal: 0, ranges: [], isUnknown: true };
 }
 
 function asForeign(shape: Shape): Shape {

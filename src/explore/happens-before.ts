@@ -22,10 +22,10 @@ export class HappensBefore {
   private known = 0;
   private width = 0;
 
-  /** Reads a log whose first `keep` events are those of the log before, and orders the rest. */
-  read(log: OperationLog, keep: number): void {
-    this.events.read(log, keep);
-    this.known = Math.min(this.known, keep);
+  /** As EventTable.read, and orders what is new. */
+  read(log: OperationLog, keep: number): boolean {
+    const isKept = this.events.read(log, keep);
+    this.known = isKept ? Math.min(this.known, keep) : 0;
     if (this.width !== this.events.width) this.known = 0;
     this.width = this.events.width;
     while (this.clocks.length < this.events.count * DPOR_ACTORS) {
@@ -34,6 +34,7 @@ export class HappensBefore {
       this.clocks = larger;
     }
     for (; this.known < this.events.count; this.known++) this.order(this.known);
+    return isKept;
   }
 
   private order(event: number): void {

@@ -47,6 +47,12 @@ export interface InterleavingOptions {
 const WIDTH_DEFAULT = 100;
 const LINES_DEFAULT = 40;
 
+/** CPUs' comings and goings, the last ones before the end, that stay when nearly all else is folded. */
+const LANDMARKS = 12;
+
+/** Calls from the outside in that are always said. */
+const OUTERMOST = 2;
+
 /** How much is folded away, from nothing to all but what decides. */
 const Fold = { NOTHING: 0, REPEATS: 1, CALLS: 2, BYSTANDERS: 3, UNDECISIVE: 4, MIDDLE: 5 } as const;
 
@@ -126,13 +132,14 @@ function selected(
   const contested = contestedWords([...steps, ...waiting, ...unreached]);
   const decided = new Set(items.filter(isMarked).flatMap(({ words }) => words));
   const words = fold >= Fold.BYSTANDERS && decided.size > 0 ? decided : contested;
+  const landmarks = new Set(items.filter((item) => item.class === 'milestone').slice(-LANDMARKS));
   const hasInterrupts = items.some(({ class: kind }) => kind === 'irq-entry');
   const inner = items.filter((item) => {
     if (isMarked(item) || item.class === 'waiting') return true;
+    // What the kernel says of itself, and CPUs that come and go, tell where in a long run this is.
+    if (item.class === 'said' || item.class === 'milestone') return fold < Fold.MIDDLE || landmarks.has(item);
     if (fold >= Fold.UNDECISIVE && decided.size > 0) return false;
     if (item.class === 'access') return contested.size === 0 || item.words.some((word) => words.has(word));
-    if (item.class === 'said') return fold < Fold.BYSTANDERS;
-    if (item.class === 'milestone') return fold < Fold.BYSTANDERS;
     if (item.class === 'fence') return fold < Fold.BYSTANDERS;
     return item.class === 'flag' && hasInterrupts && fold < Fold.REPEATS;
   });
@@ -157,7 +164,8 @@ function isOperation(kind: Item['class']): boolean {
 function framesOf(shown: readonly Item[], fold: number): (path: readonly Frame[]) => readonly Frame[] {
   if (fold < Fold.CALLS) return (path) => path;
   const busy = new Set(shown.map(({ path }) => path.at(-1)));
-  return (path) => path.filter((frame) => frame.interrupt || busy.has(frame));
+  // The outermost two say what the flow is about: the scenario's own function, and what it called.
+  return (path) => path.filter((frame, depth) => depth < OUTERMOST || frame.interrupt || busy.has(frame));
 }
 
 function rowsOf(shown: readonly Item[], marks: ReadonlyMap<number, string>, fold: number): Row[] {
