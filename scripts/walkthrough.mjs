@@ -321,9 +321,28 @@ function tour(heads) {
   });
 }
 
+/**
+ * What `smplab explore` says of an example. The letters of tokens are left out: they change with the kernel's image.
+ * @param {string} example @param {number} code the exit code it has to have @param {readonly string[]} [given]
+ */
+function explored(example, code, given = []) {
+  const line = ['explore', `examples/${example}.ts`, ...given];
+  const cwd = path.dirname(import.meta.dirname);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...line], { encoding: 'utf8', cwd });
+  if (status !== code) throw new Error(`smplab ${line.join(' ')}: exit ${status}: ${stderr}`);
+  return stdout
+    .trimEnd()
+    .replaceAll(/(smp1:[^:]*:)[\w-]+/g, '$1...')
+    .split('\n');
+}
+
 /** All excerpts, by name. @returns {Promise<Readonly<Record<string, readonly string[]>>>} */
 async function excerpts() {
-  const readme = { 'readme-tour': tour(['on_each_cpu(hardware_enable)', 'echo 1 >']) };
+  const readme = {
+    'readme-race': explored('counter', 1),
+    'readme-proof': explored('counter-fixed', 0, ['--strategy', 'dpor']),
+    'readme-tour': tour(['on_each_cpu(hardware_enable)', 'echo 1 >']),
+  };
   return { ...readme, ...(await amd()), ...(await intel()) };
 }
 

@@ -26,10 +26,10 @@ function coverage(document: ExploreDocument): string[] {
   } else {
     lines.push(`not complete: the next schedule is a new one with a chance of about ${percent(unseenShare)}`);
   }
-  for (const { depth, missedAtMost, runs: counted } of missed) {
+  for (const { depth, missedAtMost, runs: schedules } of missed) {
     if (missedAtMost >= 0.5) continue;
     lines.push(
-      `a bug of depth ${depth} is missed by ${counted} PCT schedules like these with a chance of at most ${percent(missedAtMost)}`,
+      `a bug of depth ${depth} is missed by ${schedules} PCT schedules like these with a chance of at most ${percent(missedAtMost)}`,
     );
   }
   if (limit !== null) {

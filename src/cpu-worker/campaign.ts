@@ -4,7 +4,7 @@
  * A run ends for a thread when it notices that another one is on: whatever calls it has on its stack are unwound
  * (RunOver), and it takes up the new run's command where it stands here.
  */
-import { DeterministicBus, RunOver } from '#memory/deterministic-bus';
+import { type DeterministicBus, RunOver } from '#memory/deterministic-bus';
 import { CpuWord, MACHINE_BLOCK, MachineWord, Pending, PowerState } from '#memory/layout';
 import { per_cpu_ptr } from '#memory/percpu';
 import { NULL, type Ptr } from '#memory/struct';

@@ -27,6 +27,8 @@ export interface CampaignOptions extends StrategyOptions {
   readonly name: string;
   readonly memoryModel?: 'sc' | 'tso' | undefined;
   readonly stepsMax?: number | undefined;
+  /** Runs that making a failure small may take, and as many again for showing that it cannot be smaller. */
+  readonly shrinkRuns?: number | undefined;
   /** Host seconds for searching; shrinking has its own limits. */
   readonly seconds?: number | undefined;
   /** Go on after the first failure. */
@@ -293,6 +295,9 @@ class Campaign {
     const minimised = shrink(executor, plan, failure, {
       stay: STAY,
       searchBelow: boundedBelow(executor, failure),
+      ...(this.#options.shrinkRuns === undefined
+        ? {}
+        : { runsMax: this.#options.shrinkRuns, searchRunsMax: this.#options.shrinkRuns }),
     });
     if (minimised === undefined) throw this.#unsteady(plan, `${finding.title} does not happen again`);
     const explanation = explain(executor, minimised.schedule, failure, { stay: STAY });

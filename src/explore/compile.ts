@@ -13,6 +13,8 @@ export async function compileScenario(file: string): Promise<ScenarioSource> {
   try {
     const result = await build({
       entryPoints: [path.resolve(file)],
+      // Names in the code are as seen from the scenario: a copy elsewhere is the same scenario, and a token fits it.
+      absWorkingDir: path.dirname(path.resolve(file)),
       bundle: true,
       write: false,
       format: 'cjs',

@@ -118,12 +118,24 @@ export class EventTable {
     return { words: this.kept, records };
   }
 
-  /** Reads a log whose first `keep` events are those of the log before. */
-  read(log: OperationLog, keep: number): void {
+  /**
+   * Reads a log whose first `keep` events are those of the log before. False: it is the first one with a store buffer,
+   * which changes where events begin, and everything was read anew.
+   */
+  read(log: OperationLog, keep: number): boolean {
     this.log = this.keptCopy(log);
-    const { words, records } = this.log;
     this.truncate(keep);
-    const from = this.recordsRead;
+    const isNews = !this.isTso && buffersStores(log, this.recordsRead);
+    if (isNews) {
+      this.isTso = true;
+      this.truncate(0);
+    }
+    this.readFrom(this.recordsRead);
+    return !isNews || keep === 0;
+  }
+
+  private readFrom(from: number): void {
+    const { words, records } = this.log;
     this.recount();
     let actor = this.count === 0 ? -1 : this.actor[this.count - 1]!;
     let isFirst = false;
@@ -195,7 +207,7 @@ export class EventTable {
     this.flags[event] = this.flagsOf(head, isOther && !isVisible && !this.begins(head));
     this.countStores(event, opType(head));
     if (this.isTso && opType(head) === OpType.LOAD && this.waitedForFlush(event))
-      this.flags[event] = this.flags[event]! | EventFlag.DRAINS;
+      this.flags[event]! |= EventFlag.DRAINS;
   }
 
   private flagsOf(head: number, isAlone: boolean): number {

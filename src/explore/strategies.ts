@@ -29,5 +29,5 @@ export function searchFor({ strategy, depth, seed, runs, shard }: StrategyOption
   if (SAMPLING_STRATEGIES.includes(strategy)) {
     return new SamplingCampaign({ ...common, strategy: strategy satisfies SamplingStrategy });
   }
-  throw new SmplabError('SMPLAB_BAD_USAGE', `no strategy ${String(strategy)}`);
+  throw new SmplabError('SMPLAB_BAD_USAGE', `no strategy ${strategy}`);
 }

@@ -6,6 +6,7 @@ import { SmplabError } from '#base/errors';
 import { seedState } from '#base/prng';
 import { PolicyWord } from '#base/strategy';
 import { machineWord } from '#memory/base-bus';
+import type { CpuOverrides } from '#memory/firmware';
 import { withBus } from '#memory/bus';
 import { dataNames, scenarioImage, writeScenarioValues } from '#memory/image';
 import {
@@ -32,6 +33,7 @@ import { SEGMENTS_MAX, SHARED, type SearchRegion, searchRegion } from '#memory/s
 import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
 import { functionNames, symbolAddress, symbolName } from '#memory/symbols';
 import { type BlockedActor, type Executor, type Plan, type RunFinding, type RunResult, RunStop, type WaitingFlow } from '#scheduler/executor';
+import type { Scenario } from '#scenario/definition';
 import { type LoadedScenario, type ScenarioSource, complaintOf, loadScenario } from '#scenario/program';
 import { TASK_FREE, TASK_RUNNING, task_struct } from '#smp/sched';
 import { cpumask_t } from '#memory/cpumask';
@@ -52,6 +54,10 @@ const STEPS_MAX = 20_000;
 const RECORDS_PER_STEP = 3;
 /** Host milliseconds without a step after which a CPU counts as lost: no scenario computes that long between two. */
 const STUCK_MS = 5_000;
+
+/** A thread that has to become another CPU is asked so often, and answers within microseconds. */
+const HOME_TRIES_MAX = 2_500;
+const HOME_TRY_MS = 2;
 
 const STEP = machineWord(MachineWord.STEP);
 const RUN_END = machineWord(MachineWord.RUN_END);
@@ -139,6 +145,7 @@ export class ThreadExecutor implements Executor {
           cpus: scenario.online ?? scenario.cpus,
           possible: scenario.cpus,
           vendor: scenario.vendor ?? 'amd',
+          hardware: { perCpu: perCpuOverrides(scenario) },
           mode: 'deterministic',
           strategy: 'stay',
           logRecords: options.logRecords ?? stepsMax * RECORDS_PER_STEP,
@@ -181,7 +188,9 @@ export class ThreadExecutor implements Executor {
 
   #run(plan: Plan, traceMask: number): RunResult {
     if (this.#isLost) throw new SmplabError('SMPLAB_HOST_FAILED', 'a CPU thread of this machine does not answer any more');
+    const away = this.#threadsAway();
     this.#restore();
+    for (const { context, cpu } of away) this.#bringHome(context, cpu);
     this.#prepare(plan, traceMask);
     const i32 = this.#i32;
     const first = plan.prefix[0]?.actor ?? 0;
@@ -189,6 +198,34 @@ export class ThreadExecutor implements Executor {
     Atomics.store(i32, word, Baton.RESUME);
     Atomics.notify(i32, word);
     return this.#awaitEnd() ? this.#result() : this.#lost();
+  }
+
+  /** Threads that have become another CPU since memory was kept: their contexts, and which CPU each is now. */
+  #threadsAway(): { readonly context: number; readonly cpu: number }[] {
+    const { layout } = this.machine;
+    const away: { readonly context: number; readonly cpu: number }[] = [];
+    for (let number = 0; number < layout.nrPossible; number++) {
+      const context = (layout.contexts + number * CONTEXT_BYTES) >>> 2;
+      const cpu = this.#i32[context + ContextWord.CPU]!;
+      if (cpu !== this.#startWords[context + ContextWord.CPU]!) away.push({ context, cpu });
+    }
+    return away;
+  }
+
+  /** A thread becomes the CPU that memory says it is, so that a run's stacks lie where those of every run do. */
+  #bringHome(context: number, cpu: number): void {
+    const i32 = this.#i32;
+    const baton = this.machine.bus.registersOf(cpu).base + CpuWord.BATON;
+    const moving = context + ContextWord.MOVING;
+    Atomics.store(i32, moving, 1);
+    // Two threads may wait there for a moment. One that is home already takes the command for nothing: it is sent again.
+    for (let tries = 0; Atomics.load(i32, moving) !== 0 && tries < HOME_TRIES_MAX; tries++) {
+      Atomics.store(i32, baton, Baton.BECOME);
+      Atomics.notify(i32, baton);
+      Atomics.wait(i32, moving, 1, HOME_TRY_MS);
+    }
+    if (Atomics.load(i32, moving) !== 0)
+      throw new SmplabError('SMPLAB_HOST_FAILED', 'a CPU thread of this machine does not answer any more');
   }
 
   /** Memory as it was kept: what was written since, and every CPU's registers. */
@@ -408,6 +445,10 @@ export class ThreadExecutor implements Executor {
     const detail = stack.length === 0 ? '' : `Call Trace:\n ${stack.join('\n ')}`;
     return { ...result, stop: RunStop.DIED, findings: [{ kind: 'no-progress', title, cpu, stack, detail }] };
   }
+}
+
+function perCpuOverrides({ quirks = {} }: Scenario): Readonly<Record<string, CpuOverrides>> {
+  return Object.fromEntries(Object.entries(quirks).map(([cpu, quirk]) => [cpu, { quirks: [quirk] }]));
 }
 
 /** Loads modules and runs the scenario's set-up, as system calls. */

@@ -74,6 +74,8 @@ export interface Bus {
 
   /** EFLAGS.IF. Switching it off is a scheduling point where interrupts come at all: one may come just before. */
   interruptFlag(on: boolean): void;
+  /** Preemption is about to go off: the last moment for an interrupt that lets somebody else have the CPU. */
+  preemptionOff(): void;
   /** An interrupt is being taken. Answers what `interruptLeaves` wants. */
   interruptEnters(vector: number): number;
   interruptLeaves(flow: number): void;

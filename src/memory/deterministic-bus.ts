@@ -211,8 +211,9 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
     this.written(address, size);
     this.core.wake(address, size);
     const low = (value: number | bigint): number => Number(BigInt.asIntN(32, BigInt(value)));
-    this.#log(OpType.RMW, AccessKind.RMW, address, size, low(before), low(array[index]!));
-    this.#trace(EventType.RMW, address, low(before), low(array[index]!), AccessKind.RMW | (size << 8));
+    const after = array[index];
+    this.#log(OpType.RMW, AccessKind.RMW, address, size, low(before), low(after));
+    this.#trace(EventType.RMW, address, low(before), low(after), AccessKind.RMW | (size << 8));
     return before;
   }
 
@@ -323,6 +324,14 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
       this.#log(OpType.IRQ_FLAG, 0, address, 4, 1, 0);
     }
     this.registers.set(CpuWord.IRQS_ENABLED, on ? 1 : 0);
+  }
+
+  preemptionOff(): void {
+    const { registers } = this;
+    if (this.#unseen || !registers.irqsEnabled || registers.preemptCount !== 0 || registers.hardirqCount !== 0) return;
+    const address = this.pendingIndex * 4;
+    this.#step(OpType.IRQ_FLAG, address, 4, this.#claim(address, 4));
+    this.#log(OpType.IRQ_FLAG, 0, address, 4, 1, 1);
   }
 
   interruptEnters(vector: number): number {

@@ -163,6 +163,9 @@ export class ParallelBus extends BaseBus implements Bus {
     } while (this.exchange32(address, value) !== 0);
   }
 
+  /** Interrupts are taken where code looks for them, which is often enough. */
+  preemptionOff(): void {}
+
   interruptFlag(on: boolean): void {
     this.registers.set(CpuWord.IRQS_ENABLED, on ? 1 : 0);
   }

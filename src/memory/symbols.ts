@@ -97,6 +97,16 @@ export function patch(name: string, replacement: Body): void {
   bodies[index] = replacement;
 }
 
+/**
+ * What a kernel function was before it was patched. Calling it makes no entry in the call stack: the patched one is there.
+ * @throws InvariantError for a name that is no kernel function
+ */
+export function unpatched(name: string): Body {
+  const index = byName.get(name);
+  assert(index !== undefined, `unpatched: no kernel function ${name}`);
+  return originals[index]!;
+}
+
 /** Symbols there are: those a scenario declares come after. */
 export function symbolCount(): number {
   return names.length;

@@ -90,7 +90,7 @@ function operationText(operation: Operation, locks: ReadonlySet<number>, names: 
     case OpType.IPI:
       return `[interrupts CPU ${read}]`;
     case OpType.IRQ_FLAG:
-      return written === 0 ? 'local_irq_disable()' : 'local_irq_enable()';
+      return written === 0 ? 'local_irq_disable()' : 'preempt_disable()';
     case OpType.IRQ_ENTRY:
       return '<interrupt>';
     case OpType.TIMEOUT:

@@ -11,6 +11,7 @@ export { scenario } from './definition.ts';
 export type { CheckAnswer, DeviceInterrupt, Scenario, ScenarioDefinition } from './definition.ts';
 export { DEFINE, DEFINE_PER_CPU, shared, sharedArray, waitUntil } from './shared.ts';
 export { expect, fail } from './expect.ts';
+export * from './kvm.ts';
 export { litmusScenario } from './litmus.ts';
 
 export {

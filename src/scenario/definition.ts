@@ -1,16 +1,16 @@
 /** What a scenario is: a small program for several CPUs, and what must hold of every run of it. */
 import { SmplabError } from '#base/errors';
 import { NR_CPUS } from '#base/limits';
+import type { QuirkName } from '#memory/firmware';
 
 /** What a check answers: true or nothing if all is well, else what is wrong (false: without saying what). */
-// oxlint-disable-next-line typescript/no-invalid-void-type -- a check that has nothing to say says nothing
 export type CheckAnswer = boolean | string | void;
 
 /** A device that interrupts a CPU once, at any moment of the run. */
 export interface DeviceInterrupt {
   readonly cpu: number;
   /** Runs in interrupt context: interrupts off, must not sleep. */
-  handler(): void;
+  readonly handler: () => void;
 }
 
 export interface ScenarioDefinition {
@@ -19,6 +19,8 @@ export interface ScenarioDefinition {
   /** CPUs of the machine, at most 16. Default: as many as the scenario uses, at least 2. */
   readonly cpus?: number;
   readonly vendor?: 'amd' | 'intel';
+  /** CPUs that are not as the others: CPU -> a quirk of `smplab boot --quirk`. */
+  readonly quirks?: Readonly<Record<number, QuirkName>>;
   /** Version of the simulated kernel. There is one so far. */
   readonly kernel?: 'kvm-54';
   /** CPUs brought up at boot; the rest is possible and present, but off. Default: all. */
@@ -26,20 +28,20 @@ export interface ScenarioDefinition {
   /** Modules loaded before the runs, in order: 'kvm', 'kvm-amd', 'kvm-intel'. */
   readonly modules?: readonly string[];
   /** Runs once on CPU 0, before the state that every run starts from is kept. */
-  setup?(): void;
+  readonly setup?: () => void;
   /** What CPU n runs: the n-th function, or the function under the key n. */
   readonly on?: readonly (() => void)[] | Readonly<Record<number, () => void>>;
   /** What every CPU runs. */
-  each?(): void;
+  readonly each?: () => void;
   /** At most four for each CPU. */
   readonly interrupts?: readonly DeviceInterrupt[];
   /** Livepatches: kernel function -> what it is replaced with. */
   // oxlint-disable-next-line typescript/no-explicit-any -- a function of any signature
   readonly patches?: Readonly<Record<string, (...args: any[]) => any>>;
   /** Must hold when every flow has ended. Plain reads of shared variables; may throw. */
-  check?(): CheckAnswer;
+  readonly check?: () => CheckAnswer;
   /** Must hold between any two steps. */
-  always?(): CheckAnswer;
+  readonly always?: () => CheckAnswer;
   /** What data races are: failures, reported beside the answer, or not looked for. Default 'fail'. */
   readonly races?: 'fail' | 'report' | 'ignore';
   /** 'fail': what is allocated in a run and not freed by its end is a failure. Default: leaks are not looked for. */
@@ -95,7 +97,7 @@ function flowsOf(definition: ScenarioDefinition): ((() => void) | undefined)[] {
 }
 
 function checkInterrupts(interrupts: readonly DeviceInterrupt[], cpus: number): void {
-  const lines = new Array<number>(cpus).fill(0);
+  const lines = Array.from({ length: cpus }, () => 0);
   for (const [index, { cpu, handler }] of interrupts.entries()) {
     if (!Number.isInteger(cpu) || cpu < 0 || cpu >= cpus) bad(`interrupts[${index}].cpu is ${cpu}: expected 0 to ${cpus - 1}`);
     checkFunction(`interrupts[${index}].handler`, handler);

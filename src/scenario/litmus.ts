@@ -10,7 +10,7 @@ import type { LitmusBus } from '#litmus/bus';
 import { runThread } from '#litmus/interpreter';
 import { type LitmusLayout, VARIABLE_ALIGN, initialMemory, layoutOf, registerWords } from '#litmus/layout';
 import { parseLitmus } from '#litmus/parse';
-import type { LitmusProgram, OperandSize, Value } from '#litmus/program';
+import type { LitmusProgram, Value } from '#litmus/program';
 import { bus } from '#memory/bus';
 import { scenarioImage } from '#memory/image';
 import { array, u32 } from '#memory/struct';
@@ -72,7 +72,7 @@ function busAt(variables: number): LitmusBus {
     },
     rmw: (operation, offset, size, operand, expected): Value =>
       bus.update<Value>(variables + offset, size, (before) =>
-        applyRmw(operation, size as OperandSize, before, operand, expected),
+        applyRmw(operation, size, before, operand, expected),
       ),
     fence: () => bus.fence(),
   };

@@ -42,7 +42,14 @@ export function in_atomic(): boolean {
   return registers.preemptCount !== 0 || registers.hardirqCount !== 0;
 }
 
+/** Up to here an interrupt may come that lets a kernel thread have the CPU. */
 export function preempt_disable(): void {
+  bus.preemptionOff();
+  inc_preempt_count();
+}
+
+/** Preemption off where whoever takes the CPU may as well do so at the operation that comes next. */
+export function inc_preempt_count(): void {
   const { registers } = bus;
   registers.set(CpuWord.PREEMPT_COUNT, registers.preemptCount + 1);
 }

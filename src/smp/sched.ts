@@ -41,7 +41,7 @@ import {
   in_atomic,
   might_sleep,
   preempt_count,
-  preempt_disable,
+  inc_preempt_count,
   preempt_enable_no_resched,
 } from './irqflags.ts';
 import { KERN_ERR, dump_stack, printk, report_finding } from './printk.ts';
@@ -184,7 +184,7 @@ export const wake_up_process = kernel_function('wake_up_process', (address: Ptr)
   const task = task_struct.at(address);
   const { cpu } = task;
   const queue = per_cpu(runqueues, cpu);
-  preempt_disable();
+  inc_preempt_count();
   const enabled = lock_queue(queue);
   task.next = NULL;
   task.state = TASK_RUNNABLE;
@@ -355,7 +355,7 @@ export const schedule = kernel_function('schedule', (): void => {
  */
 export const preempt_schedule = kernel_function('preempt_schedule', (): void => {
   do {
-    preempt_disable();
+    inc_preempt_count();
     for (let next = pick_next_task(false); next !== NULL; next = pick_next_task(false)) {
       const running = bus.registers.get(CpuWord.CURRENT_TASK);
       // A task that sleeps, or waits for a CPU, is not running though it is the current one.
@@ -413,7 +413,7 @@ export const wait_event = kernel_function('wait_event', (watch: Ptr, condition: 
 
 /** The running task stops running. */
 function sched_out(running: Ptr, state: number): void {
-  preempt_disable();
+  inc_preempt_count();
   task_struct.at(running).state = state;
   fire_sched_out_preempt_notifiers(running, NULL);
   preempt_enable();
@@ -421,11 +421,11 @@ function sched_out(running: Ptr, state: number): void {
 
 /** The current task runs again, on a CPU where it may. */
 function sched_in(running: Ptr): void {
-  preempt_disable();
+  inc_preempt_count();
   while (arch.misplaced(running)) {
     preempt_enable();
     arch.migrate(running);
-    preempt_disable();
+    inc_preempt_count();
   }
   lift_restriction(running, currentCpu());
   task_struct.at(running).state = TASK_RUNNING;
@@ -466,7 +466,7 @@ export const wait_event_timeout = kernel_function(
 export const set_cpus_allowed = kernel_function('set_cpus_allowed', (mask: cpumask_t): number => {
   const task = current_task();
   // With preemption off here no CPU goes offline.
-  preempt_disable();
+  inc_preempt_count();
   const error = cpus_intersects(mask, cpu_online_map) ? 0 : -EINVAL;
   if (error === 0) cpus_copy(task.cpus_allowed, mask);
   const misplaced = arch.misplaced(task.addr);

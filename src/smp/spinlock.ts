@@ -10,7 +10,7 @@ import {
   local_irq_enable,
   local_irq_restore,
   local_irq_save,
-  preempt_disable,
+  inc_preempt_count,
 } from './irqflags.ts';
 import { preempt_enable } from './sched.ts';
 
@@ -38,13 +38,13 @@ function raw_spin_unlock(lock: spinlock_t): void {
 }
 
 export function spin_lock(lock: spinlock_t): void {
-  preempt_disable();
+  inc_preempt_count();
   raw_spin_lock(lock);
 }
 
 /** True if it got the lock. */
 export function spin_trylock(lock: spinlock_t): boolean {
-  preempt_disable();
+  inc_preempt_count();
   if (bus.exchange32(lock.addr, 1) !== 0) {
     preempt_enable();
     return false;

@@ -54,7 +54,7 @@ export const OpType = {
   IRQ_ENTRY: 10,
   /** by the interrupt actor: the handler is over, the main flow may go on */
   IRQ_EXIT: 11,
-  /** the main flow changes the interrupt flag: WRITTEN = 1 on, 0 off */
+  /** the main flow shuts a door to interrupts: WRITTEN = 0 the interrupt flag goes off, 1 it stays on and preemption goes off */
   IRQ_FLAG: 12,
   /** an actor's first step: its flow begins. Touches nothing */
   START: 13,

@@ -1,0 +1,55 @@
+/**
+ * What scenarios about KVM read and patch: its state under the kernel's own names, CPU hotplug's lock and notifier chain,
+ * and each CPU's virtualisation registers.
+ */
+import { MSR_NUMBERS, Msr } from '#memory/firmware';
+import { bus } from '#memory/bus';
+import { CpuWord } from '#memory/layout';
+import { NULL, READ_ONCE } from '#memory/struct';
+import { unpatched } from '#memory/symbols';
+import { cpu_chain } from '#smp/cpu';
+import { notifier_block } from '#smp/notifier';
+
+export { cpu_add_remove_lock, cpu_chain } from '#smp/cpu';
+export {
+  __raw_notifier_call_chain,
+  raw_notifier_chain_register,
+  raw_notifier_chain_unregister,
+} from '#smp/notifier';
+export { set_cpus_allowed } from '#smp/sched';
+export { rdmsrl, wrmsrl } from '#kernel/msr';
+export { __free_page } from '#kernel/page_alloc';
+export { KVM_CREATE_VCPU, KVM_CREATE_VM, KVM_RUN, KVM_SET_TSS_ADDR } from '#kernel/kvm/kvm_abi';
+export { cpus_hardware_enabled, kvm_cpu_notifier } from '#kernel/kvm/kvm_main_hardware';
+export { mmu_page_header_cache, pte_chain_cache, rmap_desc_cache } from '#kernel/kvm/mmu';
+export { MSR_EFER, MSR_EFER_SVME_MASK, MSR_VM_HSAVE_PA } from '#kernel/kvm/msr_index';
+export { svm_cpu_data, svm_data } from '#kernel/kvm/svm_data';
+export { vmxarea } from '#kernel/kvm/vmx_data';
+export { kvm_x86_ops } from '#kernel/kvm/x86';
+
+const EFER_SVME = 0x1000n;
+
+/** AMD: EFER.SVME of a CPU is set, so that VMRUN does not fault there. Read from outside, without a step: for checks. */
+export function svm_is_on(cpu: number): boolean {
+  const efer = bus.registersOf(cpu).get64(CpuWord.MSRS + MSR_NUMBERS.indexOf(Msr.EFER) * 2);
+  return (efer & EFER_SVME) !== 0n;
+}
+
+/** Intel: a CPU is in VMX operation, so that VMPTRLD does not fault there, and INIT does not reach it. For checks. */
+export function vmx_is_on(cpu: number): boolean {
+  return bus.registersOf(cpu).get(CpuWord.IN_VMX_ROOT) !== 0;
+}
+
+/** Whether a notifier is on the CPU chain now. No lock is taken: it may have changed by the time this is known. */
+export function cpu_notifier_registered(nb: notifier_block): boolean {
+  for (let at = READ_ONCE(cpu_chain, 'head'); at !== NULL; at = READ_ONCE(notifier_block.at(at), 'next')) {
+    if (at === nb.addr) return true;
+  }
+  return false;
+}
+
+/** A kernel function as it is without the scenario's livepatch: what the patch's own code goes on to. */
+// oxlint-disable-next-line typescript/no-explicit-any -- a function of any signature
+export function old_func(name: string): (...args: any[]) => unknown {
+  return unpatched(name);
+}

@@ -1,0 +1,114 @@
+/** Scenarios that do what no scenario should: each ends in one clear report, and the exit code that says whose fault it is. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, it, vi } from 'vitest';
+import { smplab } from '../cli/run.ts';
+import { TIMEOUT_MS, explore } from './scenarios.ts';
+
+vi.setConfig({ testTimeout: TIMEOUT_MS });
+
+const isLong = process.env['SMPLAB_LONG'] !== undefined;
+const fileOf = (name: string): string => `test/programs/hostile/${name}.ts`;
+const FAILED = 1;
+const UNUSABLE = 2;
+/** A report that nobody reads to its end is not clear. */
+const LINES_MAX = 80;
+
+/** Name, kind of the one failure, and what its title or text has to say. */
+const FAILURES: readonly (readonly [string, string, RegExp])[] = [
+  ['loops_without_operations', 'no-progress', /CPU 0 has made no step for 10 seconds.*\bspin\b/s],
+  ...(isLong
+    ? [['leaks_to_the_host', 'no-progress', /CPU 0 has made no step for 10 seconds.*\bhoard\b/s] as const]
+    : []),
+  ['allocates', 'oops', /NULL pointer dereference at 00000000/],
+  ['always_throws', 'check', /^always threw Error: one/],
+  ['asks_the_host', 'javascript-exception', /process\.exit is the host's/],
+  ['check_answers_nonsense', 'check', /check answers true, nothing, false or a text, and this was number 2/],
+  ['check_throws', 'check', /^check threw Error: lost an increment/],
+  ['livelock', 'livelock', /step limit was reached in enter[01]/],
+  ['recurses', 'javascript-exception', /Maximum call stack size exceeded/],
+  ['shares_an_object', 'javascript-exception', /a word of memory holds a number, and no object/],
+  ['throws_in_flow', 'javascript-exception', /RangeError: one is too many.*throws_in_flow\.ts/s],
+  [
+    'throws_in_interrupt',
+    'javascript-exception',
+    /TypeError: the handler did not expect one.*throws_in_interrupt\.ts/s,
+  ],
+  ['throws_what_is_no_error', 'javascript-exception', /kernel code threw null/],
+  ['waits_for_ever', 'deadlock', /1 flow waiting for what nobody will do: x/],
+];
+
+/** Name, and what the one line says. */
+const REFUSALS: readonly (readonly [string, RegExp])[] = [
+  ['awaits', /on\.0 is async/],
+  ['default_is_no_scenario', /no default export made by scenario\(\)/],
+  ['imports_the_host', /imports node:fs: a scenario may import smplab only/],
+  ['no_default_export', /no default export made by scenario\(\)/],
+  ['patches_nothing', /patches kvm_unit: no kernel function is called so/],
+  ['reads_the_clock', /does not do the same in two runs of one schedule: .*stamp/],
+  ['remembers', /does not do the same in two runs of one schedule: .*count/],
+  ['setup_throws', /setup failed: .*no setup today/],
+  ['shares_on_the_heap', /no two flows ever used the same memory/],
+  ['throws_when_loaded', /throws while it is loaded: Error: not today/],
+  ['vacuous', /no two flows ever used the same memory/],
+];
+
+describe('a hostile scenario', () => {
+  it.concurrent.each(FAILURES)('%s: one failure, %s, exit 1', async (name, kind, says) => {
+    const { code, json } = await explore(fileOf(name));
+    expect(json.failures.map((failure) => failure.kind)).toEqual([kind]);
+    const [failure] = json.failures;
+    expect(`${failure!.title}\n${failure!.detail}`).toMatch(says);
+    expect(failure!.minimised.diagram.length).toBeLessThanOrEqual(LINES_MAX);
+    expect(code).toBe(FAILED);
+  });
+
+  it.concurrent.each(REFUSALS)('%s: refused in one line, exit 2', async (name, says) => {
+    const { code, stdout, stderr } = await smplab(['explore', fileOf(name)]);
+    expect(stdout).toBe('');
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect(stderr).toMatch(says);
+    expect(code).toBe(UNUSABLE);
+  });
+});
+
+describe('a file that is no program', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'smplab-hostile-'));
+  afterAll(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  // Not files of the project: what reads all of those would stumble over them.
+  it.concurrent.each([
+    [
+      'syntax-error.ts',
+      "import { scenario } from 'smplab';\n\nexport default scenario({ on: [ };\n",
+      /line 3: Unexpected/,
+    ],
+    [
+      'missing-import.ts',
+      "export { default } from './nowhere.ts';\n",
+      /line 1: Could not resolve "\.\/nowhere\.ts"/,
+    ],
+    [
+      'missing-name.ts',
+      "import { scenaria } from 'smplab';\nexport default scenaria({});\n",
+      /scenaria.*is not a function/,
+    ],
+    ['empty.ts', '', /no default export made by scenario\(\)/],
+    [
+      'nobody.ts',
+      "import { scenario } from 'smplab';\nexport default scenario({ on: [] });\n",
+      /no CPU runs anything/,
+    ],
+  ] as const)('%s: refused in one line, exit 2', async (name, text, says) => {
+    const file = path.join(folder, name);
+    writeFileSync(file, text);
+    const { code, stdout, stderr } = await smplab(['explore', file]);
+    expect(stdout).toBe('');
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect(stderr).toMatch(says);
+    expect(code).toBe(UNUSABLE);
+  });
+});

@@ -1,0 +1,1 @@
+export { fixed as default } from '../circular_buffer.ts';

@@ -1,0 +1,1 @@
+export { fixed as default } from '../double_enable.ts';

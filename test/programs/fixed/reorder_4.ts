@@ -1,0 +1,1 @@
+export { fixed as default } from '../reorder_4.ts';

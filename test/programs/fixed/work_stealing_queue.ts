@@ -1,0 +1,1 @@
+export { fixed as default } from '../work_stealing_queue.ts';

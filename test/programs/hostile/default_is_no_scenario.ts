@@ -1,0 +1,2 @@
+/** Forgot to call scenario(). */
+export default { on: [(): void => {}], check: (): boolean => true };
