@@ -9,7 +9,7 @@
  * in which modules run decides addresses in the kernel image, and a shared chunk has an order of its own. Nobody loads
  * two of the bundles into one thread.
  */
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -92,6 +92,19 @@ function writeCodeCache() {
   });
 }
 
+/** The gallery ships as it is written: scenarios are compiled when they are searched. */
+function copyGallery() {
+  const from = path.join(root, 'src/gallery');
+  const entries = readdirSync(from, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return entries.map((entry) => {
+    const file = path.relative(root, path.join(entry.parentPath, entry.name)).replaceAll(path.sep, '/');
+    const copy = file.replace(/^src/, 'dist');
+    mkdirSync(path.dirname(path.join(root, copy)), { recursive: true });
+    copyFileSync(path.join(root, file), path.join(root, copy));
+    return copy;
+  });
+}
+
 /** Declarations by tsc. Answers whether they are free of type errors. */
 function buildDeclarations() {
   const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
@@ -131,7 +144,7 @@ async function buildAll(codeOnly) {
   const hash = sourceHash();
   rmSync(stampFile, { force: true });
   mkdirSync(path.join(root, 'dist'), { recursive: true });
-  const written = new Set(await buildCode());
+  const written = new Set([...(await buildCode()), ...copyGallery()]);
   const typesGood = codeOnly || buildDeclarations();
   sweep(written);
   writeCodeCache();

@@ -46,6 +46,8 @@ function deadFiles(root, files) {
   const waiting = [
     ...[...entryPoints, ...threadEntryPoints].filter((file) => sources.has(file)),
     ...files.filter((file) => isTest.test(file)),
+    // Found in their folders, by id.
+    ...files.filter((file) => /^src\/gallery\/[^/]+\/(?:scenario|fixed)\.ts$/.test(file)),
   ];
   const reached = new Set(waiting);
   for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type CampaignOptions, type CampaignReport, beginBranches, runCampaign } from '#explore/campaign';
 import { compileScenario } from '#explore/compile';
+import { galleryScenario } from '#explore/gallery';
 import type { StrategyName } from '#explore/strategies';
 import type { ScenarioSource } from '#machine/scenario';
 import type { Context } from './boot.ts';
@@ -35,10 +36,12 @@ const RUNS_DEFAULT = 10_000;
 const RUNS_EXHAUSTIVE = 10_000_000;
 const EXHAUSTIVE: ReadonlySet<string> = new Set(['dpor', 'preemptions', 'delays']);
 
-/** Path of a scenario, as given; a token carries it. */
+/** Where a scenario is that was named by its path or its id in the gallery; a token carries the name. */
 export function scenarioFile(name: string): string {
   const file = path.resolve(name);
-  if (!existsSync(file)) throw new UsageError(`${name}: no such file; a scenario is a .ts or .js file`);
+  const entry = galleryScenario(name);
+  if (entry !== undefined) return entry;
+  if (!existsSync(file)) throw new UsageError(`${name}: no such file; a scenario is a .ts or .js file, or an id of smplab gallery list`);
   return file;
 }
 

@@ -7,6 +7,7 @@ import { type BootOptions, TRACE_FORMATS } from './boot-options.ts';
 import { ExitCode } from './exit-code.ts';
 import { LOG_LEVELS, type LogLevel, type Output, makeLogger } from './output.ts';
 import { type ExploreOptions, explore } from './explore.ts';
+import { type GalleryOptions, gallery } from './gallery.ts';
 import { collect, cpuCount, parseFault, parseQuirk, parseShard, wholeNumber } from './parse.ts';
 import { type LitmusOptions, litmus } from './litmus.ts';
 import { type ReplayOptions, replay } from './replay.ts';
@@ -66,6 +67,9 @@ export function commandLine(
   });
   addLitmus(program, async (files, options) => {
     result.code = await litmus(files, options, context(options));
+  });
+  addGallery(program, async (action, ids, options) => {
+    result.code = await gallery(action, ids, options, context(options));
   });
   refuseUnknown(program);
   return { program, result };
@@ -219,6 +223,30 @@ function addLitmus(
     .option('--json', 'one JSON document (smplab.litmus/1) on stdout and nothing else')
     .addOption(logLevel())
     .action(action);
+}
+
+function addGallery(
+  program: Command,
+  action: (action: string, ids: string[], options: GalleryOptions & { logLevel: LogLevel }) => Promise<void>,
+): void {
+  program
+    .command('gallery [action] [ids...]')
+    .description('real races: list (the default), show ID, verify [ID...]')
+    .addOption(
+      new Option('--seed <s>', 'verify: what chance starts from, 32 bits')
+        .argParser(wholeNumber('--seed', 0, U32_MAX))
+        .default(1),
+    )
+    .addOption(
+      new Option('--fixed-runs <n>', 'verify: schedules for each fixed kernel').argParser(
+        wholeNumber('--fixed-runs', 1, STEPS_MAX),
+      ),
+    )
+    .option('--json', 'one JSON document (smplab.gallery/1) on stdout and nothing else')
+    .addOption(logLevel())
+    .action((name: string | undefined, ids: string[], options: GalleryOptions & { logLevel: LogLevel }) =>
+      action(name ?? 'list', ids, options),
+    );
 }
 
 function addTour(

@@ -27,7 +27,10 @@ export interface CampaignOptions extends StrategyOptions {
   readonly name: string;
   readonly memoryModel?: 'sc' | 'tso' | undefined;
   readonly stepsMax?: number | undefined;
-  /** Runs that making a failure small may take, and as many again for showing that it cannot be smaller. */
+  /**
+   * Runs that making a failure small may take, and as many again for showing that it cannot be smaller.
+   * 0: it is taken as it was met, and not explained.
+   */
   readonly shrinkRuns?: number | undefined;
   /** Host seconds for searching; shrinking has its own limits. */
   readonly seconds?: number | undefined;
@@ -284,7 +287,10 @@ class Campaign {
         this.#failures.push(this.#unshrunk(finding, prefix, run, result));
         return;
       }
-      this.#failures.push(this.#shrunk(finding, prefix, run));
+      const isWanted = this.#options.shrinkRuns !== 0;
+      this.#failures.push(
+        isWanted ? this.#shrunk(finding, prefix, run) : this.#unshrunk(finding, prefix, run, result),
+      );
     }
   }
 

@@ -207,7 +207,7 @@ export class EventTable {
     this.flags[event] = this.flagsOf(head, isOther && !isVisible && !this.begins(head));
     this.countStores(event, opType(head));
     if (this.isTso && opType(head) === OpType.LOAD && this.waitedForFlush(event))
-      this.flags[event]! |= EventFlag.DRAINS;
+      this.flags[event] = (this.flags[event] ?? 0) | EventFlag.DRAINS;
   }
 
   private flagsOf(head: number, isAlone: boolean): number {

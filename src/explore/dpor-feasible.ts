@@ -30,6 +30,8 @@ export class Feasibility {
   private readonly order: HappensBefore;
   private readonly events: EventTable;
   private readonly waits: WaitMemory;
+  /** By CPU. */
+  private readonly raisedAtStart = new Map<number, Feasible>();
 
   constructor(order: HappensBefore, waits: WaitMemory) {
     this.order = order;
@@ -111,9 +113,39 @@ export class Feasibility {
       else return events.word(event, OpWord.WRITTEN) === 0 ? Feasible.NO : Feasible.YES;
     }
     if (!lacksRaiser) return Feasible.YES;
-    for (let event = 0; event <= first && event < target.end; event++)
-      if (events.couldGo(event, interruptActor(cpu))) return Feasible.YES;
+    return this.wasRaisedAtStart(cpu, first);
+  }
+
+  /** Whether an interrupt was pending before anybody raised one: the same in every run, and some masks show it. */
+  private wasRaisedAtStart(cpu: number, first: number): Feasible {
+    const { events } = this;
+    const known = this.raisedAtStart.get(cpu);
+    if (known !== undefined) return known;
+    for (let event = 0; event <= first && event < events.count; event++) {
+      const could = events.couldGo(event, interruptActor(cpu));
+      if (!could && ((events.flags[event]! & EventFlag.VISIBLE) === 0 || !this.takesInterrupts(cpu, event)))
+        continue;
+      const answer = could ? Feasible.YES : Feasible.NO;
+      this.raisedAtStart.set(cpu, answer);
+      return answer;
+    }
     return Feasible.PERHAPS;
+  }
+
+  /** Whether, in front of the event and before any interrupt of the run, one would have been possible. */
+  private takesInterrupts(cpu: number, event: number): boolean {
+    const { events } = this;
+    let next = event;
+    while (next < events.count && events.actor[next] !== cpu * 4) next++;
+    if (next === events.count || (events.flags[next]! & EventFlag.START) !== 0) return false;
+    if ((opFlags(events.word(next, OpWord.HEAD)) & (OpFlag.IRQS_OFF | OpFlag.HARDIRQ)) !== 0) return false;
+    let buffered = 0;
+    for (let before = 0; before < event; before++) {
+      if (cpuOf(events.actor[before]!) !== cpu) continue;
+      if ((events.flags[before]! & EventFlag.BUFFER) !== 0) buffered++;
+      if ((events.flags[before]! & EventFlag.FLUSH) !== 0) buffered--;
+    }
+    return buffered === 0;
   }
 
   private waitAllows(

@@ -198,7 +198,9 @@ export class Reversals {
           this.cut++;
           return;
         }
-        const answer = this.feasibility.judge(target, leftOut);
+        // Words that the wait looked at another time, and not this time: leaving those writes out alone changes nothing.
+        const isSame = target.event >= 0 && !leftOut.some((one) => this.order.isBefore(one, target.event));
+        const answer = isSame ? Feasible.NO : this.feasibility.judge(target, leftOut);
         if (answer === Feasible.YES) accepted.push(leftOut);
         else queue.push(leftOut);
         if (answer !== Feasible.NO)

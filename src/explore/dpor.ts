@@ -52,6 +52,9 @@ interface Waiting {
 
 const NOTHING: readonly Shape[] = [];
 
+/** Not an actor: a branch in which the policy chooses from the start. */
+const ANYBODY = -1;
+
 export class DporSearch implements Search {
   /** Runs since the search last started again. */
   executions = 0;
@@ -80,6 +83,8 @@ export class DporSearch implements Search {
   private done: number[] = [];
   /** Below the states in front of this one, work has been given away. */
   private opened = 0;
+  /** By state: some event has been made there. */
+  private entered: boolean[] = [];
   /** By state: guesses that were made there. */
   private tried: (Set<string> | undefined)[] = [];
   /** Events whose reversals have to be looked at again in the next run that has them. Ascending. */
@@ -159,9 +164,12 @@ export class DporSearch implements Search {
       // What a wait will look at, or whether it can be made at all, is seen when it is.
       if (isGuess || (shape.flags & EventFlag.WAITS) !== 0) {
         if (children.length === 0) {
-          first = shape.actor + 1;
-          if (isGuess) this.guessedAt = step;
-          break;
+          if (isGuess && shape.actor !== ANYBODY) this.guessedAt = step;
+          // In front of a store that enters the buffer nobody is asked: an interrupt goes there only if it is told to.
+          if ((shape.flags & EventFlag.ENTRY) === 0) {
+            first = shape.actor + 1;
+            break;
+          }
         }
       }
       appendSegment(segments, shape.actor, shape.steps);
@@ -181,13 +189,17 @@ export class DporSearch implements Search {
       this.restart();
       return;
     }
-    if (result.stop === RunStop.STEP_LIMIT || result.stop === RunStop.DIVERGED) this.cutShort++;
+    const isMiss =
+      this.guessedAt >= 0 &&
+      ((result.stop === RunStop.COVERED && result.steps === this.guessedAt) ||
+        (result.stop === RunStop.DIVERGED && result.divergedAt === this.guessedAt));
+    if (isMiss) this.misses++;
+    else if (result.stop === RunStop.STEP_LIMIT || result.stop === RunStop.DIVERGED) this.cutShort++;
     if (this.base < 0) this.begin();
     this.layOut();
-    const isCovered = this.followSleep() || result.stop === RunStop.COVERED;
+    const isCovered = this.followSleep() || isMiss || result.stop === RunStop.COVERED;
     if (isCovered) this.redundant++;
-    if (result.stop === RunStop.COVERED && result.steps === this.guessedAt) this.misses++;
-    this.maxDepth = Math.max(this.maxDepth, this.order.events.count);
+    this.enter(isMiss);
     this.findReversals(result);
   }
 
@@ -199,6 +211,7 @@ export class DporSearch implements Search {
     this.finder = new Reversals(this.order, this.waits);
     this.base = -1;
     this.tried = [];
+    this.entered = [];
     this.deferred = [];
     this.isFinished = false;
   }
@@ -253,6 +266,17 @@ export class DporSearch implements Search {
       this.sleep.push(still.length === asleep.length ? asleep : still);
     }
     return false;
+  }
+
+  /** A state that a miss has led to, and nothing else, is one from which everything has to be explored. */
+  private enter(isMiss: boolean): void {
+    const { count } = this.order.events;
+    this.maxDepth = Math.max(this.maxDepth, count);
+    this.entered.length = Math.min(this.entered.length, this.branch + 1);
+    for (let state = Math.max(this.base, this.entered.length - 1); state < count; state++)
+      this.entered[state] = true;
+    if (isMiss && this.entered[count] !== true && this.left[count]!.length === 0)
+      this.left[count]!.push({ shape: unknownOf(ANYBODY), isGuess: true, children: [] });
   }
 
   /** The run made a covered step where it could have made another: that is still to be done. */

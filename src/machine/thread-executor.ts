@@ -3,8 +3,9 @@
  * starts from that state. Between two runs the threads stay where they are; only memory goes back.
  */
 import { SmplabError } from '#base/errors';
+import { assert } from '#base/assert';
 import { seedState } from '#base/prng';
-import { PolicyWord } from '#base/strategy';
+import { PolicyWord, cpuOf, flowOf } from '#base/strategy';
 import { machineWord } from '#memory/base-bus';
 import type { CpuOverrides } from '#memory/firmware';
 import { withBus } from '#memory/bus';
@@ -29,9 +30,11 @@ import {
   TASK_BYTES,
   TraceMask,
 } from '#memory/layout';
+import { AT_REST, type CoreClient, SchedulerCore } from '#memory/scheduler-core';
 import { SEGMENTS_MAX, SHARED, type SearchRegion, searchRegion } from '#memory/search';
 import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
 import { functionNames, symbolAddress, symbolName } from '#memory/symbols';
+import { policyByNumber } from '#scheduler/policies';
 import { type BlockedActor, type Executor, type Plan, type RunFinding, type RunResult, RunStop, type WaitingFlow } from '#scheduler/executor';
 import type { Scenario } from '#scenario/definition';
 import { type LoadedScenario, type ScenarioSource, complaintOf, loadScenario } from '#scenario/program';
@@ -83,6 +86,14 @@ const STOPS: Readonly<Record<number, RunStop>> = {
   [RunEnd.FINDING]: RunStop.DIED,
 };
 
+/** Of a machine at rest: nobody has anything to look at again, and no store is buffered. */
+const BEFORE_THE_FIRST_STEP: CoreClient = {
+  recheck: (cpu) => assert(false, `ThreadExecutor: CPU ${cpu} has something to look at before the first step`),
+  written: () => assert(false, 'ThreadExecutor: a store before the first step'),
+  isShared: () => true,
+  traceFlush: () => assert(false, 'ThreadExecutor: a buffered store before the first step'),
+};
+
 export class ThreadExecutor implements Executor {
   readonly actors: number;
   readonly machine: Machine;
@@ -99,6 +110,12 @@ export class ThreadExecutor implements Executor {
   readonly #region: SearchRegion;
   readonly #segments: number;
   readonly #policy: number;
+  /** Chooses who goes first: one hand-over less than asking a CPU to choose. */
+  readonly #core: SchedulerCore;
+  /** What every restore copies, and pages of the start as they are first needed: making such a view costs more than copying. */
+  readonly #startBlock: Int32Array;
+  readonly #startCpus: Int32Array;
+  readonly #startPages: (Uint8Array | undefined)[] = [];
   #isLost = false;
 
   private constructor(machine: Machine, loaded: LoadedScenario, start: Uint8Array) {
@@ -118,6 +135,10 @@ export class ThreadExecutor implements Executor {
     this.#log = new Int32Array(bus.buffer, layout.search + region.log, layout.logCapacity * 8);
     this.#segments = (layout.search + region.segments) >>> 2;
     this.#policy = policyWords(layout);
+    this.#core = new SchedulerCore(bus.buffer, layout, BEFORE_THE_FIRST_STEP, policyByNumber);
+    this.#startBlock = this.#startWords.subarray(MACHINE_BLOCK >>> 2, (MACHINE_BLOCK >>> 2) + MACHINE_WORDS);
+    const blocks = layout.cpuBlocks >>> 2;
+    this.#startCpus = this.#startWords.subarray(blocks, blocks + (layout.nrPossible * CPU_BLOCK_BYTES) / 4);
     const functions = functionNames();
     const data = dataNames();
     this.names = {
@@ -192,12 +213,29 @@ export class ThreadExecutor implements Executor {
     this.#restore();
     for (const { context, cpu } of away) this.#bringHome(context, cpu);
     this.#prepare(plan, traceMask);
-    const i32 = this.#i32;
-    const first = plan.prefix[0]?.actor ?? 0;
-    const word = this.machine.bus.registersOf(first >>> 2).base + CpuWord.BATON;
-    Atomics.store(i32, word, Baton.RESUME);
-    Atomics.notify(i32, word);
+    this.#begin(plan);
     return this.#awaitEnd() ? this.#result() : this.#lost();
+  }
+
+  /** Hands the baton to whoever goes first. */
+  #begin(plan: Plan): void {
+    const { bus } = this.machine;
+    // What must always hold is looked at by CPUs, which can report it: there a CPU has to choose.
+    if (this.loaded.scenario.always !== undefined) {
+      this.#handOver((plan.prefix[0]?.actor ?? 0) >>> 2, Baton.RESUME);
+      return;
+    }
+    const first = this.#core.decide();
+    if (first === AT_REST) return;
+    const cpu = cpuOf(first);
+    const flow = this.#i32[bus.registersOf(cpu).base + CpuWord.FLOW]!;
+    this.#handOver(cpu, flowOf(first) === flow ? Baton.RUN : Baton.TAKE_INTERRUPT);
+  }
+
+  #handOver(cpu: number, command: Baton): void {
+    const word = this.machine.bus.registersOf(cpu).base + CpuWord.BATON;
+    Atomics.store(this.#i32, word, command);
+    Atomics.notify(this.#i32, word, 1);
   }
 
   /** Threads that have become another CPU since memory was kept: their contexts, and which CPU each is now. */
@@ -241,9 +279,8 @@ export class ThreadExecutor implements Executor {
       const context = (layout.contexts + cpu * CONTEXT_BYTES) >>> 2;
       for (let index = 0; index < ContextWord.CALLS; index++) i32[context + index] = start[context + index]!;
     }
-    i32.set(start.subarray(MACHINE_BLOCK >>> 2, (MACHINE_BLOCK >>> 2) + MACHINE_WORDS), MACHINE_BLOCK >>> 2);
-    const blocks = layout.cpuBlocks >>> 2;
-    i32.set(start.subarray(blocks, blocks + (layout.nrPossible * CPU_BLOCK_BYTES) / 4), blocks);
+    i32.set(this.#startBlock, MACHINE_BLOCK >>> 2);
+    i32.set(this.#startCpus, layout.cpuBlocks >>> 2);
     this.#u8.set(this.#scheduling, layout.search);
     const dirty = this.#dirty;
     for (let page = 0; page < dirty.length; page++) {
@@ -251,7 +288,7 @@ export class ThreadExecutor implements Executor {
       dirty[page] = 0;
       const at = page << PAGE_SHIFT;
       if (at === MACHINE_BLOCK) continue;
-      this.#u8.set(this.#start.subarray(at, at + PAGE_SIZE), at);
+      this.#u8.set((this.#startPages[page] ??= this.#start.subarray(at, at + PAGE_SIZE)), at);
     }
   }
 
@@ -289,6 +326,7 @@ export class ThreadExecutor implements Executor {
   #result(): RunResult {
     const i32 = this.#i32;
     const stop = STOPS[i32[RUN_END]!]!;
+    const variables = this.#variables();
     return {
       stop,
       log: { words: this.#log, records: i32[searchWord(SearchWord.RECORDS)]! },
@@ -299,7 +337,10 @@ export class ThreadExecutor implements Executor {
       findings: this.#findings(stop),
       ...(stop === RunStop.DEADLOCK ? { waiting: this.#waiting() } : {}),
       blocked: this.#blocked(),
-      finalState: this.#finalState(),
+      // As text only for those who ask.
+      get finalState(): string {
+        return variables.join();
+      },
     };
   }
 
@@ -425,13 +466,9 @@ export class ThreadExecutor implements Executor {
     return this.machine.look(check);
   }
 
-  /** The scenario's variables: what two runs of one trace have in common. */
-  #finalState(): string {
-    const from = scenarioImage.dataStart >>> 2;
-    const to = (scenarioImage.dataEnd + 3) >>> 2;
-    let text = '';
-    for (let word = from; word < to; word++) text += `${this.#i32[word]!.toString(36)},`;
-    return text;
+  /** The scenario's variables, as the run left them: what two runs of one trace have in common. */
+  #variables(): Int32Array {
+    return this.#i32.slice(scenarioImage.dataStart >>> 2, (scenarioImage.dataEnd + 3) >>> 2);
   }
 
   /** A CPU computes for ever without touching memory, or its thread is gone: this machine cannot be used any more. */

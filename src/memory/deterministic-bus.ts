@@ -211,7 +211,7 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
     this.written(address, size);
     this.core.wake(address, size);
     const low = (value: number | bigint): number => Number(BigInt.asIntN(32, BigInt(value)));
-    const after = array[index];
+    const after: number | bigint = array[index] ?? 0;
     this.#log(OpType.RMW, AccessKind.RMW, address, size, low(before), low(after));
     this.#trace(EventType.RMW, address, low(before), low(after), AccessKind.RMW | (size << 8));
     return before;
@@ -569,6 +569,8 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
       this.#step(head, address, size, this.#claim(address, size));
       this.#check(address, size, false);
     }
+    // What must always hold is asked of memory, and not of whoever happens to hold the baton.
+    if (this.#unseen && !this.#watching) return -1;
     if (this.core.buffers.count(this.cpu) === 0) return -1;
     const at = this.core.buffers.find(this.cpu, address, size);
     if (at === NOT_BUFFERED || at === PARTLY_BUFFERED) return -1;
@@ -903,7 +905,7 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
   #handOver(cpu: number, command: Baton): void {
     const word = this.registersOf(cpu).base + CpuWord.BATON;
     Atomics.store(this.i32, word, command);
-    Atomics.notify(this.i32, word);
+    Atomics.notify(this.i32, word, 1);
   }
 
   /** Somebody wants to know whether this CPU could go on. */
@@ -916,9 +918,11 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
     const { i32 } = this;
     for (;;) {
       const word = this.registers.base + CpuWord.BATON;
-      // Look before sleeping: the baton may be here already. Pairs with the store, then notify, in #handOver().
-      while (Atomics.load(i32, word) === Baton.NONE) Atomics.wait(i32, word, Baton.NONE);
+      // Does not sleep if the baton is here already; pairs with the store, then notify, in #handOver(). On one core it
+      // hardly ever is: to look first would cost more than it saves.
+      Atomics.wait(i32, word, Baton.NONE);
       const command = Atomics.exchange(i32, word, Baton.NONE) as Baton;
+      if (command === Baton.NONE) continue;
       // Thread exchange: this thread is another CPU now, whatever the command: the host may have written STOP over it.
       const context = this.contextIndex;
       if (i32[context + ContextWord.CPU] !== this.cpu) {

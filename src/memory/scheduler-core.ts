@@ -348,38 +348,36 @@ export class SchedulerCore implements Choice {
 
   #collect(): void {
     const i32 = this.#i32;
-    let count = 0;
-    let low = 0;
-    let high = 0;
+    this.count = 0;
+    i32[ENABLED_LOW] = 0;
+    i32[ENABLED_HIGH] = 0;
     let base = this.#blocks;
-    const add = (actor: Actor): void => {
-      this.enabled[count++] = actor;
-      if (actor < 32) low |= 1 << actor;
-      else if (actor < 64) high |= 1 << (actor - 32);
-    };
     for (let cpu = 0; cpu < this.#cpus; cpu++, base += BLOCK_WORDS) {
       const status = i32[base + CpuWord.STATUS]!;
       if (status === Status.OFF) continue;
       const flow = i32[base + CpuWord.FLOW]!;
       const buffered = i32[base + CpuWord.BUFFERED]! !== 0;
       const actor = cpu * 4 + flow;
-      if (status === Status.READY && flow !== Flow.NESTED && this.#isPossible(cpu, actor)) add(actor);
+      if (status === Status.READY && flow !== Flow.NESTED && this.#isPossible(cpu, actor)) this.#add(actor);
       const interrupt =
         !buffered &&
         flow !== Flow.NESTED &&
         (i32[base + CpuWord.PENDING]! & PENDING_MASKABLE) !== 0 &&
         i32[base + CpuWord.IRQS_ENABLED] !== 0;
-      if (interrupt && flow === Flow.MAIN) add(this.#publishEntry(base, interruptActor(cpu)));
+      if (interrupt && flow === Flow.MAIN) this.#add(this.#publishEntry(base, interruptActor(cpu)));
       if (buffered) {
         this.#publishFlush(cpu, bufferActor(cpu));
-        add(bufferActor(cpu));
+        this.#add(bufferActor(cpu));
       }
-      if (interrupt && flow === Flow.INTERRUPT) add(this.#publishEntry(base, mainActor(cpu) + Flow.NESTED));
-      if (status === Status.READY && flow === Flow.NESTED && this.#isPossible(cpu, actor)) add(actor);
+      if (interrupt && flow === Flow.INTERRUPT) this.#add(this.#publishEntry(base, mainActor(cpu) + Flow.NESTED));
+      if (status === Status.READY && flow === Flow.NESTED && this.#isPossible(cpu, actor)) this.#add(actor);
     }
-    this.count = count;
-    i32[ENABLED_LOW] = low;
-    i32[ENABLED_HIGH] = high;
+  }
+
+  #add(actor: Actor): void {
+    this.enabled[this.count++] = actor;
+    if (actor < 32) this.#i32[ENABLED_LOW]! |= 1 << actor;
+    else if (actor < 64) this.#i32[ENABLED_HIGH]! |= 1 << (actor - 32);
   }
 
   #publishEntry(base: number, actor: Actor): Actor {

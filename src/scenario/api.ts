@@ -1,9 +1,9 @@
 /**
- * What a scenario may // First: it decides every address.
-import '#kernel/image';
-import from `smplab`: its own declarations, memory as the kernel sees it, and the kernel's own
+ * What a scenario may import from `smplab`: its own declarations, memory as the kernel sees it, and the kernel's own
  * functions under their own names. Kernel functions that have no export here are called by name: `call('kvm_init', ...)`.
  */
+// First: it decides every address.
+import '#kernel/image';
 import { assert } from '#base/assert';
 import { call_pointer, symbolAddress } from '#memory/symbols';
 

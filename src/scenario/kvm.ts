@@ -4,12 +4,13 @@
  */
 import { MSR_NUMBERS, Msr } from '#memory/firmware';
 import { bus } from '#memory/bus';
-import { CpuWord } from '#memory/layout';
+import { CpuWord, cpuBlock } from '#memory/layout';
 import { NULL, READ_ONCE } from '#memory/struct';
 import { unpatched } from '#memory/symbols';
 import { cpu_chain } from '#smp/cpu';
 import { notifier_block } from '#smp/notifier';
 
+export { call_pointer } from '#memory/symbols';
 export { cpu_add_remove_lock, cpu_chain } from '#smp/cpu';
 export {
   __raw_notifier_call_chain,
@@ -19,6 +20,7 @@ export {
 export { set_cpus_allowed } from '#smp/sched';
 export { rdmsrl, wrmsrl } from '#kernel/msr';
 export { __free_page } from '#kernel/page_alloc';
+export { kvm_x86_ops_t } from '#kernel/kvm/kvm';
 export { KVM_CREATE_VCPU, KVM_CREATE_VM, KVM_RUN, KVM_SET_TSS_ADDR } from '#kernel/kvm/kvm_abi';
 export { cpus_hardware_enabled, kvm_cpu_notifier } from '#kernel/kvm/kvm_main_hardware';
 export { mmu_page_header_cache, pte_chain_cache, rmap_desc_cache } from '#kernel/kvm/mmu';
@@ -27,17 +29,21 @@ export { svm_cpu_data, svm_data } from '#kernel/kvm/svm_data';
 export { vmxarea } from '#kernel/kvm/vmx_data';
 export { kvm_x86_ops } from '#kernel/kvm/x86';
 
-const EFER_SVME = 0x1000n;
+const EFER_SVME = 0x1000;
+const EFER = CpuWord.MSRS + MSR_NUMBERS.indexOf(Msr.EFER) * 2;
+
+function registerOf(cpu: number, word: number): number {
+  return bus.loadLocal32(cpuBlock(bus.layout, cpu) + word * 4);
+}
 
 /** AMD: EFER.SVME of a CPU is set, so that VMRUN does not fault there. Read from outside, without a step: for checks. */
 export function svm_is_on(cpu: number): boolean {
-  const efer = bus.registersOf(cpu).get64(CpuWord.MSRS + MSR_NUMBERS.indexOf(Msr.EFER) * 2);
-  return (efer & EFER_SVME) !== 0n;
+  return (registerOf(cpu, EFER) & EFER_SVME) !== 0;
 }
 
 /** Intel: a CPU is in VMX operation, so that VMPTRLD does not fault there, and INIT does not reach it. For checks. */
 export function vmx_is_on(cpu: number): boolean {
-  return bus.registersOf(cpu).get(CpuWord.IN_VMX_ROOT) !== 0;
+  return registerOf(cpu, CpuWord.IN_VMX_ROOT) !== 0;
 }
 
 /** Whether a notifier is on the CPU chain now. No lock is taken: it may have changed by the time this is known. */

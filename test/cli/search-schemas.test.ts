@@ -198,6 +198,27 @@ describe.concurrent('examples', () => {
   });
 });
 
+describe('always', () => {
+  it('under tso it is asked of memory: a store in a buffer is not there yet, whoever holds the baton', async () => {
+    const file = path.join(folder, 'always.ts');
+    writeFileSync(
+      file,
+      `import { READ_ONCE, WRITE_ONCE, scenario, shared } from 'smplab';
+const x = shared('x');
+export default scenario({
+  memoryModel: 'tso',
+  on: [() => WRITE_ONCE(x, 'value', 1), () => READ_ONCE(x, 'value')],
+  always: () => x.value === 0 || 'x is 1',
+});
+`,
+    );
+    const ran = await smplab(['explore', file, '--strategy', 'dpor', '--json']);
+    const { failures } = documentOf<Explored>(ran, 'explore');
+    expect(failures.map(({ title }) => title)).toEqual(['x is 1']);
+    expect(failures[0]!.minimised.diagram.join('\n')).toContain('[store of x reaches memory]');
+  });
+});
+
 /** Command line, and what its one line has to say. */
 const UNUSABLE: readonly (readonly [string, RegExp])[] = [
   [`explore ${example('counter')} --shard 0/3`, /--shard 0\/3: expected I\/N with 1 <= I <= N/],

@@ -1,0 +1,103 @@
+/** `smplab gallery`: the races that ship with the package: which there are, what one is about, and that all still hold. */
+import {
+  galleryEntries,
+  galleryEntry,
+  galleryPage,
+  type GalleryEntry,
+  type Verified,
+  verifyEntry,
+} from '#explore/gallery';
+import type { Paint } from '#report/paint';
+import type { Context } from './boot.ts';
+import { ExitCode, UsageError } from './exit-code.ts';
+
+export interface GalleryOptions {
+  readonly seed: number;
+  readonly fixedRuns?: number;
+  readonly json?: boolean;
+}
+
+export async function gallery(
+  action: string,
+  ids: readonly string[],
+  options: GalleryOptions,
+  context: Context,
+): Promise<ExitCode> {
+  switch (action) {
+    case 'list':
+      return list(options, context);
+    case 'show':
+      return show(ids, options, context);
+    case 'verify':
+      return verify(ids, options, context);
+    default:
+      throw new UsageError(`gallery ${action}: expected list, show ID or verify [ID...]`);
+  }
+}
+
+function list({ json }: GalleryOptions, { output }: Context): ExitCode {
+  const entries = galleryEntries();
+  if (json === true) {
+    output.raw(`${JSON.stringify({ schema: 'smplab.gallery/1', entries })}\n`);
+    return ExitCode.GOOD;
+  }
+  const width = Math.max(...entries.map(({ id }) => id.length));
+  for (const { id, title } of entries) output.line(`${id.padEnd(width)}  ${title}`);
+  output.lines([
+    '',
+    'smplab gallery show ID    what it is',
+    'smplab explore ID         find it',
+    'smplab explore ID/fixed   search the fixed kernel',
+  ]);
+  return ExitCode.GOOD;
+}
+
+function show(ids: readonly string[], { json }: GalleryOptions, { output }: Context): ExitCode {
+  const [id] = ids;
+  if (id === undefined || ids.length > 1)
+    throw new UsageError('gallery show: expected one ID; smplab gallery list has them');
+  const page = galleryPage(id);
+  if (json === true)
+    output.raw(
+      `${JSON.stringify({ schema: 'smplab.gallery/1', entries: [{ ...galleryEntry(id), page }] })}\n`,
+    );
+  else output.raw(page);
+  return ExitCode.GOOD;
+}
+
+/** As a line of the table. */
+function row(
+  { id, found, runsToFind, replayed, fixedClean, fixedComplete, fixedRuns, seconds }: Verified,
+  width: number,
+  paint: Paint,
+): string {
+  const broken = found
+    ? `found by schedule ${runsToFind}${replayed ? '' : ', not again from its token'}`
+    : 'not found';
+  const fixed = fixedClean ? `${fixedComplete ? 'complete' : 'clean'} in ${fixedRuns}` : 'not clean';
+  const text = `${id.padEnd(width)}  ${broken.padEnd(24)}  fixed: ${fixed.padEnd(16)}  ${seconds.toFixed(1)} s`;
+  return found && replayed && fixedClean ? text : paint.bad(text);
+}
+
+async function verify(
+  ids: readonly string[],
+  options: GalleryOptions,
+  { output, signal }: Context,
+): Promise<ExitCode> {
+  const chosen: GalleryEntry[] = ids.length === 0 ? galleryEntries() : ids.map((id) => galleryEntry(id));
+  const width = Math.max(...chosen.map(({ id }) => id.length));
+  const done: Verified[] = [];
+  for (const entry of chosen) {
+    if (signal.aborted) break;
+    const verified = await verifyEntry(entry, { seed: options.seed, fixedRuns: options.fixedRuns, signal });
+    done.push(verified);
+    if (options.json === true) continue;
+    output.line(row(verified, width, output.paint));
+    for (const failure of verified.fixedFailures) output.line(`  fixed kernel: ${failure}`);
+  }
+  if (options.json === true) output.raw(`${JSON.stringify({ schema: 'smplab.gallery/1', entries: done })}\n`);
+  if (signal.aborted) return ExitCode.INTERRUPTED;
+  return done.every(({ found, replayed, fixedClean }) => found && replayed && fixedClean)
+    ? ExitCode.GOOD
+    : ExitCode.MACHINE_FAILED;
+}

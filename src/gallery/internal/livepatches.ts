@@ -1,0 +1,95 @@
+/**
+ * Fixes that more than one entry needs. Each is as small as the protocol allows: kernel symbols and what replaces them.
+ */
+import {
+  MSR_EFER,
+  MSR_EFER_SVME_MASK,
+  MSR_VM_HSAVE_PA,
+  NULL,
+  __free_page,
+  __get_cpu_var,
+  call,
+  cpu_add_remove_lock,
+  cpu_chain,
+  cpu_possible_map,
+  first_cpu,
+  kfree,
+  mutex_lock,
+  mutex_unlock,
+  next_cpu,
+  type notifier_block,
+  old_func,
+  per_cpu,
+  type Ptr,
+  raw_notifier_chain_register,
+  raw_notifier_chain_unregister,
+  rdmsrl,
+  svm_cpu_data,
+  svm_data,
+  wrmsrl,
+} from 'smplab';
+
+/**
+ * No CPU comes or goes while KVM loads or unloads. After "CPU hotplug: Provide lockless versions of callback registration
+ * functions" and the KVM patch of that series (3.15): the initialiser takes the outermost hotplug lock itself, and
+ * registers under it.
+ */
+export const hotplugExcluded = {
+  kvm_init(opaque: Ptr, vcpu_size: number, module: Ptr): unknown {
+    mutex_lock(cpu_add_remove_lock);
+    const result = old_func('kvm_init')(opaque, vcpu_size, module);
+    mutex_unlock(cpu_add_remove_lock);
+    return result;
+  },
+  kvm_exit(): void {
+    mutex_lock(cpu_add_remove_lock);
+    old_func('kvm_exit')();
+    mutex_unlock(cpu_add_remove_lock);
+  },
+  // Only kvm_init and kvm_exit call these two once the machine is up, and they hold the lock now.
+  register_cpu_notifier: (nb: notifier_block): number => raw_notifier_chain_register(cpu_chain, nb),
+  unregister_cpu_notifier(nb: notifier_block): void {
+    raw_notifier_chain_unregister(cpu_chain, nb);
+  },
+};
+
+/** Each possible CPU, whether it is on or not. */
+function for_each_possible_cpu(body: (cpu: number) => void): void {
+  for (let cpu = first_cpu(cpu_possible_map); cpu < CPUS_END; cpu = next_cpu(cpu, cpu_possible_map))
+    body(cpu);
+}
+const CPUS_END = 256;
+
+function free_svm_data(cpu: number): void {
+  const slot = per_cpu(svm_data, cpu);
+  const address = slot.value;
+  if (address === NULL) return;
+  slot.value = NULL;
+  __free_page(svm_cpu_data.at(address).save_area);
+  kfree(address);
+}
+
+/**
+ * Every possible CPU has its svm_data from loading to unloading. After 0da1db75a2f (2.6.27: not freed by disabling) and
+ * 3230bb47072 (2.6.33: allocated for possible CPUs, not for those online).
+ */
+export const svmDataForPossibleCpus = {
+  svm_hardware_setup(): number {
+    let result = old_func('svm_hardware_setup')() as number;
+    if (result !== 0) return result;
+    for_each_possible_cpu((cpu) => {
+      if (result === 0 && per_cpu(svm_data, cpu).value === NULL) result = call('svm_cpu_init', cpu) as number;
+    });
+    if (result !== 0) call('svm_hardware_unsetup');
+    return result;
+  },
+  svm_hardware_disable(): void {
+    if (__get_cpu_var(svm_data).value === NULL) return;
+    wrmsrl(MSR_VM_HSAVE_PA, 0n);
+    wrmsrl(MSR_EFER, rdmsrl(MSR_EFER) & ~MSR_EFER_SVME_MASK);
+  },
+  svm_hardware_unsetup(): void {
+    for_each_possible_cpu(free_svm_data);
+    old_func('svm_hardware_unsetup')();
+  },
+};
