@@ -9,7 +9,16 @@
  * in which modules run decides addresses in the kernel image, and a shared chunk has an order of its own. Nobody loads
  * two of the bundles into one thread.
  */
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -95,7 +104,9 @@ function writeCodeCache() {
 /** The gallery ships as it is written: scenarios are compiled when they are searched. */
 function copyGallery() {
   const from = path.join(root, 'src/gallery');
-  const entries = readdirSync(from, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const entries = readdirSync(from, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
   return entries.map((entry) => {
     const file = path.relative(root, path.join(entry.parentPath, entry.name)).replaceAll(path.sep, '/');
     const copy = file.replace(/^src/, 'dist');

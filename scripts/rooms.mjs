@@ -49,7 +49,8 @@ export const instead = {
     'a policy sees the state words and the runnable set and nothing else: put the fact into an event.',
   checkers: 'a checker is a fold over trace events: record the fact as an event and read it there.',
   report: 'a report is made from the trace alone: put what it has to show into the trace.',
-  scenario: 'a scenario is kernel code and its checks: what runs it is in machine, what searches it in explore.',
+  scenario:
+    'a scenario is kernel code and its checks: what runs it is in machine, what searches it in explore.',
   litmus: 'a litmus test is a text and what it allows: whoever runs it hands it a bus.',
   'cpu-worker': 'a CPU meets the host only in memory/layout.ts: leave the fact in a word there.',
   machine: 'machine names a CPU by the URL of its entry and meets it in memory/layout.ts, never by import.',

@@ -6,9 +6,12 @@ import path from 'node:path';
 import { root } from './prepare.mjs';
 
 const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
-const projects = ['tsconfig.json', 'test/tsconfig.json', 'examples/tsconfig.json', 'scripts/tsconfig.json'].filter(
-  (file) => existsSync(path.join(root, file)),
-);
+const projects = [
+  'tsconfig.json',
+  'test/tsconfig.json',
+  'examples/tsconfig.json',
+  'scripts/tsconfig.json',
+].filter((file) => existsSync(path.join(root, file)));
 const failed = projects.filter((project) => {
   const run = spawnSync(process.execPath, [tsc, '--noEmit', '--project', project], {
     cwd: root,

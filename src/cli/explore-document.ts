@@ -39,7 +39,11 @@ export interface ExploreDocument {
   readonly complete: boolean;
   readonly limit: string | null;
   readonly bounds: Readonly<Record<string, number>>;
-  readonly missed: readonly { readonly depth: number; readonly runs: number; readonly missedAtMost: number }[];
+  readonly missed: readonly {
+    readonly depth: number;
+    readonly runs: number;
+    readonly missedAtMost: number;
+  }[];
   readonly failures: readonly FailureDocument[];
   readonly races: readonly { readonly title: string; readonly detail: string }[];
   readonly warnings: readonly { readonly kind: string; readonly title: string }[];
@@ -128,11 +132,14 @@ export function mergeDocuments(parts: readonly ExploreDocument[], isPartition: b
   const runs = sum(parts.map((part) => part.runs));
   const seconds = Math.max(...parts.map((part) => part.seconds));
   const traces = parts.map((part) => part.distinctTraces);
-  const failures = once(parts.flatMap((part) => part.failures).toSorted((a, b) => a.foundAtRun - b.foundAtRun));
+  const failures = once(
+    parts.flatMap((part) => part.failures).toSorted((a, b) => a.foundAtRun - b.foundAtRun),
+  );
   const bounds: Record<string, number> = {};
   for (const { bounds: some } of parts)
     for (const [name, value] of Object.entries(some))
-      bounds[name] = isPartition && ADDED.has(name) ? (bounds[name] ?? 0) + value : Math.max(bounds[name] ?? 0, value);
+      bounds[name] =
+        isPartition && ADDED.has(name) ? (bounds[name] ?? 0) + value : Math.max(bounds[name] ?? 0, value);
   return {
     ...first,
     ok: failures.length === 0,
@@ -162,4 +169,11 @@ export function mergeDocuments(parts: readonly ExploreDocument[], isPartition: b
 }
 
 /** Bounds of an exhaustive search that count something. */
-const ADDED: ReadonlySet<string> = new Set(['redundant', 'misses', 'reversals', 'restarts', 'discarded', 'estimate']);
+const ADDED: ReadonlySet<string> = new Set([
+  'redundant',
+  'misses',
+  'reversals',
+  'restarts',
+  'discarded',
+  'estimate',
+]);

@@ -23,7 +23,12 @@ interface Part {
 }
 
 /** What came of a part; undefined if it was ended before it had anything to say. */
-async function runPart(part: Part, core: number, options: PartOptions, stop: AbortSignal): Promise<string | undefined> {
+async function runPart(
+  part: Part,
+  core: number,
+  options: PartOptions,
+  stop: AbortSignal,
+): Promise<string | undefined> {
   const main = process.argv[1]!;
   const child = spawn(
     process.execPath,
@@ -90,7 +95,10 @@ export async function runShards(options: PartOptions): Promise<ExploreDocument[]
 }
 
 /** Branches of an exhaustive search, each as the text that `--branch` reads. */
-export async function runBranches(branches: readonly string[], options: PartOptions): Promise<ExploreDocument[]> {
+export async function runBranches(
+  branches: readonly string[],
+  options: PartOptions,
+): Promise<ExploreDocument[]> {
   const folder = mkdtempSync(path.join(tmpdir(), 'smplab-branches-'));
   try {
     const parts = branches.map((text, index) => {

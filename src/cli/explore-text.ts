@@ -33,7 +33,8 @@ function coverage(document: ExploreDocument): string[] {
     );
   }
   if (limit !== null) {
-    const what = limit === 'steps' ? 'the step limit, in some schedules' : limit === 'time' ? 'the time given' : limit;
+    const what =
+      limit === 'steps' ? 'the step limit, in some schedules' : limit === 'time' ? 'the time given' : limit;
     lines.push(`stopped by: ${what}`);
   }
   return lines;

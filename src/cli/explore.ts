@@ -41,7 +41,10 @@ export function scenarioFile(name: string): string {
   const file = path.resolve(name);
   const entry = galleryScenario(name);
   if (entry !== undefined) return entry;
-  if (!existsSync(file)) throw new UsageError(`${name}: no such file; a scenario is a .ts or .js file, or an id of smplab gallery list`);
+  if (!existsSync(file))
+    throw new UsageError(
+      `${name}: no such file; a scenario is a .ts or .js file, or an id of smplab gallery list`,
+    );
   return file;
 }
 
@@ -90,7 +93,9 @@ const progressLine: CampaignOptions['onProgress'] = ({ runs, seconds, traces, fa
 export async function explore(name: string, options: ExploreOptions, context: Context): Promise<ExitCode> {
   const { output, signal } = context;
   if (options.shard !== undefined && EXHAUSTIVE.has(options.strategy)) {
-    throw new UsageError(`--shard: ${options.strategy} is not searched in shards, each would search it all; dpor takes --jobs`);
+    throw new UsageError(
+      `--shard: ${options.strategy} is not searched in shards, each would search it all; dpor takes --jobs`,
+    );
   }
   const source = await compileScenario(scenarioFile(name));
   let report: CampaignReport | undefined;
@@ -107,7 +112,10 @@ export async function explore(name: string, options: ExploreOptions, context: Co
     const lines = exploreText(document, output.paint, ({ kind, title, minimised }) => {
       const found = report?.failures.find((one) => one.kind === kind && one.title === title);
       if (found?.shown === undefined) return minimised.diagram;
-      return diagram({ shown: found.shown, explanation: found.explanation, finding: found.finding }, output.paint);
+      return diagram(
+        { shown: found.shown, explanation: found.explanation, finding: found.finding },
+        output.paint,
+      );
     });
     output.lines(lines);
   }
@@ -124,7 +132,8 @@ async function inJobs(
   const parts: PartOptions = {
     arguments: [name, ...partArguments(options)],
     jobs: options.jobs,
-    isEnough: ({ failures }) => options.keepGoing !== true && failures.some(({ kind }) => kind !== 'data-race'),
+    isEnough: ({ failures }) =>
+      options.keepGoing !== true && failures.some(({ kind }) => kind !== 'data-race'),
     signal: context.signal,
   };
   if (options.strategy === 'dpor') {
@@ -134,7 +143,9 @@ async function inJobs(
     return mergeDocuments([first, ...(await runBranches(begun.branches, parts))], true);
   }
   if (EXHAUSTIVE.has(options.strategy)) {
-    throw new UsageError(`--jobs ${options.jobs}: ${options.strategy} is searched by one process; dpor can be divided`);
+    throw new UsageError(
+      `--jobs ${options.jobs}: ${options.strategy} is searched by one process; dpor can be divided`,
+    );
   }
   const documents = await runShards(parts);
   if (documents.length === 0) throw new UsageError('interrupted before anything was known');

@@ -16,7 +16,9 @@ function readTest(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new UsageError(`${file}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
+    throw new UsageError(
+      `${file}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
+    );
   }
 }
 
@@ -42,6 +44,7 @@ export async function litmus(
     documents.push(litmusJson(verdict, options.memoryModel, complete));
     if (options.json !== true) output.raw(`${litmusLog(program, verdict, incomplete)}\n`);
   }
-  if (options.json === true) output.raw(`${JSON.stringify({ schema: 'smplab.litmus/1', tests: documents })}\n`);
+  if (options.json === true)
+    output.raw(`${JSON.stringify({ schema: 'smplab.litmus/1', tests: documents })}\n`);
   return code;
 }

@@ -155,7 +155,9 @@ function addExplore(
     .command('explore <scenario>')
     .description('search the interleavings of a scenario, a .ts or .js file')
     .addOption(
-      new Option('--strategy <name>', 'how to search; dpor proves').choices([...STRATEGIES]).default('portfolio'),
+      new Option('--strategy <name>', 'how to search; dpor proves')
+        .choices([...STRATEGIES])
+        .default('portfolio'),
     )
     .addOption(
       new Option('--depth <d>', 'pct: depth of bugs; preemptions, delays: the last bound').argParser(
@@ -215,10 +217,14 @@ function addLitmus(
     .command('litmus <files...>')
     .description("herd's x86 litmus tests, exhausted on the simulated machine")
     .addOption(
-      new Option('--memory-model <model>', 'which stores are seen when').choices(['sc', 'tso']).default('tso'),
+      new Option('--memory-model <model>', 'which stores are seen when')
+        .choices(['sc', 'tso'])
+        .default('tso'),
     )
     .addOption(
-      new Option('--runs <n>', 'schedules at most for each test').argParser(wholeNumber('--runs', 1, STEPS_MAX)),
+      new Option('--runs <n>', 'schedules at most for each test').argParser(
+        wholeNumber('--runs', 1, STEPS_MAX),
+      ),
     )
     .option('--json', 'one JSON document (smplab.litmus/1) on stdout and nothing else')
     .addOption(logLevel())

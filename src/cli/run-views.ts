@@ -33,7 +33,9 @@ export function diagram({ shown, explanation, finding }: DrawnRun, paint: Paint,
       paint,
       width,
       // What a report says at length says it below the drawing.
-      ...(finding === undefined || (finding.detail ?? '') !== '' ? {} : { finding: { title: finding.title } }),
+      ...(finding === undefined || (finding.detail ?? '') !== ''
+        ? {}
+        : { finding: { title: finding.title } }),
       ...(explanation === undefined
         ? {}
         : {

@@ -39,8 +39,7 @@ function once(bus: DeterministicBus, thread: CpuThread): void {
   else if (bus.registers.power === PowerState.RUNNING) {
     idle_wait();
     if (!bus.flowGranted) idle_work();
-  }
-  else if (takeSignals(bus, bus.waitForSignal(Pending.INIT | Pending.SIPI))) {
+  } else if (takeSignals(bus, bus.waitForSignal(Pending.INIT | Pending.SIPI))) {
     bus.resetContext();
     come_online();
   }
@@ -73,7 +72,11 @@ function runFlow(bus: DeterministicBus, thread: CpuThread): void {
 
 function checkAlways(bus: DeterministicBus, loaded: LoadedScenario): void {
   bus.unseen(() => {
-    const complaint = complaintOf(() => loaded.scenario.always!(), 'always', 'what must always hold does not');
+    const complaint = complaintOf(
+      () => loaded.scenario.always!(),
+      'always',
+      'what must always hold does not',
+    );
     if (complaint !== undefined) report_finding('check', complaint);
     return true;
   });

@@ -92,10 +92,7 @@ const PROGRESS_MS = 200;
 const STAY = policyNumber('stay');
 
 /** Searches one scenario. The executor's machine is off when this answers. */
-export async function runCampaign(
-  source: ScenarioSource,
-  options: CampaignOptions,
-): Promise<CampaignReport> {
+export async function runCampaign(source: ScenarioSource, options: CampaignOptions): Promise<CampaignReport> {
   if (options.core !== false) pinToOneCore(options.core);
   const executor = await createExecutor(source, options);
   try {
@@ -191,7 +188,9 @@ class Campaign {
     const limit = await this.explore();
     const searched = this.#seconds();
     // A check that fails without anything shared fails in every order: mostly what it reads is on no CPU's heap but the host's.
-    const isOnlyChecked = this.#failures.every(({ kind, finding }) => kind === 'check' && finding.cpu === undefined);
+    const isOnlyChecked = this.#failures.every(
+      ({ kind, finding }) => kind === 'check' && finding.cpu === undefined,
+    );
     if (isOnlyChecked && limit === undefined && !this.#executor.hasShared) {
       throw new SmplabError(
         'SMPLAB_BAD_SCENARIO',
@@ -227,9 +226,7 @@ class Campaign {
     // A race says that something is wrong, not yet what comes of it: the search goes on to see.
     const isFound = this.#failures.some(({ kind }) => kind !== 'data-race');
     return (
-      this.#lost ||
-      this.#failures.length >= FAILURES_MAX ||
-      (this.#options.keepGoing !== true && isFound)
+      this.#lost || this.#failures.length >= FAILURES_MAX || (this.#options.keepGoing !== true && isFound)
     );
   }
 
@@ -312,7 +309,15 @@ class Campaign {
     const shown = showRun(this.#lab, minimised.schedule);
     // The recorded run knows whole stacks.
     const same = shown.findings.find((one) => one.kind === finding.kind && one.title === finding.title);
-    return { ...failure, finding: same ?? finding, foundAtRun: run, ...tokens, minimised, explanation, shown };
+    return {
+      ...failure,
+      finding: same ?? finding,
+      foundAtRun: run,
+      ...tokens,
+      minimised,
+      explanation,
+      shown,
+    };
   }
 
   #unshrunk(finding: RunFinding, prefix: Plan['prefix'], run: number, result: RunResult): FailureFound {
@@ -352,7 +357,10 @@ class Campaign {
 }
 
 function unsteadyError(name: string, message: string): SmplabError {
-  return new SmplabError('SMPLAB_BAD_SCENARIO', `${name} does not do the same in two runs of one schedule: ${message}`);
+  return new SmplabError(
+    'SMPLAB_BAD_SCENARIO',
+    `${name} does not do the same in two runs of one schedule: ${message}`,
+  );
 }
 
 /** The second run, and then ever fewer: enough to notice, too few to be felt. */

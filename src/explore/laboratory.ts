@@ -66,7 +66,8 @@ export class Laboratory implements Executor {
     };
     for (const finding of result.findings) this.#judge(finding, add);
     for (const finding of said) this.#judge(finding, add);
-    if (result.stop === RunStop.DEADLOCK) add(deadlockFinding(result.log, (result.waiting ?? []) as readonly Waiting[], { names }));
+    if (result.stop === RunStop.DEADLOCK)
+      add(deadlockFinding(result.log, (result.waiting ?? []) as readonly Waiting[], { names }));
     if (result.stop === RunStop.STEP_LIMIT && isLivelock(result)) add(livelockFinding(result.log, { names }));
     return findings === undefined && result.findings.length === 0
       ? result

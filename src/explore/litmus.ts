@@ -97,7 +97,8 @@ class LitmusRun {
     if (finding !== undefined) throw new SmplabError('SMPLAB_BAD_LITMUS', `${this.#file}: ${finding.title}`);
     if (result.stop === RunStop.STEP_LIMIT) this.#incomplete = 'a schedule met the step limit';
     if (result.stop !== RunStop.COMPLETE) return;
-    const { program, layout, variables, registers, ends } = (this.#executor.loaded.scenario as LitmusScenario).litmus;
+    const { program, layout, variables, registers, ends } = (this.#executor.loaded.scenario as LitmusScenario)
+      .litmus;
     const { u8, i32 } = this.#executor.machine.bus;
     const threads = program.threads.length;
     let isDone = true;

@@ -26,7 +26,10 @@ export interface ReplayReport {
 const STAY = policyNumber('stay');
 
 /** The token in its parts, before its scenario is known. @throws SmplabError SMPLAB_BAD_TOKEN */
-export function readToken(text: string): { readonly token: Token; readonly names: TolerantSchedule | undefined } {
+export function readToken(text: string): {
+  readonly token: Token;
+  readonly names: TolerantSchedule | undefined;
+} {
   if (!text.includes('+')) return { token: decodeToken(text), names: undefined };
   const long = decodeLongToken(text);
   return { token: long.token, names: long.schedule };

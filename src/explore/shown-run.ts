@@ -13,7 +13,12 @@ export interface ShownRun {
   readonly cpus: number;
   /** For call trees and timelines. */
   readonly events: readonly TraceEvent[];
-  readonly printed: readonly { readonly record: number; readonly cpu: number; readonly level: number; readonly text: string }[];
+  readonly printed: readonly {
+    readonly record: number;
+    readonly cpu: number;
+    readonly level: number;
+    readonly text: string;
+  }[];
   readonly findings: readonly RunFinding[];
   readonly result: Omit<RunResult, 'log'>;
 }

@@ -20,7 +20,12 @@ export interface StrategyOptions {
 }
 
 export function searchFor({ strategy, depth, seed, runs, shard }: StrategyOptions): Search {
-  const common = { seed, runs, ...(depth === undefined ? {} : { depth }), ...(shard === undefined ? {} : { shard }) };
+  const common = {
+    seed,
+    runs,
+    ...(depth === undefined ? {} : { depth }),
+    ...(shard === undefined ? {} : { shard }),
+  };
   if (strategy === 'portfolio') return new Portfolio(common);
   if (strategy === 'dpor') return new DporSearch({ runs });
   if (strategy === 'preemptions' || strategy === 'delays') {

@@ -158,7 +158,12 @@ export class Machine {
     setMaxListeners(0, this.#abort.signal);
     for (let cpu = 0; cpu < config.possible; cpu++) {
       const thread = pool.start(
-        { buffer: memory.buffer, geometry: memory.input, cpu, ...(scenario === undefined ? {} : { scenario }) },
+        {
+          buffer: memory.buffer,
+          geometry: memory.input,
+          cpu,
+          ...(scenario === undefined ? {} : { scenario }),
+        },
         this.#abort.signal,
       );
       this.#threads.push(thread.catch((error: unknown) => this.#threadDied(cpu, error)));

@@ -35,7 +35,15 @@ import { SEGMENTS_MAX, SHARED, type SearchRegion, searchRegion } from '#memory/s
 import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
 import { functionNames, symbolAddress, symbolName } from '#memory/symbols';
 import { policyByNumber } from '#scheduler/policies';
-import { type BlockedActor, type Executor, type Plan, type RunFinding, type RunResult, RunStop, type WaitingFlow } from '#scheduler/executor';
+import {
+  type BlockedActor,
+  type Executor,
+  type Plan,
+  type RunFinding,
+  type RunResult,
+  RunStop,
+  type WaitingFlow,
+} from '#scheduler/executor';
 import type { Scenario } from '#scenario/definition';
 import { type LoadedScenario, type ScenarioSource, complaintOf, loadScenario } from '#scenario/program';
 import { TASK_FREE, TASK_RUNNING, task_struct } from '#smp/sched';
@@ -88,7 +96,8 @@ const STOPS: Readonly<Record<number, RunStop>> = {
 
 /** Of a machine at rest: nobody has anything to look at again, and no store is buffered. */
 const BEFORE_THE_FIRST_STEP: CoreClient = {
-  recheck: (cpu) => assert(false, `ThreadExecutor: CPU ${cpu} has something to look at before the first step`),
+  recheck: (cpu) =>
+    assert(false, `ThreadExecutor: CPU ${cpu} has something to look at before the first step`),
   written: () => assert(false, 'ThreadExecutor: a store before the first step'),
   isShared: () => true,
   traceFlush: () => assert(false, 'ThreadExecutor: a buffered store before the first step'),
@@ -142,7 +151,8 @@ export class ThreadExecutor implements Executor {
     const functions = functionNames();
     const data = dataNames();
     this.names = {
-      symbol: (address) => (address === 0 ? 'the laboratory' : (functions(address) ?? `0x${address.toString(16)}`)),
+      symbol: (address) =>
+        address === 0 ? 'the laboratory' : (functions(address) ?? `0x${address.toString(16)}`),
       variable: (address) => this.#variable(data, address),
       known: functions,
     };
@@ -152,10 +162,7 @@ export class ThreadExecutor implements Executor {
    * Boots a machine for the scenario, sets it up, and keeps its state.
    * @throws SmplabError SMPLAB_BAD_SCENARIO for a file that is no scenario, or whose set-up fails
    */
-  static async create(
-    source: ScenarioSource,
-    options: ThreadExecutorOptions = {},
-  ): Promise<ThreadExecutor> {
+  static async create(source: ScenarioSource, options: ThreadExecutorOptions = {}): Promise<ThreadExecutor> {
     const loaded = loadScenario(source);
     const { scenario } = loaded;
     const stepsMax = options.stepsMax ?? scenario.stepsMax ?? STEPS_MAX;
@@ -181,7 +188,8 @@ export class ThreadExecutor implements Executor {
       await machine.beginCampaign();
       const start = keepStart(machine, loaded, {
         stepsMax,
-        model: (options.memoryModel ?? scenario.memoryModel ?? 'sc') === 'tso' ? MemoryModel.TSO : MemoryModel.SC,
+        model:
+          (options.memoryModel ?? scenario.memoryModel ?? 'sc') === 'tso' ? MemoryModel.TSO : MemoryModel.SC,
       });
       return new ThreadExecutor(machine, loaded, start);
     } catch (error) {
@@ -208,7 +216,8 @@ export class ThreadExecutor implements Executor {
   }
 
   #run(plan: Plan, traceMask: number): RunResult {
-    if (this.#isLost) throw new SmplabError('SMPLAB_HOST_FAILED', 'a CPU thread of this machine does not answer any more');
+    if (this.#isLost)
+      throw new SmplabError('SMPLAB_HOST_FAILED', 'a CPU thread of this machine does not answer any more');
     const away = this.#threadsAway();
     this.#restore();
     for (const { context, cpu } of away) this.#bringHome(context, cpu);
@@ -295,7 +304,10 @@ export class ThreadExecutor implements Executor {
   #prepare(plan: Plan, traceMask: number): void {
     const i32 = this.#i32;
     if (plan.prefix.length > SEGMENTS_MAX)
-      throw new SmplabError('SMPLAB_BAD_USAGE', `a schedule of ${plan.prefix.length} segments: at most ${SEGMENTS_MAX}`);
+      throw new SmplabError(
+        'SMPLAB_BAD_USAGE',
+        `a schedule of ${plan.prefix.length} segments: at most ${SEGMENTS_MAX}`,
+      );
     for (const [index, segment] of plan.prefix.entries()) {
       i32[this.#segments + index * 2] = segment.actor;
       i32[this.#segments + index * 2 + 1] = segment.steps;
@@ -305,7 +317,8 @@ export class ThreadExecutor implements Executor {
     i32[machineWord(MachineWord.POLICY)] = plan.policy;
     i32[this.#policy + PolicyWord.SEED] = seedState(plan.seed);
     const parameters = plan.parameters ?? [];
-    for (const [index, value] of parameters.entries()) i32[this.#policy + PolicyWord.PARAMETERS + index] = value;
+    for (const [index, value] of parameters.entries())
+      i32[this.#policy + PolicyWord.PARAMETERS + index] = value;
     i32[TRACE_MASK] = traceMask;
   }
 
@@ -358,7 +371,8 @@ export class ThreadExecutor implements Executor {
   #waiting(): WaitingFlow[] {
     const { layout, bus } = this.machine;
     const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
-    const word = (offset: number, actor: number): number => this.#i32[((layout.search + offset) >>> 2) + actor]!;
+    const word = (offset: number, actor: number): number =>
+      this.#i32[((layout.search + offset) >>> 2) + actor]!;
     const stacks = this.machine.stacks();
     const waiting: WaitingFlow[] = [];
     for (let cpu = 0; cpu < layout.nrPossible; cpu++) {
@@ -603,6 +617,6 @@ function markOwners(machine: Machine, loaded: LoadedScenario): void {
   const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
   const owners = new Uint16Array(bus.buffer, layout.search + region.owners, layout.heapEnd >>> 2);
   owners.fill(0);
-  for (const { cpu } of loaded.scenario.interrupts ?? []) owners[bus.registersOf(cpu).base + CpuWord.PENDING] = SHARED;
+  for (const { cpu } of loaded.scenario.interrupts ?? [])
+    owners[bus.registersOf(cpu).base + CpuWord.PENDING] = SHARED;
 }
-

@@ -246,12 +246,7 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
     // Both ranges as one: more than it touches, never less.
     const from = Math.min(destination, source);
     const bytes = Math.max(destination, source) + length - from;
-    this.#step(
-      OpType.RMW | NEEDS_DRAIN,
-      from,
-      bytes,
-      this.#claim(destination, length) || visible,
-    );
+    this.#step(OpType.RMW | NEEDS_DRAIN, from, bytes, this.#claim(destination, length) || visible);
     this.checkRange(source, length, false);
     this.checkRange(destination, length, true);
     this.u8.copyWithin(destination, source, source + length);
@@ -328,7 +323,13 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
 
   preemptionOff(): void {
     const { registers } = this;
-    if (this.#unseen || !registers.irqsEnabled || registers.preemptCount !== 0 || registers.hardirqCount !== 0) return;
+    if (
+      this.#unseen ||
+      !registers.irqsEnabled ||
+      registers.preemptCount !== 0 ||
+      registers.hardirqCount !== 0
+    )
+      return;
     const address = this.pendingIndex * 4;
     this.#step(OpType.IRQ_FLAG, address, 4, this.#claim(address, 4));
     this.#log(OpType.IRQ_FLAG, 0, address, 4, 1, 1);
@@ -338,7 +339,14 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
     const { registers } = this;
     const flow = registers.get(CpuWord.FLOW);
     registers.set(CpuWord.FLOW, flow === Flow.MAIN ? Flow.INTERRUPT : Flow.NESTED);
-    this.#log(OpType.IRQ_ENTRY, AccessKind.RMW, this.pendingIndex * 4, 4, vector, this.i32[this.pendingIndex]!);
+    this.#log(
+      OpType.IRQ_ENTRY,
+      AccessKind.RMW,
+      this.pendingIndex * 4,
+      4,
+      vector,
+      this.i32[this.pendingIndex]!,
+    );
     return flow;
   }
 
@@ -478,14 +486,7 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
     return this.#ownership.isShared(address, size);
   }
 
-  traceFlush(
-    _cpu: number,
-    address: number,
-    low: number,
-    high: number,
-    kind: number,
-    size: number,
-  ): void {
+  traceFlush(_cpu: number, address: number, low: number, high: number, kind: number, size: number): void {
     this.#trace(EventType.FLUSH, address, low, high, kind | (size << 8));
   }
 
@@ -542,7 +543,10 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
     this.#handOver(cpu, Baton.CHECK);
     const answer = this.#awaitBaton();
     if (answer === Baton.STOP) this.client.interruptWindow();
-    assert(answer === Baton.CHECKED, 'DeterministicBus: a CPU was asked for a look and answered something else');
+    assert(
+      answer === Baton.CHECKED,
+      'DeterministicBus: a CPU was asked for a look and answered something else',
+    );
   }
 
   #isTso(): boolean {
@@ -592,16 +596,16 @@ export class DeterministicBus extends BaseBus implements Bus, CoreClient {
   /** The word of a buffered store in which `address` lies. */
   #bufferedWord(at: number, address: number): number {
     const { i32 } = this;
-    return address - i32[at + BufferWord.ADDRESS]! >= 4 ? i32[at + BufferWord.HIGH]! : i32[at + BufferWord.LOW]!;
+    return address - i32[at + BufferWord.ADDRESS]! >= 4
+      ? i32[at + BufferWord.HIGH]!
+      : i32[at + BufferWord.LOW]!;
   }
 
   /** The 64-bit value of the buffered store that a load of `address` sees. */
   #forwarded64(address: number): bigint {
     const at = this.core.buffers.find(this.cpu, address, 8);
     const { i32 } = this;
-    return (
-      (BigInt(i32[at + BufferWord.HIGH]! >>> 0) << 32n) | BigInt(i32[at + BufferWord.LOW]! >>> 0)
-    );
+    return (BigInt(i32[at + BufferWord.HIGH]! >>> 0) << 32n) | BigInt(i32[at + BufferWord.LOW]! >>> 0);
   }
 
   #loaded(address: number, value: number, kind: AccessKind, size: number): number {

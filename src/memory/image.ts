@@ -206,7 +206,8 @@ export const scenarioImage: ObjectImage = new ObjectImage(SCENARIO, false, 0x800
 export function clearScenarioImage(): void {
   scenarioImage.clear();
   for (const list of [definitions, startValues] as { readonly owner: string }[][]) {
-    for (let index = list.length - 1; index >= 0; index--) if (list[index]!.owner === SCENARIO) list.splice(index, 1);
+    for (let index = list.length - 1; index >= 0; index--)
+      if (list[index]!.owner === SCENARIO) list.splice(index, 1);
   }
 }
 

@@ -131,6 +131,8 @@ export const SearchWord = {
   STEP_FLAGS: 27,
   /** 0 = the policy has not been told yet that a run begins */
   BEGUN: 28,
+  /** steps made without a choice since the last one */
+  UNASKED: 29,
 } as const;
 
 /** Which stores other CPUs see when. */

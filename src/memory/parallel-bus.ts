@@ -150,7 +150,11 @@ export class ParallelBus extends BaseBus implements Bus {
     if (address % size !== 0) this.client.fault(address, size, true);
     const array: Uint8Array | Uint16Array | Uint32Array | BigUint64Array =
       size === 8 ? this.u64 : size === 4 ? this.u32 : size === 2 ? this.u16 : this.u8;
-    const before = retry(array as Uint32Array, address / size, change as unknown as (before: number) => number) as unknown as T;
+    const before = retry(
+      array as Uint32Array,
+      address / size,
+      change as unknown as (before: number) => number,
+    ) as unknown as T;
     if (this.i32[SLEEPERS] !== 0) this.#wakeWatchers(address & ~3);
     return before;
   }
@@ -381,7 +385,7 @@ export class ParallelBus extends BaseBus implements Bus {
 
 /** A compare-and-exchange loop. */
 function retry(array: Uint32Array, index: number, change: (before: number) => number): number {
-  for (let before = Atomics.load(array, index); ; ) {
+  for (let before = Atomics.load(array, index); ;) {
     const seen = Atomics.compareExchange(array, index, before, change(before));
     if (seen === before) return before;
     before = seen;

@@ -50,11 +50,15 @@ const SWITCHES = SEARCH_BASE + SearchWord.SWITCHES;
 const ENABLED_LOW = SEARCH_BASE + SearchWord.ENABLED_LOW;
 const ENABLED_HIGH = SEARCH_BASE + SearchWord.ENABLED_HIGH;
 const STEP_FLAGS = SEARCH_BASE + SearchWord.STEP_FLAGS;
+const UNASKED = SEARCH_BASE + SearchWord.UNASKED;
 const DIVERGED_AT = SEARCH_BASE + SearchWord.DIVERGED_AT;
 const BEGUN = SEARCH_BASE + SearchWord.BEGUN;
 
 /** Nobody is runnable, or the run has come to an end: the host goes on. */
 export const AT_REST = -1;
+
+/** Steps a flow makes without a choice before somebody else gets a turn. Longer than any loop that ends by itself. */
+const UNASKED_MAX = 4_096;
 
 /** In a published head: possible only while the CPU's store buffer is empty. */
 export const NEEDS_DRAIN = 1 << 16;
@@ -164,7 +168,8 @@ export class SchedulerCore implements Choice {
         if (word < first || word > last) continue;
         const status = i32[base + CpuWord.STATUS]!;
         const looked =
-          status === Status.READY && (this.nextHead[cpu * 4 + i32[base + CpuWord.FLOW]!]! & 0xff) === OpType.AWAIT;
+          status === Status.READY &&
+          (this.nextHead[cpu * 4 + i32[base + CpuWord.FLOW]!]! & 0xff) === OpType.AWAIT;
         if (looked || status === Status.BLOCKED || status === Status.IDLE)
           i32[base + CpuWord.STATUS] = Status.RECHECK;
         break;
@@ -195,7 +200,17 @@ export class SchedulerCore implements Choice {
     this.wake(address, size);
     const block = this.#blocks + cpu * BLOCK_WORDS;
     if (this.log.on)
-      this.log.step(OpType.FLUSH, kind, bufferActor(cpu), block, address, size, before, low, i32[at + BufferWord.SITE]!);
+      this.log.step(
+        OpType.FLUSH,
+        kind,
+        bufferActor(cpu),
+        block,
+        address,
+        size,
+        before,
+        low,
+        i32[at + BufferWord.SITE]!,
+      );
     this.#client.traceFlush(cpu, address, low, high, kind, size);
   }
 
@@ -234,7 +249,8 @@ export class SchedulerCore implements Choice {
       const forced = this.#followed();
       if (forced !== undefined) return forced;
       const same = this.#unasked();
-      if (same >= 0) return same;
+      if (same >= 0) return this.#patient(same);
+      i32[UNASKED] = 0;
     }
     for (;;) {
       this.#resolve();
@@ -247,6 +263,23 @@ export class SchedulerCore implements Choice {
     const chosen = policy.choose(this.#words, this);
     if (chosen === NOBODY) return this.#end(RunEnd.COVERED);
     return chosen;
+  }
+
+  /**
+   * A flow may poll memory that nobody else has touched yet: who would write it has to get a turn, though no step of this
+   * one is a choice.
+   */
+  #patient(same: Actor): Actor {
+    const i32 = this.#i32;
+    i32[UNASKED]! += 1;
+    if (i32[UNASKED]! < UNASKED_MAX) return same;
+    i32[UNASKED] = 0;
+    this.#resolve();
+    this.#collect();
+    for (let index = 0; index < this.count; index++) {
+      if (this.enabled[index]! > this.current) return this.enabled[index]!;
+    }
+    return this.enabled[0]!;
   }
 
   #begin(): void {
@@ -369,7 +402,8 @@ export class SchedulerCore implements Choice {
         this.#publishFlush(cpu, bufferActor(cpu));
         this.#add(bufferActor(cpu));
       }
-      if (interrupt && flow === Flow.INTERRUPT) this.#add(this.#publishEntry(base, mainActor(cpu) + Flow.NESTED));
+      if (interrupt && flow === Flow.INTERRUPT)
+        this.#add(this.#publishEntry(base, mainActor(cpu) + Flow.NESTED));
       if (status === Status.READY && flow === Flow.NESTED && this.#isPossible(cpu, actor)) this.#add(actor);
     }
   }

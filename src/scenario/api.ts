@@ -55,14 +55,7 @@ export {
   test_and_set_bit,
   test_bit,
 } from '#memory/atomic';
-export {
-  INIT_LIST_HEAD,
-  list_add,
-  list_add_tail,
-  list_del,
-  list_empty,
-  list_head,
-} from '#memory/list';
+export { INIT_LIST_HEAD, list_add, list_add_tail, list_del, list_empty, list_head } from '#memory/list';
 export {
   cpu_clear,
   cpu_isset,
@@ -115,7 +108,12 @@ export {
 } from '#smp/irqflags';
 export { smp_processor_id } from '#smp/smp_processor_id';
 export { preempt_enable } from '#smp/sched';
-export { on_each_cpu, smp_call_function, smp_call_function_mask, smp_call_function_single } from '#smp/call_function';
+export {
+  on_each_cpu,
+  smp_call_function,
+  smp_call_function_mask,
+  smp_call_function_single,
+} from '#smp/call_function';
 export {
   CPU_DEAD,
   CPU_DOWN_FAILED,

@@ -84,7 +84,8 @@ function flowsOf(definition: ScenarioDefinition): ((() => void) | undefined)[] {
   if (on !== undefined) {
     for (const [key, flow] of Object.entries(on) as [string, unknown][]) {
       const cpu = Number(key);
-      if (!Number.isInteger(cpu) || cpu < 0 || cpu >= CPUS_MAX) bad(`on.${key}: expected a CPU from 0 to ${CPUS_MAX - 1}`);
+      if (!Number.isInteger(cpu) || cpu < 0 || cpu >= CPUS_MAX)
+        bad(`on.${key}: expected a CPU from 0 to ${CPUS_MAX - 1}`);
       checkFunction(`on.${key}`, flow);
       flows[cpu] = flow as () => void;
     }
@@ -99,7 +100,8 @@ function flowsOf(definition: ScenarioDefinition): ((() => void) | undefined)[] {
 function checkInterrupts(interrupts: readonly DeviceInterrupt[], cpus: number): void {
   const lines = Array.from({ length: cpus }, () => 0);
   for (const [index, { cpu, handler }] of interrupts.entries()) {
-    if (!Number.isInteger(cpu) || cpu < 0 || cpu >= cpus) bad(`interrupts[${index}].cpu is ${cpu}: expected 0 to ${cpus - 1}`);
+    if (!Number.isInteger(cpu) || cpu < 0 || cpu >= cpus)
+      bad(`interrupts[${index}].cpu is ${cpu}: expected 0 to ${cpus - 1}`);
     checkFunction(`interrupts[${index}].handler`, handler);
     lines[cpu]! += 1;
     if (lines[cpu]! > 4) bad(`interrupts: CPU ${cpu} has more than four`);
@@ -132,7 +134,8 @@ export function scenario(definition: ScenarioDefinition): Scenario {
   oneOf('races', races, ['fail', 'report', 'ignore']);
   oneOf('memoryModel', memoryModel, ['sc', 'tso']);
   const online = definition.online ?? cpus;
-  if (!Number.isInteger(online) || online < 1 || online > cpus) bad(`online is ${online}: expected 1 to ${cpus}`);
+  if (!Number.isInteger(online) || online < 1 || online > cpus)
+    bad(`online is ${online}: expected 1 to ${cpus}`);
   for (let cpu = online; cpu < flows.length; cpu++) {
     if (flows[cpu] !== undefined) bad(`CPU ${cpu} runs something and is not online at the start`);
   }

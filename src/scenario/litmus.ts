@@ -89,7 +89,8 @@ function threadOf(place: LitmusPlace, thread: number): () => void {
     // Nobody else looks at them before the run is over: not operations of the test.
     const first = place.registers + thread * words * WORD;
     for (const [index, word] of registers.entries()) bus.storeLocal32(first + index * WORD, word);
-    const kind = end.kind === 'done' ? LitmusEnd.DONE : end.kind === 'idle' ? LitmusEnd.IDLE : LitmusEnd.LIMIT;
+    const kind =
+      end.kind === 'done' ? LitmusEnd.DONE : end.kind === 'idle' ? LitmusEnd.IDLE : LitmusEnd.LIMIT;
     bus.storeLocal32(place.ends + thread * WORD, kind);
   };
 }
@@ -103,7 +104,10 @@ export function litmusScenario(text: string, file: string): LitmusScenario {
   const layout = layoutOf(program);
   const threads = program.threads.length;
   const variables = defineVariables(program, layout);
-  const registers = scenarioImage.DEFINE('registers', array(u32, Math.max(1, threads * registerWords(program)))).addr;
+  const registers = scenarioImage.DEFINE(
+    'registers',
+    array(u32, Math.max(1, threads * registerWords(program))),
+  ).addr;
   const ends = scenarioImage.DEFINE('ends', array(u32, threads)).addr;
   const place: LitmusPlace = { program, layout, variables, registers, ends };
   const memory = initialMemory(program, layout);

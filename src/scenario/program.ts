@@ -5,7 +5,14 @@
 import vm from 'node:vm';
 import { SmplabError } from '#base/errors';
 import { clearScenarioImage } from '#memory/image';
-import { forgetSymbols, kernel_function, patch, symbolAddress, symbolCount, unpatchAll } from '#memory/symbols';
+import {
+  forgetSymbols,
+  kernel_function,
+  patch,
+  symbolAddress,
+  symbolCount,
+  unpatchAll,
+} from '#memory/symbols';
 import * as api from './api.ts';
 import type { CheckAnswer, Scenario } from './definition.ts';
 
@@ -40,7 +47,10 @@ const noProcess: object = new Proxy(
   {},
   {
     get(_target, name): never {
-      throw new SmplabError('SMPLAB_BAD_SCENARIO', `process.${String(name)} is the host's: a scenario has no process`);
+      throw new SmplabError(
+        'SMPLAB_BAD_SCENARIO',
+        `process.${String(name)} is the host's: a scenario has no process`,
+      );
     },
   },
 );
@@ -49,7 +59,10 @@ function evaluate(source: ScenarioSource): unknown {
   const wrapped = `(function (exports, require, module, process) {${source.code}\n})`;
   const require = (name: string): unknown => {
     if (name === 'smplab') return api;
-    throw new SmplabError('SMPLAB_BAD_SCENARIO', `${source.file} imports ${name}: a scenario may import smplab only`);
+    throw new SmplabError(
+      'SMPLAB_BAD_SCENARIO',
+      `${source.file} imports ${name}: a scenario may import smplab only`,
+    );
   };
   const module = { exports: {} };
   const run = vm.runInThisContext(wrapped, { filename: source.file }) as Wrapper;
@@ -57,7 +70,10 @@ function evaluate(source: ScenarioSource): unknown {
     run(module.exports, require, module, noProcess);
   } catch (error) {
     if (error instanceof SmplabError) throw error;
-    throw new SmplabError('SMPLAB_BAD_SCENARIO', `${source.file} throws while it is loaded: ${String(error)}`);
+    throw new SmplabError(
+      'SMPLAB_BAD_SCENARIO',
+      `${source.file} throws while it is loaded: ${String(error)}`,
+    );
   }
   return module.exports;
 }
@@ -85,7 +101,10 @@ function declare(wanted: string, body: () => void): number {
 function patchAll(source: ScenarioSource, scenario: Scenario): void {
   for (const [name, replacement] of Object.entries(scenario.patches ?? {})) {
     if (symbolAddress(name) === undefined)
-      throw new SmplabError('SMPLAB_BAD_SCENARIO', `${source.file} patches ${name}: no kernel function is called so`);
+      throw new SmplabError(
+        'SMPLAB_BAD_SCENARIO',
+        `${source.file} patches ${name}: no kernel function is called so`,
+      );
     patch(name, replacement);
   }
 }

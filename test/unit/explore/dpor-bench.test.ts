@@ -1,13 +1,22 @@
 import { it } from 'vitest';
 import { DporSearch } from '#explore/dpor';
 import { ModelMachine, type FlowBody } from '../../support/model-machine.ts';
-const X = 0x100, LOCK = 0x200;
-const flow: FlowBody = function* (m) { for (let r = 0; r < 2; r++) { yield m.acquire(LOCK); const s = yield m.load(X); yield m.store(X, s + 1); yield m.release(LOCK); } };
+const X = 0x100,
+  LOCK = 0x200;
+const flow: FlowBody = function* (m) {
+  for (let r = 0; r < 2; r++) {
+    yield m.acquire(LOCK);
+    const s = yield m.load(X);
+    yield m.store(X, s + 1);
+    yield m.release(LOCK);
+  }
+};
 it('bench', () => {
   for (let round = 0; round < 5; round++) {
     const machine = new ModelMachine({ flows: [flow, flow, flow, flow], observeLoads: false });
     const search = new DporSearch();
-    let run = 0n, think = 0n;
+    let run = 0n,
+      think = 0n;
     for (;;) {
       const a = process.hrtime.bigint();
       const plan = search.next();
@@ -20,6 +29,12 @@ it('bench', () => {
       search.observe(result);
       think += process.hrtime.bigint() - c;
     }
-    console.log(search.executions, 'think us/run', Number(think) / search.executions / 1000, 'run us/run', Number(run) / search.executions / 1000);
+    console.log(
+      search.executions,
+      'think us/run',
+      Number(think) / search.executions / 1000,
+      'run us/run',
+      Number(run) / search.executions / 1000,
+    );
   }
 }, 60000);

@@ -11,7 +11,9 @@ function text({ log }: RunResult): string {
   const out: string[] = [];
   for (let r = 0; r < log.records; r++) {
     const h = log.words[r * OP_WORDS]!;
-    out.push(`${opActor(h)}:${names[opType(h)]}${(opFlags(h) & OpFlag.VISIBLE) ? '' : '~'}${opFlags(h) & OpFlag.CONTINUES ? '+' : ''}${opType(h) === 1 || opType(h) < 9 ? log.words[r * OP_WORDS + 1] : ''}`);
+    out.push(
+      `${opActor(h)}:${names[opType(h)]}${opFlags(h) & OpFlag.VISIBLE ? '' : '~'}${opFlags(h) & OpFlag.CONTINUES ? '+' : ''}${opType(h) === 1 || opType(h) < 9 ? log.words[r * OP_WORDS + 1] : ''}`,
+    );
   }
   return out.join(' ');
 }
@@ -26,14 +28,33 @@ it('debug', () => {
     if (!plan) break;
     const result = machine.run(plan);
     const before = search.redundant;
-    console.log('plan', plan.prefix.map((s) => `${s.actor}*${s.steps}`).join(' '), 'par', plan.parameters!.join(','));
+    console.log(
+      'plan',
+      plan.prefix.map((s) => `${s.actor}*${s.steps}`).join(' '),
+      'par',
+      plan.parameters!.join(','),
+    );
     search.observe(result);
     mine.add(`${fingerprint(result.log)}`);
-    console.log(`  stop ${result.stop} div ${result.divergedAt} grew ${result.sharedGrew} red ${search.redundant - before} cut ${search.cutShort} ${fingerprint(result.log)} | ${text(result)} | ${result.finalState}`);
+    console.log(
+      `  stop ${result.stop} div ${result.divergedAt} grew ${result.sharedGrew} red ${search.redundant - before} cut ${search.cutShort} ${fingerprint(result.log)} | ${text(result)} | ${result.finalState}`,
+    );
   }
   if (process.env['FORCE']) {
     const m = machineOf(program, model);
     const seen = new Set<string>();
-    enumerateAll(m, (r) => { const f = `${fingerprint(r.log)}`; if (seen.has(f)) return; seen.add(f); if (!mine.has(f)) console.log('force', f, r.stop, text(r), r.finalState); }, () => { seen.clear(); console.log('force restart'); });
+    enumerateAll(
+      m,
+      (r) => {
+        const f = `${fingerprint(r.log)}`;
+        if (seen.has(f)) return;
+        seen.add(f);
+        if (!mine.has(f)) console.log('force', f, r.stop, text(r), r.finalState);
+      },
+      () => {
+        seen.clear();
+        console.log('force restart');
+      },
+    );
   }
 });

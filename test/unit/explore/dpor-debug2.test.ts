@@ -9,7 +9,9 @@ function text({ log }: RunResult): string {
   const out: string[] = [];
   for (let r = 0; r < log.records; r++) {
     const h = log.words[r * OP_WORDS]!;
-    out.push(`${opActor(h)}:${names[opType(h)]}${(opFlags(h) & OpFlag.VISIBLE) ? '' : '~'}${opFlags(h) & OpFlag.CONTINUES ? '+' : ''}${opType(h) === 1 || opType(h) < 9 ? log.words[r * OP_WORDS + 1] : ''}`);
+    out.push(
+      `${opActor(h)}:${names[opType(h)]}${opFlags(h) & OpFlag.VISIBLE ? '' : '~'}${opFlags(h) & OpFlag.CONTINUES ? '+' : ''}${opType(h) === 1 || opType(h) < 9 ? log.words[r * OP_WORDS + 1] : ''}`,
+    );
   }
   return out.join(' ');
 }
@@ -24,11 +26,23 @@ it('debug', () => {
     for (let plan = search.next(), n = 1; plan; plan = search.next(), n++) {
       const result = machine.run(plan);
       const before = search.redundant;
-      console.log('plan', name, plan.prefix.map((s) => `${s.actor}*${s.steps}`).join(' '), 'par', plan.parameters!.join(','));
+      console.log(
+        'plan',
+        name,
+        plan.prefix.map((s) => `${s.actor}*${s.steps}`).join(' '),
+        'par',
+        plan.parameters!.join(','),
+      );
       search.observe(result);
-      console.log(`  stop ${result.stop} red ${search.redundant - before} ${fingerprint(result.log)} | ${text(result)} | ${result.finalState}`);
+      console.log(
+        `  stop ${result.stop} red ${search.redundant - before} ${fingerprint(result.log)} | ${text(result)} | ${result.finalState}`,
+      );
       const task = n % 1 === 0 ? search.split() : undefined;
-      if (task) { const c = String.fromCharCode(next++); console.log('plan split', name, '->', c, JSON.stringify(task)); waiting.push([c, DporSearch.from(JSON.parse(JSON.stringify(task)))]); }
+      if (task) {
+        const c = String.fromCharCode(next++);
+        console.log('plan split', name, '->', c, JSON.stringify(task));
+        waiting.push([c, DporSearch.from(JSON.parse(JSON.stringify(task)))]);
+      }
     }
   }
 });

@@ -24,7 +24,11 @@ export type Toy =
 
 export interface ToyProgram {
   readonly flows: readonly (readonly Toy[])[];
-  readonly handlers: readonly { readonly cpu: number; readonly pending: boolean; readonly body: readonly Toy[] }[];
+  readonly handlers: readonly {
+    readonly cpu: number;
+    readonly pending: boolean;
+    readonly body: readonly Toy[];
+  }[];
 }
 
 const WORDS = 2;
@@ -35,7 +39,10 @@ function plain(): fc.Arbitrary<Toy> {
   return fc.oneof(
     { weight: 4, arbitrary: fc.record({ op: fc.constant('load' as const), word: anyWord }) },
     { weight: 5, arbitrary: fc.record({ op: fc.constant('store' as const), word: anyWord, value }) },
-    { weight: 2, arbitrary: fc.record({ op: fc.constantFrom('add' as const, 'swap' as const), word: anyWord }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ op: fc.constantFrom('add' as const, 'swap' as const), word: anyWord }),
+    },
     { weight: 1, arbitrary: fc.constant({ op: 'fence' as const }) },
   );
 }
@@ -43,7 +50,12 @@ function plain(): fc.Arbitrary<Toy> {
 function waits(): fc.Arbitrary<Toy> {
   return fc.oneof(
     fc.record({ op: fc.constant('await' as const), word: anyWord, value: fc.integer({ min: 0, max: 2 }) }),
-    fc.record({ op: fc.constant('await2' as const), word: anyWord, other: anyWord, value: fc.integer({ min: 0, max: 3 }) }),
+    fc.record({
+      op: fc.constant('await2' as const),
+      word: anyWord,
+      other: anyWord,
+      value: fc.integer({ min: 0, max: 3 }),
+    }),
     fc.record({ op: fc.constant('either' as const), word: anyWord, other: anyWord }),
   );
 }
@@ -52,12 +64,18 @@ function locked(): fc.Arbitrary<Toy> {
   return fc.record({
     op: fc.constant('lock' as const),
     lock: fc.nat({ max: 1 }),
-    body: fc.array(fc.oneof({ weight: 3, arbitrary: plain() }, { weight: 1, arbitrary: nested() }), { maxLength: 2 }),
+    body: fc.array(fc.oneof({ weight: 3, arbitrary: plain() }, { weight: 1, arbitrary: nested() }), {
+      maxLength: 2,
+    }),
   });
 }
 
 function nested(): fc.Arbitrary<Toy> {
-  return fc.record({ op: fc.constant('lock' as const), lock: fc.nat({ max: 1 }), body: fc.array(plain(), { maxLength: 1 }) });
+  return fc.record({
+    op: fc.constant('lock' as const),
+    lock: fc.nat({ max: 1 }),
+    body: fc.array(plain(), { maxLength: 1 }),
+  });
 }
 
 function operations(toy: Toy): number {
@@ -65,7 +83,10 @@ function operations(toy: Toy): number {
 }
 
 function size({ flows, handlers }: ToyProgram): number {
-  return [...flows.flat(), ...handlers.flatMap(({ body }) => body)].reduce((sum, toy) => sum + operations(toy), 0);
+  return [...flows.flat(), ...handlers.flatMap(({ body }) => body)].reduce(
+    (sum, toy) => sum + operations(toy),
+    0,
+  );
 }
 
 /** Programs of at most `most` operations over two or three flows. */
@@ -164,7 +185,10 @@ export function byForce(machine: ModelMachine, runsMax = 200_000): Found & { isC
   return { ...found, isComplete };
 }
 
-export function byDpor(machine: ModelMachine, search: DporSearch = new DporSearch()): Found & { search: DporSearch } {
+export function byDpor(
+  machine: ModelMachine,
+  search: DporSearch = new DporSearch(),
+): Found & { search: DporSearch } {
   let found = nothing();
   let { restarts, redundant } = search;
   runSearch(search, machine, (result) => {

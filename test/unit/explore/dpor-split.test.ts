@@ -33,19 +33,25 @@ it.each([
   ['sc', 3],
   ['tso', 1],
   ['tso', 2],
-] as const)('dpor: parts find what the whole finds, each trace once (%s, given away every %i runs)', (model, every) => {
-  const seed = Number(process.env['SEED'] ?? 11);
-  let given = 0;
-  const check = (program: Parameters<typeof machineOf>[0]): void => {
-    const machine = machineOf(program, model);
-    const whole = byDpor(machine);
-    const parts = inParts(machine, every);
-    given += parts.parts - 1;
-    expect(parts.isComplete).toBe(true);
-    expect([...parts.states].toSorted()).toEqual([...whole.states].toSorted());
-    expect([...parts.traces].toSorted()).toEqual([...whole.traces].toSorted());
-    expect(parts.twice).toBe(0);
-  };
-  fc.assert(fc.property(anyProgram(7, false), check), { numRuns: Number(process.env['RUNS'] ?? 100), seed });
-  expect(given).toBeGreaterThan(20);
-});
+] as const)(
+  'dpor: parts find what the whole finds, each trace once (%s, given away every %i runs)',
+  (model, every) => {
+    const seed = Number(process.env['SEED'] ?? 11);
+    let given = 0;
+    const check = (program: Parameters<typeof machineOf>[0]): void => {
+      const machine = machineOf(program, model);
+      const whole = byDpor(machine);
+      const parts = inParts(machine, every);
+      given += parts.parts - 1;
+      expect(parts.isComplete).toBe(true);
+      expect([...parts.states].toSorted()).toEqual([...whole.states].toSorted());
+      expect([...parts.traces].toSorted()).toEqual([...whole.traces].toSorted());
+      expect(parts.twice).toBe(0);
+    };
+    fc.assert(fc.property(anyProgram(7, false), check), {
+      numRuns: Number(process.env['RUNS'] ?? 100),
+      seed,
+    });
+    expect(given).toBeGreaterThan(20);
+  },
+);

@@ -22,14 +22,18 @@ const reader: FlowBody = function* (m) {
 function lockRounds(threads: number, rounds: number): ModelOptions {
   return {
     observeLoads: false,
-    flows: repeat(threads, () => function* (m) {
-      for (let round = 0; round < rounds; round++) {
-        yield m.acquire(LOCK);
-        const seen = yield m.load(X);
-        yield m.store(X, seen + 1);
-        yield m.release(LOCK);
-      }
-    }),
+    flows: repeat(
+      threads,
+      () =>
+        function* (m) {
+          for (let round = 0; round < rounds; round++) {
+            yield m.acquire(LOCK);
+            const seen = yield m.load(X);
+            yield m.store(X, seen + 1);
+            yield m.release(LOCK);
+          }
+        },
+    ),
     check: (memory) => (memory.load(X) === threads * rounds ? undefined : 'an increment was lost'),
   };
 }
@@ -38,14 +42,18 @@ function lockRounds(threads: number, rounds: number): ModelOptions {
 function indexer(threads: number): ModelOptions {
   return {
     observeLoads: false,
-    flows: repeat(threads, (tid) => function* (m) {
-      for (let message = 1; message <= 4; message++) {
-        const written = message * 11 + tid;
-        let slot = (written * 7) % 128;
-        while ((yield m.rmw(X + slot * 4, (before) => (before === 0 ? written : before))) !== 0)
-          slot = (slot + 1) % 128;
-      }
-    }),
+    flows: repeat(
+      threads,
+      (tid) =>
+        function* (m) {
+          for (let message = 1; message <= 4; message++) {
+            const written = message * 11 + tid;
+            let slot = (written * 7) % 128;
+            while ((yield m.rmw(X + slot * 4, (before) => (before === 0 ? written : before))) !== 0)
+              slot = (slot + 1) % 128;
+          }
+        },
+    ),
   };
 }
 
@@ -59,10 +67,14 @@ function lastzero(threads: number): ModelOptions {
         let index = threads;
         while ((yield m.load(at(index))) !== 0) index--;
       },
-      ...repeat(threads, (index) => function* (m) {
-        const before = yield m.load(at(index));
-        yield m.store(at(index + 1), before + 1);
-      }),
+      ...repeat(
+        threads,
+        (index) =>
+          function* (m) {
+            const before = yield m.load(at(index));
+            yield m.store(at(index + 1), before + 1);
+          },
+      ),
     ],
   };
 }
@@ -92,9 +104,13 @@ describe('dpor: one execution for each trace, where they can be counted', () => 
     });
   });
   it.each([2, 5])('%i writers of their own variables are one trace', (threads) => {
-    const flows = repeat(threads, (index) => function* (m) {
-      yield m.store(X + index * 4, 1);
-    });
+    const flows = repeat(
+      threads,
+      (index) =>
+        function* (m) {
+          yield m.store(X + index * 4, 1);
+        },
+    );
     expect(explore({ flows })).toMatchObject({ traces: 1, executions: 1 });
   });
   it.each([
