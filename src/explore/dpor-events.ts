@@ -106,7 +106,8 @@ export class EventTable {
   /** By CPU: stores that have entered its buffer, and left it. */
   private readonly buffered = new Int32Array(DPOR_ACTORS / 4);
   private readonly flushed = new Int32Array(DPOR_ACTORS / 4);
-  private isTso = false;
+  /** A run has had a store buffer. */
+  isTso = false;
   private recordsRead = 0;
   private kept = new Int32Array(0);
 

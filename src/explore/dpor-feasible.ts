@@ -61,15 +61,14 @@ export class Feasibility {
     const flow = flowOf(target.shape.actor);
     if (flow !== Flow.MAIN && flow !== Flow.INTERRUPT) return Feasible.YES;
     const above = flow === Flow.MAIN ? interruptActor(cpu) : cpu * 4 + Flow.NESTED;
-    const first = leftOut.find((event) => {
+    for (let event = leftOut[0]!; event < target.end; event++) {
       const who = events.actor[event]!;
-      return (
-        cpuOf(who) === cpu && who !== target.shape.actor && flowOf(who) !== Flow.BUFFER && flowOf(who) > flow
-      );
-    });
-    if (first === undefined) return Feasible.YES;
-    const begins = events.actor[first] === above && (events.flags[first]! & EventFlag.ENTRY) !== 0;
-    return begins ? Feasible.YES : Feasible.NO;
+      if (cpuOf(who) !== cpu || who === target.shape.actor || flowOf(who) < flow) continue;
+      if (flowOf(who) === Flow.BUFFER || !this.isLeftOut(event, leftOut)) continue;
+      const begins = who === above && (events.flags[event]! & EventFlag.ENTRY) !== 0;
+      return begins ? Feasible.YES : Feasible.NO;
+    }
+    return Feasible.YES;
   }
 
   /** Interrupts on, and one pending. */

@@ -97,7 +97,7 @@ export class Reversals {
     for (let other = event - 1; other >= 0; other--) {
       const who = actor[other]!;
       if (who === actor[event] || other < clock[who]! || !events.depends(other, event)) continue;
-      if (isSameStack(events, other, event)) return false;
+      if (isSameStack(events, other, event) || this.isDrainOf(other, event)) return false;
       if (!this.canRace(other, event)) continue;
       if (isLock) {
         if (!this.feasibility.isExact(other, events.address[event]!)) return false;
@@ -127,10 +127,15 @@ export class Reversals {
     const { events } = this;
     const [a, b] = [events.flags[first]!, events.flags[second]!];
     if (((a | b) & (EventFlag.START | EventFlag.TIMEOUT)) !== 0) return false;
-    if ((a & b & EventFlag.VISIBLE) === 0 && ((a | b) & EventFlag.BUFFER) === 0) return false;
-    // The buffer has to be empty: in front of its last FLUSH it was not.
-    const isDrained = (a & EventFlag.FLUSH) !== 0 && (b & EventFlag.DRAINS) !== 0;
-    return !isDrained || cpuOf(events.actor[first]!) !== cpuOf(events.actor[second]!);
+    return (a & b & EventFlag.VISIBLE) !== 0 || ((a | b) & EventFlag.BUFFER) !== 0;
+  }
+
+  /** A store of the CPU's other flow had to leave the buffer first. */
+  private isDrainOf(first: number, second: number): boolean {
+    const { events } = this;
+    const isPair =
+      (events.flags[first]! & EventFlag.FLUSH) !== 0 && (events.flags[second]! & EventFlag.DRAINS) !== 0;
+    return isPair && cpuOf(events.actor[first]!) === cpuOf(events.actor[second]!);
   }
 
   /** Those of an actor that the run left waiting: what it waits for may have been possible for a while. */
@@ -159,20 +164,30 @@ export class Reversals {
   }
 
   /** Those of an interrupt that was raised in the run, or before it, and not taken. */
-  ofPending(actor: number, address: number, sink: ReversalSink): void {
+  ofPending(actor: number, sink: ReversalSink): void {
     const { events, order, clock } = this;
     const last = this.lastOf(actor);
     clock.fill(0);
     if (last >= 0) order.join(clock, 0, last);
     const flags = EventFlag.VISIBLE | EventFlag.ENTRY;
-    const shape: Shape = {
-      actor,
-      steps: 1,
-      flags,
-      ordinal: 0,
-      ranges: [footprint(OpType.IRQ_ENTRY), address, 4],
-    };
-    this.largestSets({ shape, event: -1, end: events.count, wait: undefined, isShifty: false }, sink);
+    const word = this.pendingWord(cpuOf(actor));
+    const ranges = word < 0 ? [] : [footprint(OpType.IRQ_ENTRY), word, 4];
+    const shape: Shape = { actor, steps: 1, flags, ordinal: 0, ranges };
+    const target: Target = { shape, event: -1, end: events.count, wait: undefined, isShifty: false };
+    const unknown: Target = { ...target, shape: { ...shape, isUnknown: true } };
+    this.largestSets(target, (leftOut, _, isGuess) => sink(leftOut, word < 0 ? unknown : target, isGuess));
+  }
+
+  /** Where a CPU's interrupts are raised, as far as this run shows; or -1. */
+  private pendingWord(cpu: number): number {
+    const { events, order } = this;
+    for (let event = 0; event < events.count; event++) {
+      const type = opType(events.word(event, OpWord.HEAD));
+      const isOwn =
+        cpuOf(events.actor[event]!) === cpu && (type === OpType.IRQ_ENTRY || type === OpType.IRQ_FLAG);
+      if (isOwn || order.isIpiTo(event, cpu)) return events.word(event, OpWord.ADDRESS) >>> 0;
+    }
+    return -1;
   }
 
   lastOf(actor: number): number {

@@ -52,9 +52,6 @@ interface Waiting {
 
 const NOTHING: readonly Shape[] = [];
 
-/** Not an actor: a branch in which the policy chooses from the start. */
-const ANYBODY = -1;
-
 export class DporSearch implements Search {
   /** Runs since the search last started again. */
   executions = 0;
@@ -83,7 +80,7 @@ export class DporSearch implements Search {
   private done: number[] = [];
   /** Below the states in front of this one, work has been given away. */
   private opened = 0;
-  /** By state: some event has been made there. */
+  /** By state: a run that was no miss has gone through. */
   private entered: boolean[] = [];
   /** By state: guesses that were made there. */
   private tried: (Set<string> | undefined)[] = [];
@@ -164,7 +161,7 @@ export class DporSearch implements Search {
       // What a wait will look at, or whether it can be made at all, is seen when it is.
       if (isGuess || (shape.flags & EventFlag.WAITS) !== 0) {
         if (children.length === 0) {
-          if (isGuess && shape.actor !== ANYBODY) this.guessedAt = step;
+          if (isGuess) this.guessedAt = step;
           // In front of a store that enters the buffer nobody is asked: an interrupt goes there only if it is told to.
           if ((shape.flags & EventFlag.ENTRY) === 0) {
             first = shape.actor + 1;
@@ -199,8 +196,11 @@ export class DporSearch implements Search {
     this.layOut();
     const isCovered = this.followSleep() || isMiss || result.stop === RunStop.COVERED;
     if (isCovered) this.redundant++;
-    this.enter(isMiss);
+    this.maxDepth = Math.max(this.maxDepth, this.order.events.count);
+    this.entered.length = Math.min(this.entered.length, this.branch + 1);
+    if (!isMiss) for (let state = 0; state <= this.order.events.count; state++) this.entered[state] = true;
     this.findReversals(result);
+    if (isMiss) this.forgetWay();
   }
 
   private restart(): void {
@@ -268,15 +268,16 @@ export class DporSearch implements Search {
     return false;
   }
 
-  /** A state that a miss has led to, and nothing else, is one from which everything has to be explored. */
-  private enter(isMiss: boolean): void {
-    const { count } = this.order.events;
-    this.maxDepth = Math.max(this.maxDepth, count);
-    this.entered.length = Math.min(this.entered.length, this.branch + 1);
-    for (let state = Math.max(this.base, this.entered.length - 1); state < count; state++)
-      this.entered[state] = true;
-    if (isMiss && this.entered[count] !== true && this.left[count]!.length === 0)
-      this.left[count]!.push({ shape: unknownOf(ANYBODY), isGuess: true, children: [] });
+  /**
+   * The states that only a miss has led to are forgotten: the events before it were made for its sake, and what else
+   * begins with them has not been explored.
+   */
+  private forgetWay(): void {
+    const { events } = this.order;
+    let state = events.count;
+    while (state > this.base && this.left[state]!.length === 0 && this.entered[state] !== true) state--;
+    events.truncate(state);
+    this.left.length = this.done.length = state + 1;
   }
 
   /** The run made a covered step where it could have made another: that is still to be done. */
@@ -320,25 +321,19 @@ export class DporSearch implements Search {
 
   /** Interrupts that could have been taken in this run and were not. */
   private findUntaken(sink: ReversalSink): void {
-    const { finder } = this;
-    const { events } = this.order;
-    for (let cpu = 0; cpu * 4 < events.width; cpu++)
-      for (const actor of [cpu * 4 + Flow.INTERRUPT, cpu * 4 + Flow.NESTED]) {
-        const raised = this.raisedLast(actor);
-        if (raised >= 0) finder.ofPending(actor, raised, sink);
-      }
+    for (let cpu = 0; cpu * 4 < this.order.events.width; cpu++)
+      for (const actor of [cpu * 4 + Flow.INTERRUPT, cpu * 4 + Flow.NESTED])
+        if (this.isRaisedLast(actor)) this.finder.ofPending(actor, sink);
   }
 
-  /** The pending word of an interrupt actor that could have gone, or was called, and never went after; or -1. */
-  private raisedLast(actor: number): number {
+  /** Whether an interrupt actor could have gone, or was called, and never went after. */
+  private isRaisedLast(actor: Actor): boolean {
     const { events } = this.order;
     for (let event = events.count - 1; event >= 0 && events.actor[event] !== actor; event--) {
-      const flags = events.flags[event]!;
-      if (this.order.isIpiTo(event, cpuOf(actor)) && flowOf(actor) === Flow.INTERRUPT)
-        return events.address[event]!;
-      if ((flags & EventFlag.VISIBLE) !== 0 && events.couldGo(event, actor)) return 0;
+      if (flowOf(actor) === Flow.INTERRUPT && this.order.isIpiTo(event, cpuOf(actor))) return true;
+      if ((events.flags[event]! & EventFlag.VISIBLE) !== 0 && events.couldGo(event, actor)) return true;
     }
-    return -1;
+    return false;
   }
 
   /** The run ended with somebody's step, and others could have gone on: what they do does not depend on its end. */
@@ -403,20 +398,20 @@ export class DporSearch implements Search {
 
   /**
    * Gives away one branch of the state nearest to the root that has any: undefined if there is none. The rest of the
-   * search is told to explore everybody at the states above, since the other part can no longer ask for it.
+   * search is told to explore everybody at the states above, since the other part can no longer ask for it. Not with
+   * interrupts under tso: in front of a store that enters the buffer nobody is asked, so that cannot be told.
    */
   split(): DporTask | undefined {
     assert(!this.isRunning, 'DporSearch.split: between runs only');
-    if (this.base < 0 || this.isFinished) return undefined;
     const { events } = this.order;
+    if (this.base < 0 || this.isFinished || (events.isTso && events.hasInterrupts)) return undefined;
     let state = this.base;
     while (state < this.left.length && this.left[state]!.length === 0) state++;
     if (state >= this.left.length || state >= events.count) return undefined;
-    for (let above = this.firstOwn; above <= state; above++) if (!this.canOpen(above)) return undefined;
-    if (this.left[state]!.every(({ isGuess }) => isGuess)) return undefined;
+    if (!this.left[state]!.some(canGive)) return undefined;
     for (let above = this.firstOwn; above <= state; above++) this.open(above);
-    this.opened = state + 1;
-    const given = this.left[state]!.find(({ isGuess }) => !isGuess)!;
+    this.opened = Math.max(this.opened, state + 1);
+    const given = this.left[state]!.find(canGive)!;
     const here = shapeOf(events, state);
     const sleep = [...this.sleep[state]!, here].map(asForeign);
     this.left[state]!.splice(this.left[state]!.indexOf(given), 1);
@@ -428,11 +423,6 @@ export class DporSearch implements Search {
   /** The first state of which this search says what is to be explored; those above are with whoever gave it its task. */
   private get firstOwn(): number {
     return this.base + (this.task.branches.length > 0 ? 1 : 0);
-  }
-
-  /** Only in front of a choice point does the log say who could go. */
-  private canOpen(state: number): boolean {
-    return (this.order.events.flags[state]! & (EventFlag.VISIBLE | EventFlag.ALONE)) !== 0;
   }
 
   /** Everybody who could go at a state is to be explored there. */
@@ -486,6 +476,16 @@ export class DporSearch implements Search {
 
 function unknownOf(actor: Actor): Shape {
   return { actor, steps: 1, flags: 0, ordinal: 0, ranges: [], isUnknown: true };
+}
+
+/** Whether at least one run along the branch will not be a miss. */
+function isSure({ isGuess, children }: WakeNode): boolean {
+  return !isGuess && (children.length === 0 || children.some(isSure));
+}
+
+/** What is given away sleeps here, so it has to be known when it wakes. */
+function canGive(node: WakeNode): boolean {
+  return isSure(node) && node.shape.isUnknown !== true;
 }
 
 function asForeign(shape: Shape): Shape {

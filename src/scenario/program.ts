@@ -160,5 +160,5 @@ export function complaintOf(check: () => CheckAnswer, name: string, otherwise: s
   if (answer === false) return otherwise;
   return typeof answer === 'string'
     ? answer
-    : `${name} answers true, nothing, false or a text, and this was ${typeof answer}`;
+    : `${name} answers true, nothing, false or a text, and this was ${typeof answer} ${JSON.stringify(answer)}`;
 }

@@ -1,5 +1,5 @@
 /** Programs whose traces can be counted, and programs by chance. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { ModelOptions } from '../../support/model-machine.ts';
 import { type FlowBody, ModelMachine, type ModelOps } from '../../support/model-machine.ts';
 import type { ModelRequest } from '../../support/model-program.ts';
@@ -124,7 +124,7 @@ function* perform(m: ModelOps, body: readonly Toy[]): Generator<ModelRequest, vo
     else if (toy.op === 'store') yield m.store(word(toy.word), toy.value);
     else if (toy.op === 'await') yield m.await(word(toy.word), ([seen]) => seen === toy.value);
     else if (toy.op === 'await2') {
-      yield m.await([word(toy.word), word(toy.other)], ([a, b]) => a! + b! === toy.value);
+      yield m.await([word(toy.word), word(toy.other)], ([a = 0, b = 0]) => a + b === toy.value);
     } else if (toy.op === 'either') yield m.await([word(toy.word), word(toy.other)], ([a, b]) => a === b);
     else if (toy.op === 'fence') yield m.fence();
     else if (toy.op === 'ipi') yield m.ipi(toy.cpu);

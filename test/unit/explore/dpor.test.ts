@@ -1,9 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { DporSearch } from '#explore/dpor';
-import { RunStop } from '#explore/executor';
-import { runSearch } from '#explore/search';
 import { type FlowBody, ModelMachine, type ModelOptions } from '../../support/model-machine.ts';
-import { byDpor, byForce } from './dpor-programs.ts';
+import { byDpor } from './dpor-programs.ts';
 
 const X = 0x100;
 const LOCK = 0x200;

@@ -1,0 +1,39 @@
+import * as fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { type Toy, type ToyProgram, anyProgram, byDpor, byForce, machineOf } from './dpor-programs.ts';
+
+/** Schedules brute force may need before a program is passed over: the rest is enough. */
+const SCHEDULES_MAX = 15_000;
+
+function waits(body: readonly Toy[]): boolean {
+  return body.some((toy) => toy.op === 'await' || toy.op === 'await2' || toy.op === 'either');
+}
+
+/** Programs of at most 8 operations; with interrupts fewer, since brute force tries them everywhere. */
+it.each([
+  ['sc', 8, false, 120],
+  ['tso', 7, false, 90],
+  ['sc', 6, true, 60],
+  ['tso', 5, true, 30],
+] as const)(
+  'dpor: the states and traces of brute force, no trace twice (%s, %i operations, interrupts %s, %i programs)',
+  (model, most, withInterrupts, programs) => {
+    const seed = Number(process.env['SEED'] ?? 20_260_101);
+    let compared = 0;
+    const check = (program: ToyProgram): void => {
+      const force = byForce(machineOf(program, model), SCHEDULES_MAX);
+      if (!force.isComplete) return;
+      compared++;
+      const { search, states, traces, twice } = byDpor(machineOf(program, model));
+      expect(search.isComplete).toBe(true);
+      expect([...states].toSorted()).toEqual([...force.states].toSorted());
+      expect([...traces].toSorted()).toEqual([...force.traces].toSorted());
+      expect(twice).toBe(0);
+      expect(search.executions - search.redundant).toBe(traces.size);
+      // Only a wait, or an interrupt that may have been there from the start, has to be guessed.
+      if (!withInterrupts && !program.flows.some(waits)) expect(search.redundant).toBe(0);
+    };
+    fc.assert(fc.property(anyProgram(most, withInterrupts), check), { numRuns: programs, seed });
+    expect(compared).toBeGreaterThan(programs / 2);
+  },
+);
