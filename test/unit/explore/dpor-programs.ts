@@ -129,7 +129,7 @@ function* perform(m: ModelOps, body: readonly Toy[]): Generator<ModelRequest, vo
     else if (toy.op === 'fence') yield m.fence();
     else if (toy.op === 'ipi') yield m.ipi(toy.cpu);
     else if (toy.op === 'off' || toy.op === 'on') yield m.irqs(toy.op === 'on');
-    else {
+    else if (toy.op === 'lock') {
       yield m.acquire(word(8 + toy.lock));
       yield* perform(m, toy.body);
       yield m.release(word(8 + toy.lock));
