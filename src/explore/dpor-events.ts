@@ -364,6 +364,12 @@ export class EventTable {
     return false;
   }
 
+  /** Whether an event from there on has the flag. */
+  some(from: number, flag: number): boolean {
+    for (let event = from; event < this.count; event++) if ((this.flags[event]! & flag) !== 0) return true;
+    return false;
+  }
+
   /** A word of the event's first record. */
   word(event: number, word: number): number {
     return this.log.words[this.record[event]! * OP_WORDS + word]!;

@@ -45,6 +45,15 @@ export function shapeOf(events: EventTable, event: number): Shape {
   };
 }
 
+/** An actor's next event, whatever that is. */
+export function unknownOf(actor: Actor): Shape {
+  return { actor, steps: 1, flags: 0, ordinal: 0, ranges: [], isUnknown: true };
+}
+
+export function asForeign(shape: Shape): Shape {
+  return { ...shape, isForeign: true };
+}
+
 function isForwarded(shape: Shape): boolean {
   return (shape.flags & (EventFlag.FORWARDED | EventFlag.MANY)) === EventFlag.FORWARDED;
 }

@@ -21,6 +21,8 @@ export interface WakeSequence {
   count: number;
   readonly target: Shape;
   readonly isGuess: boolean;
+  /** Only what is in the sequence can stand in for it. */
+  readonly isStrict: boolean;
   /** Events from here on may be others in the next run that has the race. */
   readonly solidEnd: number;
 }
@@ -30,10 +32,11 @@ export interface WakeSequence {
  *
  * - NO;
  * - STRICT: it is in the part of the sequence that will not change, and nothing there has to come before;
- * - LOOSE: it depends on nothing of the sequence, or is in the part that may change: the answer is for this run;
+ * - LOOSE: so it is, but in the part that may change: the answer is for this run;
+ * - WEAK: it depends on nothing of the sequence. For this run as well;
  * - ADDED (of a node): the sequence has become the node's.
  */
-export const Initial = { NO: 0, LOOSE: 1, STRICT: 2, ADDED: 3 } as const;
+export const Initial = { NO: 0, WEAK: 1, LOOSE: 2, STRICT: 3, ADDED: 4 } as const;
 export type Initial = (typeof Initial)[keyof typeof Initial];
 
 /** Where `initialIn` found the shape: an index of the list; its count for the target; -1 if it is not there. */
@@ -54,7 +57,7 @@ export function initialIn(shape: Shape, sequence: WakeSequence, events: EventTab
     foundAt = count;
     return Initial.STRICT;
   }
-  return shapesDepend(shape, target) ? Initial.NO : Initial.LOOSE;
+  return shapesDepend(shape, target) ? Initial.NO : Initial.WEAK;
 }
 
 /** What became of a sequence. */
@@ -72,7 +75,7 @@ export function insert(children: WakeNode[], sequence: WakeSequence, events: Eve
       return Insertion.ADDED;
     }
     if (match.initial === Initial.ADDED) return Insertion.ADDED;
-    if (match.initial === Initial.LOOSE) isLoose = true;
+    if (match.initial !== Initial.STRICT) isLoose = true;
     const isTarget = foundAt === sequence.count;
     if (isTarget || match.node.children.length === 0)
       return isLoose ? Insertion.COVERED_FOR_NOW : Insertion.COVERED;
@@ -93,7 +96,8 @@ function findMatch(
       return { node, initial };
     }
     const initial = initialIn(node.shape, sequence, events);
-    if (initial !== Initial.NO) return { node, initial };
+    const isWeak = initial === Initial.WEAK;
+    if (initial !== Initial.NO && !(isWeak && sequence.isStrict)) return { node, initial };
   }
   return undefined;
 }

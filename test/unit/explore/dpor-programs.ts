@@ -15,7 +15,7 @@ const word = (index: number): number => X + index * 4;
 /** One operation of a program by chance. */
 export type Toy =
   | { readonly op: 'load' | 'add' | 'swap'; readonly word: number }
-  | { readonly op: 'store' | 'await'; readonly word: number; readonly value: number }
+  | { readonly op: 'store' | 'await' | 'fail-if'; readonly word: number; readonly value: number }
   | { readonly op: 'await2'; readonly word: number; readonly other: number; readonly value: number }
   | { readonly op: 'either'; readonly word: number; readonly other: number }
   | { readonly op: 'fence' | 'off' | 'on' }
@@ -89,9 +89,13 @@ function size({ flows, handlers }: ToyProgram): number {
   );
 }
 
-/** Programs of at most `most` operations over two or three flows. */
-export function anyProgram(most: number, withInterrupts: boolean): fc.Arbitrary<ToyProgram> {
+/** Programs of at most `most` operations over two or three flows; with `failing`, some end the run at what they read. */
+export function anyProgram(most: number, withInterrupts: boolean, failing = 0): fc.Arbitrary<ToyProgram> {
   const main = fc.oneof(
+    {
+      weight: failing,
+      arbitrary: fc.record({ op: fc.constant('fail-if' as const), word: anyWord, value: fc.nat({ max: 2 }) }),
+    },
     { weight: 8, arbitrary: plain() },
     { weight: 2, arbitrary: locked() },
     { weight: 2, arbitrary: waits() },
@@ -116,7 +120,7 @@ export function anyProgram(most: number, withInterrupts: boolean): fc.Arbitrary<
     .filter((program) => size(program) <= most);
 }
 
-function* perform(m: ModelOps, body: readonly Toy[]): Generator<ModelRequest, void, number> {
+function* perform(m: ModelOps, body: readonly Toy[], flow: number): Generator<ModelRequest, void, number> {
   for (const toy of body) {
     if (toy.op === 'load') yield m.load(word(toy.word));
     else if (toy.op === 'add') yield m.rmw(word(toy.word), (before) => before + 1);
@@ -126,25 +130,28 @@ function* perform(m: ModelOps, body: readonly Toy[]): Generator<ModelRequest, vo
     else if (toy.op === 'await2') {
       yield m.await([word(toy.word), word(toy.other)], ([a = 0, b = 0]) => a + b === toy.value);
     } else if (toy.op === 'either') yield m.await([word(toy.word), word(toy.other)], ([a, b]) => a === b);
-    else if (toy.op === 'fence') yield m.fence();
+    else if (toy.op === 'fail-if') {
+      if ((yield m.load(word(toy.word))) === toy.value)
+        m.fail(`flow ${flow}: ${body.indexOf(toy)} of ${body.length}`);
+    } else if (toy.op === 'fence') yield m.fence();
     else if (toy.op === 'ipi') yield m.ipi(toy.cpu);
     else if (toy.op === 'off' || toy.op === 'on') yield m.irqs(toy.op === 'on');
     else if (toy.op === 'lock') {
       yield m.acquire(word(8 + toy.lock));
-      yield* perform(m, toy.body);
+      yield* perform(m, toy.body, flow);
       yield m.release(word(8 + toy.lock));
     }
   }
 }
 
 export function machineOf(program: ToyProgram, memoryModel: 'sc' | 'tso'): ModelMachine {
-  const flow = (body: readonly Toy[]): FlowBody =>
+  const flow = (body: readonly Toy[], index: number): FlowBody =>
     function* (m) {
-      yield* perform(m, body);
+      yield* perform(m, body, index);
     };
   const options: ModelOptions = {
     flows: program.flows.map(flow),
-    interrupts: program.handlers.map(({ cpu, pending, body }) => ({ cpu, pending, handler: flow(body) })),
+    interrupts: program.handlers.map(({ cpu, pending, body }) => ({ cpu, pending, handler: flow(body, -1) })),
     memoryModel,
   };
   return new ModelMachine(options);

@@ -1,9 +1,16 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { DporSearch } from '#explore/dpor';
+import { enumerateAll } from '#explore/dpor-enumerate';
+import type { RunResult } from '#explore/executor';
+import { runSearch } from '#explore/search';
 import { type Toy, type ToyProgram, anyProgram, byDpor, byForce, machineOf } from './dpor-programs.ts';
 
 /** Schedules brute force may need before a program is passed over: the rest is enough. */
 const SCHEDULES_MAX = 15_000;
+
+/** For a longer look: as many times the programs. */
+const TIMES = Number(process.env['TIMES'] ?? 1);
 
 function waits(body: readonly Toy[]): boolean {
   return body.some((toy) => toy.op === 'await' || toy.op === 'await2' || toy.op === 'either');
@@ -33,7 +40,42 @@ it.each([
       // Only a wait, or an interrupt that may have been there from the start, has to be guessed.
       if (!withInterrupts && !program.flows.some(waits)) expect(search.redundant).toBe(0);
     };
-    fc.assert(fc.property(anyProgram(most, withInterrupts), check), { numRuns: programs, seed });
-    expect(compared).toBeGreaterThan(programs / 2);
+    fc.assert(fc.property(anyProgram(most, withInterrupts), check), { numRuns: programs * TIMES, seed });
+    expect(compared).toBeGreaterThan((programs * TIMES) / 2);
+  },
+);
+
+it.each([
+  ['sc', 7, false, 100],
+  ['tso', 6, false, 60],
+  ['sc', 6, true, 40],
+] as const)(
+  'dpor: where a failure ends the run, the failures of brute force (%s, %i operations, interrupts %s, %i programs)',
+  (model, most, withInterrupts, programs) => {
+    const seed = Number(process.env['SEED'] ?? 20_260_102);
+    let failures = 0;
+    const check = (program: ToyProgram): void => {
+      const titles = { force: new Set<string>(), dpor: new Set<string>() };
+      const note = (all: Set<string>, { findings }: RunResult): void => {
+        for (const { title } of findings) all.add(title);
+      };
+      const { isComplete } = enumerateAll(
+        machineOf(program, model),
+        (result) => note(titles.force, result),
+        () => titles.force.clear(),
+        SCHEDULES_MAX,
+      );
+      if (!isComplete) return;
+      const search = new DporSearch();
+      runSearch(search, machineOf(program, model), (result) => {
+        note(titles.dpor, result);
+        return false;
+      });
+      failures += titles.dpor.size;
+      expect(search.isComplete).toBe(true);
+      expect([...titles.dpor].toSorted()).toEqual([...titles.force].toSorted());
+    };
+    fc.assert(fc.property(anyProgram(most, withInterrupts, 6), check), { numRuns: programs * TIMES, seed });
+    expect(failures).toBeGreaterThan((programs * TIMES) / 2);
   },
 );
