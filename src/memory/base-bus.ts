@@ -158,9 +158,16 @@ export abstract class BaseBus {
     return Atomics.add(this.u32, address >>> 2, operand);
   }
 
-  protected checkRange(address: number, length: number, write: boolean): void {
-    if (address < PAGE_SIZE || address + length > this.layout.bytes)
-      this.client.fault(address, length, write);
+  /** Whether there is such memory; if not, that is a fault. */
+  protected inRange(address: number, length: number, write: boolean): boolean {
+    if (address >= PAGE_SIZE && address + length <= this.layout.bytes) return true;
+    this.raiseFault(address, length, write);
+    return false;
+  }
+
+  /** An access cannot be done. Comes back only where the fault is taken later: the caller does nothing more. */
+  protected raiseFault(address: number, size: number, write: boolean): void {
+    this.client.fault(address, size, write);
   }
 
   /** Calls on the stack; unwinding sets it back. */
@@ -191,19 +198,25 @@ export abstract class BaseBus {
     const context = this.contextIndex;
     const address = Math.ceil(this.i32[context + ContextWord.STACK_POINTER]! / align) * align;
     const next = address + size;
-    if (next > (context << 2) + CONTEXT_BYTES) this.client.fault(next, size, true);
+    if (next > (context << 2) + CONTEXT_BYTES) {
+      this.raiseFault(next, size, true);
+      return address;
+    }
     this.i32[context + ContextWord.STACK_POINTER] = next;
     return address;
   }
 
-  badJump(address: number): never {
-    return this.client.fault(address, 1, false);
+  badJump(address: number): void {
+    this.raiseFault(address, 1, false);
   }
 
   enter(symbol: number, a: unknown, b: unknown, c: unknown): void {
     const { i32, contextIndex } = this;
     const depth = i32[contextIndex + ContextWord.DEPTH]!;
-    if (depth >= CALL_DEPTH_MAX) this.client.fault((contextIndex << 2) + CONTEXT_BYTES, 4, true);
+    if (depth >= CALL_DEPTH_MAX) {
+      this.raiseFault((contextIndex << 2) + CONTEXT_BYTES, 4, true);
+      return;
+    }
     const slot = contextIndex + ContextWord.CALLS + depth * 2;
     i32[slot] = symbol;
     i32[slot + 1] = i32[contextIndex + ContextWord.STACK_POINTER]!;

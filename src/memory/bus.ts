@@ -113,8 +113,8 @@ export interface Bus {
   /** Bytes of this context's kernel stack, until the running kernel function returns. */
   allocateStack(size: number, align: number): number;
 
-  /** A call through a pointer that is no function: a fault at that address. */
-  badJump(address: number): never;
+  /** A call through a pointer that is no function: a fault at that address, and the caller does nothing more. */
+  badJump(address: number): void;
 
   /** A kernel function begins or ends: call stack, trace. */
   enter(symbol: number, a: unknown, b: unknown, c: unknown): void;

@@ -186,23 +186,23 @@ export class ParallelBus extends BaseBus implements Bus {
   }
 
   fill(address: number, byte: number, length: number): void {
-    this.checkRange(address, length, true);
+    this.inRange(address, length, true);
     this.u8.fill(byte, address, address + length);
   }
 
   copy(destination: number, source: number, length: number): void {
-    this.checkRange(source, length, false);
-    this.checkRange(destination, length, true);
+    this.inRange(source, length, false);
+    this.inRange(destination, length, true);
     this.u8.copyWithin(destination, source, source + length);
   }
 
   loadBytes(address: number, length: number): Uint8Array {
-    this.checkRange(address, length, false);
+    this.inRange(address, length, false);
     return this.u8.slice(address, address + length);
   }
 
   storeBytes(address: number, bytes: Uint8Array): void {
-    this.checkRange(address, bytes.length, true);
+    this.inRange(address, bytes.length, true);
     this.u8.set(bytes, address);
   }
 

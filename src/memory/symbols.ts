@@ -52,7 +52,10 @@ export function kernel_function<A extends readonly unknown[], R>(
 /** Calls through a function pointer. A pointer that is no function is a fault at that address. */
 export function call_pointer(address: Ptr, a?: unknown, b?: unknown, c?: unknown, d?: unknown): unknown {
   const index = symbolIndex(address);
-  if (index < 0) bus.badJump(address);
+  if (index < 0) {
+    bus.badJump(address);
+    return undefined;
+  }
   bus.enter(address, a, b, c);
   const result: unknown = bodies[index]!(a, b, c, d);
   bus.leave(address, result);

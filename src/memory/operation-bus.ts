@@ -1,0 +1,611 @@
+/**
+ * What every operation of a deterministic machine does: publish itself and let the policy say who goes next (`step`), look
+ * at the address, touch memory or the store buffer, wake who waits for it, write the log. What a CPU waits on while
+ * somebody else goes is its subclasses' business.
+ *
+ * A step that is not this CPU's yet may answer false instead of blocking. Then the operation has had no effect, what it
+ * answers means nothing, and its caller does it again when the step is granted: so nothing may come before the step that
+ * cannot be done twice.
+ */
+import { assert } from '#base/assert';
+import { WATCH_MAX } from '#base/limits';
+import { type Actor, Flow, type Policy } from '#base/strategy';
+import { AccessKind, EventType, LockOperation } from '#trace/events';
+import { OpFlag, OpType } from '#trace/operations';
+import { BaseBus, machineWord } from './base-bus.ts';
+import type { BusClient } from './bus.ts';
+import {
+  ContextWord,
+  CpuWord,
+  type Geometry,
+  MachineWord,
+  MemoryModel,
+  PAGE_SHIFT,
+  PAGE_SIZE,
+  Pending,
+  RunEnd,
+  SearchWord,
+  Status,
+  TraceMask,
+} from './layout.ts';
+import { Ownership } from './ownership.ts';
+import { type CoreClient, NEEDS_DRAIN, SchedulerCore } from './scheduler-core.ts';
+import { BufferWord, searchRegion } from './search.ts';
+import { searchWord } from './search-words.ts';
+import { NOT_BUFFERED, PARTLY_BUFFERED } from './store-buffer.ts';
+
+const TRACE_MASK = machineWord(MachineWord.TRACE_MASK);
+const RUN_END = machineWord(MachineWord.RUN_END);
+const ON = searchWord(SearchWord.ON);
+const MODEL = searchWord(SearchWord.MEMORY_MODEL);
+const STOP_AT_FINDING = searchWord(SearchWord.STOP_AT_FINDING);
+
+/** What the first halves of operations answer where a word of memory, unsigned, could stand. */
+const IN_MEMORY = -1;
+const NOT_DONE = -2;
+
+const NO_BYTES = new Uint8Array(0);
+
+/** Left-out arguments and comparisons become numbers; an object would become zero. */
+function refuseObject(value: unknown): void {
+  if (value === undefined || typeof value === 'boolean') return;
+  throw new TypeError(`a word of memory holds a number, and no ${typeof value}`);
+}
+
+export abstract class OperationBus extends BaseBus implements CoreClient {
+  readonly core: SchedulerCore;
+  /** What must hold between any two steps; throws nothing, reports what does not. Set by a scenario. */
+  invariant: (() => void) | undefined;
+  /** Set while this CPU has been told to begin its flow. */
+  flowGranted = false;
+  readonly #ownership: Ownership;
+  readonly #dirty: Uint8Array;
+  /** True while a wait's condition is looked at: its loads are what the wait depends on. */
+  protected isWatching = false;
+  /** True while what this thread reads is nobody's operation. */
+  protected isUnseen = false;
+  /** AccessKind of each watched word's load. */
+  protected readonly watchKinds: Uint8Array = new Uint8Array(WATCH_MAX);
+
+  constructor(
+    buffer: SharedArrayBuffer,
+    layout: Geometry,
+    cpu: number,
+    client: BusClient,
+    policies: (number: number) => Policy,
+  ) {
+    super(buffer, layout, cpu, client, false);
+    const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
+    const pages = layout.logCapacity > 0 ? layout.heapEnd >>> PAGE_SHIFT : 0;
+    this.#dirty = new Uint8Array(buffer, layout.search + region.dirty, pages);
+    this.#ownership = new Ownership(this.i32, layout);
+    this.core = new SchedulerCore(buffer, layout, this, policies);
+  }
+
+  /** See SchedulerCore: a wait's condition is looked at again. */
+  abstract recheck(cpu: number): void;
+
+  /**
+   * Publishes a step, and answers true when it is chosen, after any interrupts that were. An implementation that cannot
+   * block answers false instead, and the operation is to be done again later.
+   */
+  protected abstract step(head: number, address: number, size: number, visible: boolean): boolean;
+
+  load8(address: number): number {
+    const value = this.#load(address, 1, AccessKind.PLAIN);
+    return value === IN_MEMORY ? this.#loaded(address, this.u8[address]!, AccessKind.PLAIN, 1) : value;
+  }
+
+  load16(address: number): number {
+    const value = this.#load(address, 2, AccessKind.PLAIN);
+    return value === IN_MEMORY ? this.#loaded(address, this.u16[address >>> 1]!, AccessKind.PLAIN, 2) : value;
+  }
+
+  load32(address: number): number {
+    return this.load32Marked(address, AccessKind.PLAIN);
+  }
+
+  load64(address: number): bigint {
+    return this.load64Marked(address, AccessKind.PLAIN);
+  }
+
+  load32Marked(address: number, kind: AccessKind): number {
+    const value = this.#load(address, 4, kind);
+    return value === IN_MEMORY ? this.#loaded(address, this.u32[address >>> 2]!, kind, 4) : value;
+  }
+
+  load64Marked(address: number, kind: AccessKind): bigint {
+    const low = this.#load(address, 8, kind);
+    if (low === NOT_DONE) return 0n;
+    if (low !== IN_MEMORY) return this.#forwarded64(address);
+    const value = this.u64[address >>> 3]!;
+    this.#loaded(address, Number(value & 0xffffffffn), kind, 8);
+    return value;
+  }
+
+  store8(address: number, value: number): void {
+    if (this.#store(address, 1, AccessKind.PLAIN, value & 0xff, 0)) return;
+    const before = this.u8[address]!;
+    this.u8[address] = value;
+    this.#stored(address, before, value & 0xff, 0, AccessKind.PLAIN, 1);
+  }
+
+  store16(address: number, value: number): void {
+    if (this.#store(address, 2, AccessKind.PLAIN, value & 0xffff, 0)) return;
+    const before = this.u16[address >>> 1]!;
+    this.u16[address >>> 1] = value;
+    this.#stored(address, before, value & 0xffff, 0, AccessKind.PLAIN, 2);
+  }
+
+  store32(address: number, value: number): void {
+    this.store32Marked(address, value, AccessKind.PLAIN);
+  }
+
+  store64(address: number, value: bigint): void {
+    this.store64Marked(address, value, AccessKind.PLAIN);
+  }
+
+  store32Marked(address: number, value: number, kind: AccessKind): void {
+    // Types do not hold at run time; what is stored as zero without a word is a bug that nobody finds.
+    if (typeof value !== 'number') refuseObject(value);
+    if (this.#store(address, 4, kind, value | 0, 0)) return;
+    const before = this.i32[address >>> 2]!;
+    this.i32[address >>> 2] = value;
+    this.#stored(address, before, value | 0, 0, kind, 4);
+  }
+
+  store64Marked(address: number, value: bigint, kind: AccessKind): void {
+    const low = Number(BigInt.asIntN(32, value));
+    const high = Number(BigInt.asIntN(32, value >> 32n));
+    if (this.#store(address, 8, kind, low, high)) return;
+    const before = this.i32[address >>> 2]!;
+    this.u64[address >>> 3] = value;
+    this.#stored(address, before, low, high, kind, 8);
+  }
+
+  add32(address: number, operand: number): number {
+    const before = this.#rmwBegins(address);
+    if (before === NOT_DONE) return 0;
+    return this.#rmwEnds(address, before, before + operand);
+  }
+
+  and32(address: number, operand: number): number {
+    const before = this.#rmwBegins(address);
+    if (before === NOT_DONE) return 0;
+    return this.#rmwEnds(address, before, before & operand);
+  }
+
+  or32(address: number, operand: number): number {
+    const before = this.#rmwBegins(address);
+    if (before === NOT_DONE) return 0;
+    return this.#rmwEnds(address, before, before | operand);
+  }
+
+  exchange32(address: number, value: number): number {
+    const before = this.#rmwBegins(address);
+    if (before === NOT_DONE) return 0;
+    return this.#rmwEnds(address, before, value);
+  }
+
+  compareExchange32(address: number, expected: number, value: number): number {
+    const before = this.#rmwBegins(address);
+    if (before === NOT_DONE) return 0;
+    return this.#rmwEnds(address, before, before === expected >>> 0 ? value : before);
+  }
+
+  update<T extends number | bigint>(address: number, size: number, change: (before: T) => T): T {
+    const head = OpType.RMW | (AccessKind.RMW << 8) | NEEDS_DRAIN;
+    if (!this.#mayWrite(head, address, size, this.claim(address, size))) return (size === 8 ? 0n : 0) as T;
+    const array: { [index: number]: number | bigint } =
+      size === 8 ? this.u64 : size === 4 ? this.u32 : size === 2 ? this.u16 : this.u8;
+    const index = address / size;
+    const before = array[index] as T;
+    array[index] = change(before);
+    this.written(address, size);
+    this.core.wake(address, size);
+    const low = (value: number | bigint): number => Number(BigInt.asIntN(32, BigInt(value)));
+    const after: number | bigint = array[index] ?? 0;
+    this.log(OpType.RMW, AccessKind.RMW, address, size, low(before), low(after));
+    this.#trace(EventType.RMW, address, low(before), low(after), AccessKind.RMW | (size << 8));
+    return before;
+  }
+
+  acquire32(address: number, value: number): void {
+    const visible = this.claim(address, 4);
+    if (this.u32[address >>> 2] !== 0) this.emit(EventType.LOCK, address, LockOperation.CONTENDED, 0, 0);
+    if (!this.#mayWrite(OpType.ACQUIRE | (AccessKind.RMW << 8) | NEEDS_DRAIN, address, 4, visible)) return;
+    this.#rmwEnds(address, 0, value, OpType.ACQUIRE);
+  }
+
+  fence(): void {
+    if (!this.step(OpType.FENCE | NEEDS_DRAIN, 0, 0, this.#isTso())) return;
+    this.log(OpType.FENCE, AccessKind.PLAIN, 0, 0, 0, 0);
+    this.#trace(EventType.FENCE, 0, 0, 0, AccessKind.PLAIN);
+  }
+
+  fill(address: number, byte: number, length: number): void {
+    if (!this.step(OpType.STORE | NEEDS_DRAIN, address, length, this.claim(address, length))) return;
+    if (!this.inRange(address, length, true)) return;
+    this.u8.fill(byte, address, address + length);
+    this.written(address, length);
+    this.core.wake(address, length);
+    this.log(OpType.STORE, AccessKind.PLAIN, address, length, 0, byte);
+    this.#trace(EventType.BULK, address, length, byte, 0);
+  }
+
+  copy(destination: number, source: number, length: number): void {
+    const visible = this.claim(source, length);
+    // Both ranges as one: more than it touches, never less.
+    const from = Math.min(destination, source);
+    const bytes = Math.max(destination, source) + length - from;
+    if (!this.step(OpType.RMW | NEEDS_DRAIN, from, bytes, this.claim(destination, length) || visible)) return;
+    if (!this.inRange(source, length, false) || !this.inRange(destination, length, true)) return;
+    this.u8.copyWithin(destination, source, source + length);
+    this.written(destination, length);
+    this.core.wake(destination, length);
+    const first = this.i32[source >>> 2]!;
+    this.log(OpType.LOAD, AccessKind.PLAIN, source, length, first, 0);
+    this.more(OpType.STORE, AccessKind.PLAIN, destination, length, 0, first);
+    this.#trace(EventType.BULK, destination, length, source, 1);
+  }
+
+  loadBytes(address: number, length: number): Uint8Array {
+    const visible = this.claim(address, length);
+    if (
+      !this.step(OpType.LOAD | NEEDS_DRAIN, address, length, visible) ||
+      !this.inRange(address, length, false)
+    )
+      return NO_BYTES;
+    this.log(OpType.LOAD, AccessKind.PLAIN, address, length, this.i32[address >>> 2]!, 0);
+    this.#trace(EventType.LOAD, address, length, 0, AccessKind.PLAIN);
+    return this.u8.slice(address, address + length);
+  }
+
+  storeBytes(address: number, bytes: Uint8Array): void {
+    const visible = this.claim(address, bytes.length);
+    if (!this.step(OpType.STORE | NEEDS_DRAIN, address, bytes.length, visible)) return;
+    if (!this.inRange(address, bytes.length, true)) return;
+    this.u8.set(bytes, address);
+    this.written(address, bytes.length);
+    this.core.wake(address, bytes.length);
+    this.log(OpType.STORE, AccessKind.PLAIN, address, bytes.length, 0, 0);
+    this.#trace(EventType.BULK, address, bytes.length, 0, 2);
+  }
+
+  override storeLocal32(address: number, value: number): void {
+    this.written(address, 4);
+    super.storeLocal32(address, value);
+  }
+
+  override tally32(address: number, operand: number): number {
+    this.written(address, 4);
+    return super.tally32(address, operand);
+  }
+
+  raise(cpu: number, pending: number): void {
+    const { base } = this.registersOf(cpu);
+    const address = (base + CpuWord.PENDING) * 4;
+    this.claim(address, 4);
+    if (!this.step(OpType.IPI | (AccessKind.RMW << 8) | NEEDS_DRAIN, address, 4, true)) return;
+    this.i32[base + CpuWord.PENDING]! |= pending;
+    this.core.wake(address, 4);
+    const started = (pending & (Pending.INIT | Pending.SIPI)) !== 0;
+    if (started && this.i32[base + CpuWord.STATUS] === Status.OFF) {
+      this.i32[base + CpuWord.STATUS] = Status.READY;
+      this.core.publish(cpu * 4, OpType.START, 0, 0, true);
+    }
+    this.log(OpType.IPI, AccessKind.RMW, address, 4, cpu, pending);
+  }
+
+  interruptFlag(on: boolean): void {
+    const { registers } = this;
+    if (!on && registers.irqsEnabled && !this.isUnseen) {
+      const address = this.pendingIndex * 4;
+      // Only where interrupts come at all is it a choice whether one comes before.
+      if (!this.step(OpType.IRQ_FLAG, address, 4, this.claim(address, 4))) return;
+      this.log(OpType.IRQ_FLAG, 0, address, 4, 1, 0);
+    }
+    this.registers.set(CpuWord.IRQS_ENABLED, on ? 1 : 0);
+  }
+
+  preemptionOff(): void {
+    const { registers } = this;
+    if (
+      this.isUnseen ||
+      !registers.irqsEnabled ||
+      registers.preemptCount !== 0 ||
+      registers.hardirqCount !== 0
+    )
+      return;
+    const address = this.pendingIndex * 4;
+    if (!this.step(OpType.IRQ_FLAG, address, 4, this.claim(address, 4))) return;
+    this.log(OpType.IRQ_FLAG, 0, address, 4, 1, 1);
+  }
+
+  interruptEnters(vector: number): number {
+    const { registers } = this;
+    const flow = registers.get(CpuWord.FLOW);
+    registers.set(CpuWord.FLOW, flow === Flow.MAIN ? Flow.INTERRUPT : Flow.NESTED);
+    this.log(
+      OpType.IRQ_ENTRY,
+      AccessKind.RMW,
+      this.pendingIndex * 4,
+      4,
+      vector,
+      this.i32[this.pendingIndex]!,
+    );
+    return flow;
+  }
+
+  interruptLeaves(flow: number): void {
+    this.more(OpType.IRQ_EXIT, 0, this.pendingIndex * 4, 4, 0, 0);
+    this.registers.set(CpuWord.FLOW, flow);
+  }
+
+  override unseen(condition: () => boolean): boolean {
+    this.isUnseen = true;
+    try {
+      return condition();
+    } finally {
+      this.isUnseen = false;
+    }
+  }
+
+  override peek32(address: number): number {
+    if (this.isWatching) this.#watch(address, AccessKind.ONCE);
+    return this.i32[address >>> 2]!;
+  }
+
+  override emit(type: EventType, a: number, b: number, c: number, d: number): void {
+    super.emit(type, a, b, c, d);
+    if (this.i32[ON] === 0) return;
+    if (type === EventType.FINDING && b !== 0) this.endRun(RunEnd.FINDING);
+    const isFact =
+      type === EventType.LOCK ||
+      type === EventType.ALLOCATION ||
+      type === EventType.TASK ||
+      type === EventType.HOTPLUG ||
+      type === EventType.PRINTK ||
+      type === EventType.FUNCTION_ENTRY ||
+      type === EventType.FUNCTION_EXIT ||
+      type === EventType.FINDING;
+    if (!isFact) return;
+    this.core.log.fact(type, this.actor, this.registers.base, a, b, c, d, this.site());
+  }
+
+  protected boundary(): void {
+    if ((this.i32[this.pendingIndex]! & Pending.STOP) !== 0) this.client.interruptWindow();
+  }
+
+  /** Whose steps this thread makes now. */
+  get actor(): Actor {
+    return this.cpu * 4 + this.registers.get(CpuWord.FLOW);
+  }
+
+  /** The innermost kernel function. */
+  site(): number {
+    const { i32, contextIndex } = this;
+    const depth = i32[contextIndex + ContextWord.DEPTH]!;
+    return depth === 0 ? 0 : i32[contextIndex + ContextWord.CALLS + (depth - 1) * 2]!;
+  }
+
+  written(address: number, length: number): void {
+    const dirty = this.#dirty;
+    if (dirty.length === 0) return;
+    const last = (address + length - 1) >>> PAGE_SHIFT;
+    for (let page = address >>> PAGE_SHIFT; page <= last && page < dirty.length; page++) dirty[page] = 1;
+  }
+
+  isShared(address: number, size: number): boolean {
+    return this.#ownership.isShared(address, size);
+  }
+
+  traceFlush(_cpu: number, address: number, low: number, high: number, kind: number, size: number): void {
+    this.#trace(EventType.FLUSH, address, low, high, kind | (size << 8));
+  }
+
+  /** A finding ends the run at the next step, if the campaign wants that. */
+  endRun(why: RunEnd): void {
+    if (this.i32[STOP_AT_FINDING] !== 0 && this.i32[RUN_END] === RunEnd.NONE) this.i32[RUN_END] = why;
+  }
+
+  get searching(): boolean {
+    return this.i32[ON] !== 0;
+  }
+
+  /** The first step of this CPU's flow. */
+  beginFlow(): void {
+    this.flowGranted = false;
+    this.registers.set(CpuWord.FLOW_PENDING, 0);
+    this.registers.set(CpuWord.STATUS, Status.RUNNING);
+    this.log(OpType.START, 0, 0, 0, 0, 0);
+  }
+
+  endFlow(): void {
+    this.more(OpType.END, 0, 0, 0, 0, 0);
+  }
+
+  #isTso(): boolean {
+    return this.i32[MODEL] === MemoryModel.TSO;
+  }
+
+  /** Whether a step there is a choice point. */
+  protected claim(address: number, size: number): boolean {
+    return this.i32[ON] === 0 || this.#ownership.claim(this.actor, address, size);
+  }
+
+  /**
+   * The scheduling point of a load, up to where memory is read. Answers the low word of this CPU's own buffered store,
+   * which is logged then, or IN_MEMORY: the caller reads memory; or NOT_DONE.
+   */
+  #load(address: number, size: number, kind: AccessKind): number {
+    const { cpu } = this;
+    if (!this.isWatching && !this.isUnseen) {
+      const partly = this.core.buffers.find(cpu, address, size) === PARTLY_BUFFERED;
+      const head = OpType.LOAD | (kind << 8) | (partly ? NEEDS_DRAIN : 0);
+      if (!this.step(head, address, size, this.claim(address, size))) return NOT_DONE;
+    }
+    if (!this.#check(address, size, false)) return NOT_DONE;
+    // What must always hold is asked of memory, and not of whoever happens to hold the baton.
+    if (this.isUnseen && !this.isWatching) return IN_MEMORY;
+    if (this.core.buffers.count(cpu) === 0) return IN_MEMORY;
+    const at = this.core.buffers.find(cpu, address, size);
+    if (at === NOT_BUFFERED || at === PARTLY_BUFFERED) return IN_MEMORY;
+    return this.#forward(at, address, size, kind);
+  }
+
+  #forward(at: number, address: number, size: number, kind: AccessKind): number {
+    const shift = (address - this.i32[at + BufferWord.ADDRESS]!) * 8;
+    const word = this.bufferedWord(at, address);
+    const value = size >= 4 ? word >>> 0 : (word >>> (shift & 31)) & (size === 1 ? 0xff : 0xffff);
+    if (this.isWatching) this.#watch(address, kind);
+    else if (!this.isUnseen) {
+      this.log(OpType.LOAD, kind, address, size, value | 0, 0, OpFlag.FORWARDED);
+      this.#trace(EventType.LOAD, address, value, 0, kind | (size << 8));
+    }
+    return value;
+  }
+
+  /** The word of a buffered store in which `address` lies. */
+  protected bufferedWord(at: number, address: number): number {
+    const { i32 } = this;
+    return address - i32[at + BufferWord.ADDRESS]! >= 4
+      ? i32[at + BufferWord.HIGH]!
+      : i32[at + BufferWord.LOW]!;
+  }
+
+  /** The 64-bit value of the buffered store that a load of `address` sees. */
+  #forwarded64(address: number): bigint {
+    const at = this.core.buffers.find(this.cpu, address, 8);
+    const { i32 } = this;
+    return (BigInt(i32[at + BufferWord.HIGH]! >>> 0) << 32n) | BigInt(i32[at + BufferWord.LOW]! >>> 0);
+  }
+
+  #loaded(address: number, value: number, kind: AccessKind, size: number): number {
+    if (this.isWatching) {
+      this.#watch(address, kind);
+      if (size === 8) this.#watch(address + 4, kind);
+    } else if (!this.isUnseen) {
+      this.log(OpType.LOAD, kind, address, size, value | 0, 0);
+      this.#trace(EventType.LOAD, address, value, 0, kind | (size << 8));
+    }
+    return value;
+  }
+
+  /** The scheduling point of a store. True if it is in the buffer now, or not done; false: the caller writes memory. */
+  #store(address: number, size: number, kind: AccessKind, low: number, high: number): boolean {
+    if (!this.#isTso())
+      return !this.#mayWrite(OpType.STORE | (kind << 8), address, size, this.claim(address, size));
+    this.claim(address, size);
+    if (!this.#mayWrite(OpType.BUFFER | (kind << 8), address, size, false)) return true;
+    this.core.buffers.push(this.cpu, address, size, low, high, this.site(), kind);
+    this.log(OpType.BUFFER, kind, address, size, 0, low);
+    this.#trace(EventType.STORE, address, low, high, kind | (size << 8));
+    return true;
+  }
+
+  #stored(
+    address: number,
+    before: number,
+    value: number,
+    high: number,
+    kind: AccessKind,
+    size: number,
+  ): void {
+    this.written(address, size);
+    this.core.wake(address, size);
+    this.log(OpType.STORE, kind, address, size, before, value);
+    this.#trace(EventType.STORE, address, value, high, kind | (size << 8));
+  }
+
+  /** The word before, or NOT_DONE. */
+  #rmwBegins(address: number): number {
+    const head = OpType.RMW | (AccessKind.RMW << 8) | NEEDS_DRAIN;
+    return this.#mayWrite(head, address, 4, this.claim(address, 4)) ? this.u32[address >>> 2]! : NOT_DONE;
+  }
+
+  /** The scheduling point of a write, and whether there is memory. False: the operation is not done. */
+  #mayWrite(head: number, address: number, size: number, visible: boolean): boolean {
+    return this.step(head, address, size, visible) && this.#check(address, size, true);
+  }
+
+  #rmwEnds(address: number, before: number, after: number, type: OpType = OpType.RMW): number {
+    this.i32[address >>> 2] = after;
+    // A failed compare-and-exchange writes what was there: nobody has to look again.
+    if (this.u32[address >>> 2] !== before) {
+      this.written(address, 4);
+      this.core.wake(address, 4);
+    }
+    this.log(type, AccessKind.RMW, address, 4, before | 0, after | 0);
+    this.#trace(EventType.RMW, address, before, after, AccessKind.RMW | (4 << 8));
+    return before;
+  }
+
+  /** The address check comes after the scheduling point: an operation that faults has been chosen like any other. */
+  #check(address: number, size: number, write: boolean): boolean {
+    if (address >= PAGE_SIZE && address + size <= this.layout.bytes && address % size === 0) return true;
+    this.log(write ? OpType.STORE : OpType.LOAD, 0, address, size, 0, 0, OpFlag.FAULTED);
+    this.raiseFault(address, size, write);
+    return false;
+  }
+
+  protected log(
+    type: OpType,
+    kind: number,
+    address: number,
+    size: number,
+    read: number,
+    written: number,
+    flags = 0,
+  ): void {
+    if (this.i32[ON] === 0 || this.isUnseen) return;
+    const { base } = this.registers;
+    this.core.log.step(type, kind, this.actor, base, address, size, read, written, this.site(), flags);
+  }
+
+  protected more(
+    type: OpType,
+    kind: number,
+    address: number,
+    size: number,
+    read: number,
+    written: number,
+    flags = 0,
+  ): void {
+    if (this.i32[ON] === 0 || this.isUnseen) return;
+    const { base } = this.registers;
+    this.core.log.more(type, kind, this.actor, base, address, size, read, written, this.site(), flags);
+  }
+
+  #trace(type: EventType, a: number, b: number, c: number, d: number): void {
+    if ((this.i32[TRACE_MASK]! & TraceMask.OPERATIONS) !== 0 && !this.isUnseen) this.record(type, a, b, c, d);
+  }
+
+  /** Evaluates a condition and remembers what it read. Nobody runs meanwhile. */
+  protected look(condition: () => boolean): boolean {
+    this.registers.set(CpuWord.WATCH_COUNT, 0);
+    this.isWatching = true;
+    try {
+      return condition();
+    } finally {
+      this.isWatching = false;
+    }
+  }
+
+  #watch(address: number, kind: AccessKind): void {
+    const { registers } = this;
+    const count = registers.get(CpuWord.WATCH_COUNT);
+    const word = address >>> 2;
+    for (let index = 0; index < count; index++) {
+      if (registers.get(CpuWord.WATCH_LIST + index) === word) return;
+    }
+    assert(count < WATCH_MAX, 'DeterministicBus: a wait depends on too many words');
+    registers.set(CpuWord.WATCH_LIST + count, word);
+    registers.set(CpuWord.WATCH_COUNT, count + 1);
+    this.watchKinds[count] = kind;
+  }
+
+  protected forget(): void {
+    this.registers.set(CpuWord.WATCH_COUNT, 0);
+  }
+}

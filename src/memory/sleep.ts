@@ -1,0 +1,6 @@
+/** How a CPU sleeps on a word of the machine until somebody has changed it and said so. */
+
+/** Sleeps while word `index` is `value`: as Atomics.wait, it may come back early. */
+export function sleep(i32: Int32Array, index: number, value: number): void {
+  Atomics.wait(i32, index, value);
+}
