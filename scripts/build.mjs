@@ -23,6 +23,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { buildIsFresh, root, sourceHash, stampFile, withBuildLock } from './prepare.mjs';
+import { esbuildResumable } from './resumable.mjs';
 import { entryPoints, threadEntryPoints } from './rooms.mjs';
 
 const CLI = 'dist/cli/main.js';
@@ -43,6 +44,7 @@ async function buildCode() {
     packages: 'external',
     conditions: ['smplab-source'],
     sourcemap: 'linked',
+    plugins: [esbuildResumable()],
     // Symbols find their address by name (kallsyms), so a bundle must not rename functions.
     keepNames: false,
     minify: false,

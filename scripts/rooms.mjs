@@ -31,8 +31,9 @@ export const mayImport = {
   scenario: ['memory', 'smp', 'kernel', 'litmus'],
   litmus: [],
   'cpu-worker': ['memory', 'smp', 'kernel', 'scheduler', 'scenario'],
-  machine: ['memory', 'smp', 'kernel', 'scheduler', 'scenario'],
-  explore: ['scheduler', 'checkers', 'machine', 'litmus'],
+  fibers: ['memory', 'smp', 'kernel', 'scheduler', 'scenario', 'cpu-worker'],
+  machine: ['memory', 'smp', 'kernel', 'scheduler', 'scenario', 'fibers'],
+  explore: ['scheduler', 'checkers', 'machine', 'litmus', 'fibers'],
   gallery: [],
   lab: ['report'],
   cli: ['checkers', 'machine', 'explore', 'report', 'lab', 'litmus'],
@@ -53,6 +54,7 @@ export const instead = {
     'a scenario is kernel code and its checks: what runs it is in machine, what searches it in explore.',
   litmus: 'a litmus test is a text and what it allows: whoever runs it hands it a bus.',
   'cpu-worker': 'a CPU meets the host only in memory/layout.ts: leave the fact in a word there.',
+  fibers: 'a fiber is a CPU without a thread: it takes the CPU from cpu-worker and knows no host.',
   machine: 'machine names a CPU by the URL of its entry and meets it in memory/layout.ts, never by import.',
   explore: 'explore drives machines from outside: add what it needs to the door of machine.',
   gallery:
@@ -69,6 +71,9 @@ export const packageRooms = {
   piscina: ['machine'],
   'p-queue': ['explore'],
   esbuild: ['explore'],
+  '@babel/parser': ['fibers'],
+  '@babel/generator': ['fibers'],
+  '@babel/types': ['fibers'],
   pino: ['machine', 'explore', 'cli'],
   commander: ['cli'],
 };
@@ -76,6 +81,9 @@ export const packageRooms = {
 /** What to do instead of importing the package elsewhere. */
 export const packageInstead = {
   piscina: 'ask machine for a CPU; the pool is its own business.',
+  '@babel/parser': 'let fibers make code resumable.',
+  '@babel/generator': 'let fibers make code resumable.',
+  '@babel/types': 'let fibers make code resumable.',
   esbuild: 'let explore compile a scenario; code travels as ScenarioSource.',
   'p-queue': 'let explore decide how many runs go at once.',
   pino: 'take a logger as an argument; what the simulated machine says is a trace event.',

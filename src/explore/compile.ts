@@ -1,39 +1,76 @@
 /** A scenario's file as CPU threads take it: one script, with everything it imports but `smplab` itself. */
 import path from 'node:path';
-import { type BuildFailure, build } from 'esbuild';
+import { readFile } from 'node:fs/promises';
+import { type BuildFailure, type Plugin, build } from 'esbuild';
 import { SmplabError } from '#base/errors';
+import { PassError, makeResumable } from '#fibers/pass';
 import type { ScenarioSource } from '#machine/scenario';
+
+/** As scenario/program.ts answers for it. */
+const RUNTIME = 'smplab/resumable';
 
 /**
  * Compiles a scenario from TypeScript or JavaScript.
  * @throws SmplabError SMPLAB_BAD_SCENARIO if the file is not there or cannot be compiled: file, line and reason
  */
-export async function compileScenario(file: string): Promise<ScenarioSource> {
+export async function compileScenario(
+  file: string,
+  executor: 'threads' | 'fibers' = 'threads',
+): Promise<ScenarioSource> {
   const shown = path.relative(process.cwd(), path.resolve(file)) || file;
   try {
-    const result = await build({
-      entryPoints: [path.resolve(file)],
-      // Names in the code are as seen from the scenario: a copy elsewhere is the same scenario, and a token fits it.
-      absWorkingDir: path.dirname(path.resolve(file)),
-      bundle: true,
-      write: false,
-      format: 'cjs',
-      platform: 'node',
-      target: 'node20',
-      external: ['smplab'],
-      keepNames: false,
-      minify: false,
-      legalComments: 'none',
-      sourcemap: 'inline',
-      sourcesContent: false,
-      logLevel: 'silent',
-      // What a person's own tsconfig says about paths and decorators is no business of a scenario.
-      tsconfigRaw: {},
-    });
-    return { file: shown, code: result.outputFiles[0]!.text };
+    const code = await bundle(file, []);
+    return executor === 'threads'
+      ? { file: shown, code }
+      : { file: shown, code, resumable: await bundle(file, [resumablePlugin]) };
   } catch (error) {
     throw new SmplabError('SMPLAB_BAD_SCENARIO', `${shown}: ${reasonOf(error)}`);
   }
+}
+
+const resumablePlugin: Plugin = {
+  name: 'resumable',
+  setup(building) {
+    building.onLoad({ filter: /\.[cm]?[jt]s$/ }, async ({ path: file }) => {
+      const code = await readFile(file, 'utf8');
+      try {
+        const contents = await makeResumable(code, {
+          file: path.basename(file),
+          runtime: { resumable: RUNTIME, callbacks: RUNTIME },
+          computed: true,
+          strict: true,
+        });
+        return { contents, loader: /\.[cm]?ts$/.test(file) ? 'ts' : 'js' };
+      } catch (error) {
+        if (!(error instanceof PassError)) throw error;
+        return { errors: [{ text: error.message, location: { file, line: error.line } }] };
+      }
+    });
+  },
+};
+
+async function bundle(file: string, plugins: Plugin[]): Promise<string> {
+  const result = await build({
+    entryPoints: [path.resolve(file)],
+    // Names in the code are as seen from the scenario: a copy elsewhere is the same scenario, and a token fits it.
+    absWorkingDir: path.dirname(path.resolve(file)),
+    bundle: true,
+    write: false,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    external: ['smplab', RUNTIME],
+    plugins,
+    keepNames: false,
+    minify: false,
+    legalComments: 'none',
+    sourcemap: 'inline',
+    sourcesContent: false,
+    logLevel: 'silent',
+    // What a person's own tsconfig says about paths and decorators is no business of a scenario.
+    tsconfigRaw: {},
+  });
+  return result.outputFiles[0]!.text;
 }
 
 function reasonOf(error: unknown): string {

@@ -28,7 +28,7 @@ import {
 import type { ParallelBus } from '#memory/parallel-bus';
 import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
 import { stackOf } from '#memory/stack';
-import type { ScenarioSource } from '#scenario/program';
+import type { LoadedScenario, ScenarioSource } from '#scenario/program';
 import { cpumask_t } from '#memory/cpumask';
 import { symbolAddress } from '#memory/symbols';
 import { cpu_online } from '#smp/cpumask';
@@ -138,6 +138,7 @@ export class Machine {
   readonly layout: Geometry;
   /** The host's way into memory. Use it at rest, inside `look`. */
   readonly bus: ParallelBus;
+  readonly #pool: CpuPool;
   readonly #abort: AbortController;
   readonly #threads: Promise<void>[] = [];
   /** The host's number of each thread, by the CPU it was when the machine was made. */
@@ -148,8 +149,9 @@ export class Machine {
   #callsRunning = 0;
   #state: 'on' | 'stopped' | 'off' = 'stopped';
 
-  private constructor(config: ResolvedConfig, pool: CpuPool, scenario: ScenarioSource | undefined) {
+  private constructor(config: ResolvedConfig, pool: CpuPool, { scenario, loaded }: PowerOnOptions) {
     this.config = config;
+    this.#pool = pool;
     const memory = freshMemory(config);
     this.layout = memory.layout;
     this.bus = memory.bus;
@@ -165,6 +167,7 @@ export class Machine {
           ...(scenario === undefined ? {} : { scenario }),
         },
         this.#abort.signal,
+        loaded,
       );
       this.#threads.push(thread.catch((error: unknown) => this.#threadDied(cpu, error)));
     }
@@ -176,11 +179,7 @@ export class Machine {
    *   start the threads
    */
   static async powerOn(config: MachineConfig, options: PowerOnOptions = {}): Promise<Machine> {
-    const machine = new Machine(
-      resolveConfig(config, hostCores),
-      options.pool ?? sharedPool(),
-      options.scenario,
-    );
+    const machine = new Machine(resolveConfig(config, hostCores), options.pool ?? sharedPool(), options);
     try {
       const patience = START_TIMEOUT_MS + START_TIMEOUT_MS_EACH * machine.config.possible;
       const started = await machine.#awaitRest(patience);
@@ -244,6 +243,17 @@ export class Machine {
     this.bus.i32[searchWord(SearchWord.ON)] = 1;
     this.bus.i32[searchWord(SearchWord.RUN)] = 1;
     this.#start();
+  }
+
+  /**
+   * Blocks this thread until word `index` is not `value`. False if that has not happened after `milliseconds`, or where
+   * CPUs share this thread and all of them sleep.
+   */
+  sleep(index: number, value: number, milliseconds: number): boolean {
+    if (this.#pool.advance === undefined)
+      return Atomics.wait(this.bus.i32, index, value, milliseconds) !== 'timed-out';
+    this.#pool.advance();
+    return this.bus.i32[index] !== value;
   }
 
   /** Looks into the machine at rest: views and inventory functions work inside `look`. */
@@ -401,6 +411,7 @@ export class Machine {
       this.#state = 'off';
       Atomics.store(this.bus.i32, RUN_STATE, RunState.OFF);
       this.#ringAll();
+      this.#pool.advance?.();
     }
     const all = Promise.all(this.#threads);
     let timer: NodeJS.Timeout | undefined;
@@ -644,6 +655,7 @@ export class Machine {
     try {
       for (;;) {
         const seen = Atomics.load(i32, DOORBELL);
+        this.#pool.advance?.();
         if (done()) return true;
         const left = deadline - performance.now();
         if (left <= 0) return false;
@@ -688,6 +700,8 @@ export interface PowerOnOptions {
   readonly pool?: CpuPool;
   /** What the CPUs run in a search: loaded on every thread. */
   readonly scenario?: ScenarioSource;
+  /** The same, as it was loaded here: what CPUs without a thread of their own run. */
+  readonly loaded?: LoadedScenario;
   /** Runs when memory is there and no CPU has started: arm faults here. */
   readonly beforeBoot?: (machine: Machine) => void;
 }

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { GeometryInput } from '#memory/layout';
-import type { ScenarioSource } from '#scenario/program';
+import type { LoadedScenario, ScenarioSource } from '#scenario/program';
 
 /** As cpu-worker/main.ts declares it: the two rooms meet only here and in memory. */
 interface CpuTask {
@@ -21,8 +21,13 @@ const STILLBORN_MAX = 8;
 const THREADS_MAX = 1024;
 
 export interface CpuPool {
-  /** Starts a CPU on a free thread, or a new one. The promise settles when that CPU is powered off, or its thread dies. */
-  start(task: CpuTask, signal: AbortSignal): Promise<void>;
+  /**
+   * Starts a CPU on a free thread, or a new one. The promise settles when that CPU is powered off, or its thread dies.
+   * @param loaded the scenario as this thread has it: for CPUs that share it
+   */
+  start(task: CpuTask, signal: AbortSignal, loaded?: LoadedScenario): Promise<void>;
+  /** Where CPUs have no thread but the caller's: lets them go on until all of them sleep. */
+  advance?(): void;
   /** Ends every thread. */
   close(): Promise<void>;
   /** Threads alive. */

@@ -34,6 +34,7 @@ import { AT_REST, type CoreClient, SchedulerCore } from '#memory/scheduler-core'
 import { SEGMENTS_MAX, SHARED, type SearchRegion, searchRegion } from '#memory/search';
 import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
 import { functionNames, symbolAddress, symbolName } from '#memory/symbols';
+import { FiberPool } from '#fibers/fibers';
 import { policyByNumber } from '#scheduler/policies';
 import {
   type BlockedActor,
@@ -55,6 +56,8 @@ import { Machine, type PowerOnOptions } from './machine.ts';
 
 export interface ThreadExecutorOptions extends Pick<PowerOnOptions, 'pool'> {
   readonly memoryModel?: 'sc' | 'tso';
+  /** What CPUs run on: a thread each, or all on this one. Default: threads. */
+  readonly executor?: 'threads' | 'fibers';
   readonly stepsMax?: number;
   /** Records of the operation log: a run that needs more ends there. */
   readonly logRecords?: number;
@@ -179,8 +182,10 @@ export class ThreadExecutor implements Executor {
           logRecords: options.logRecords ?? stepsMax * RECORDS_PER_STEP,
         },
         {
+          ...(options.executor === 'fibers' ? { pool: new FiberPool() } : {}),
           ...(options.pool === undefined ? {} : { pool: options.pool }),
           scenario: source,
+          loaded,
           beforeBoot: (fresh) => fresh.look(writeScenarioValues),
         },
       );
@@ -269,7 +274,7 @@ export class ThreadExecutor implements Executor {
     for (let tries = 0; Atomics.load(i32, moving) !== 0 && tries < HOME_TRIES_MAX; tries++) {
       Atomics.store(i32, baton, Baton.BECOME);
       Atomics.notify(i32, baton);
-      Atomics.wait(i32, moving, 1, HOME_TRY_MS);
+      this.machine.sleep(moving, 1, HOME_TRY_MS);
     }
     if (Atomics.load(i32, moving) !== 0)
       throw new SmplabError('SMPLAB_HOST_FAILED', 'a CPU thread of this machine does not answer any more');
@@ -329,7 +334,7 @@ export class ThreadExecutor implements Executor {
     for (;;) {
       const seen = Atomics.load(i32, DOORBELL);
       if (Atomics.load(i32, RUN_END) !== RunEnd.NONE) return true;
-      if (Atomics.wait(i32, DOORBELL, seen, STUCK_MS) !== 'timed-out') continue;
+      if (this.machine.sleep(DOORBELL, seen, STUCK_MS)) continue;
       const now = Atomics.load(i32, STEP);
       if (now === steps) return Atomics.load(i32, RUN_END) !== RunEnd.NONE;
       steps = now;
@@ -553,7 +558,7 @@ function keepStart(machine: Machine, loaded: LoadedScenario, options: StartOptio
     for (;;) {
       const seen = Atomics.load(i32, DOORBELL);
       if (Atomics.load(i32, RUN_END) !== RunEnd.NONE) break;
-      if (Atomics.wait(i32, DOORBELL, seen, STUCK_MS) === 'timed-out')
+      if (!machine.sleep(DOORBELL, seen, STUCK_MS))
         throw new SmplabError('SMPLAB_HOST_FAILED', `CPU ${cpu} did not come to rest`);
     }
   }

@@ -184,12 +184,18 @@ export class DeterministicBus extends OperationBus implements Bus {
     return true;
   }
 
+  /** The published step is this CPU's now. */
+  protected stepGranted(): void {}
+
   /** From the choice that was made in front of a published step to when the step is chosen, after any interrupts that were. */
   protected finishStep(chosen: Actor): void {
     let command = this.#command(chosen);
     for (;;) {
       this.#obey(command);
-      if (command === Baton.RUN) return;
+      if (command === Baton.RUN) {
+        this.stepGranted();
+        return;
+      }
       this.registers.set(CpuWord.STATUS, Status.READY);
       command = this.#command(this.core.decide());
     }

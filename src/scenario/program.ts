@@ -3,7 +3,9 @@
  * order, so that addresses of variables and functions agree.
  */
 import vm from 'node:vm';
+import { arrays } from '#base/callbacks';
 import { SmplabError } from '#base/errors';
+import { both, hold, resumable } from '#base/resumable';
 import { clearScenarioImage } from '#memory/image';
 import {
   forgetSymbols,
@@ -21,6 +23,8 @@ export interface ScenarioSource {
   /** For messages and stacks. */
   readonly file: string;
   readonly code: string;
+  /** The same with functions that can be suspended, for CPUs that share a thread. */
+  readonly resumable?: string;
 }
 
 export interface LoadedScenario {
@@ -56,9 +60,10 @@ const noProcess: object = new Proxy(
 );
 
 function evaluate(source: ScenarioSource): unknown {
-  const wrapped = `(function (exports, require, module, process) {${source.code}\n})`;
+  const wrapped = `(function (exports, require, module, process) {${source.resumable ?? source.code}\n})`;
   const require = (name: string): unknown => {
     if (name === 'smplab') return api;
+    if (name === 'smplab/resumable') return { resumable, hold, both, arrays };
     throw new SmplabError(
       'SMPLAB_BAD_SCENARIO',
       `${source.file} imports ${name}: a scenario may import smplab only`,

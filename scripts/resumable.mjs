@@ -1,0 +1,93 @@
+// @ts-check
+/**
+ * The pass that makes code resumable (src/fibers/pass.ts), as a plugin for esbuild and for vite: which files it is for, and
+ * the pass itself, compiled when first needed.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { transform } from 'esbuild';
+import { root } from './prepare.mjs';
+
+/**
+ * What runs on simulated CPUs: the kernel, the typed views that do more than one operation, a CPU's own life, and what
+ * scenarios are made of. Not the operations themselves, which are what suspends.
+ */
+const RESUMABLE = new RegExp(
+  `^src/(${[
+    'base/callbacks',
+    'memory/(atomic|cpumask|deterministic-bus|list|percpu|stack|symbols)',
+    '(smp|kernel|cpu-worker)/.*',
+    'scenario/(api|expect|kvm|litmus|program|shared)',
+    'litmus/(alu|execute|instructions|interpreter|operands|thread-state)',
+  ].join('|')})\\.ts$`,
+);
+const RUNTIME = { resumable: '#base/resumable', callbacks: '#base/callbacks' };
+
+/** @param {string} file relative to the root, with slashes */
+export function isResumable(file) {
+  return RESUMABLE.test(file) && !file.endsWith('.d.ts');
+}
+
+/** @type {Promise<typeof import('../src/fibers/pass.ts')> | undefined} */
+let loaded;
+
+/** The pass, compiled under a name that says what it was compiled from. */
+async function loadPass() {
+  const source = readFileSync(path.join(root, 'src/fibers/pass.ts'), 'utf8');
+  const name = createHash('sha256').update(source).digest('hex').slice(0, 16);
+  const folder = path.join(root, 'node_modules/.cache/smplab');
+  const file = path.join(folder, `pass-${name}.mjs`);
+  if (!existsSync(file)) {
+    const { code } = await transform(source, { loader: 'ts', format: 'esm', target: 'node20' });
+    mkdirSync(folder, { recursive: true });
+    const fresh = `${file}.${process.pid}`;
+    writeFileSync(fresh, code);
+    renameSync(fresh, file);
+  }
+  return import(pathToFileURL(file).href);
+}
+
+/**
+ * The code of a file, with twins.
+ * @param {string} file absolute
+ * @param {string} code
+ */
+async function compile(file, code) {
+  loaded ??= loadPass();
+  const { makeResumable } = await loaded;
+  return makeResumable(code, { file: path.basename(file), runtime: RUNTIME });
+}
+
+/** @param {string} file */
+function relative(file) {
+  return path.relative(root, file).split(path.sep).join('/');
+}
+
+/** @returns {import('esbuild').Plugin} */
+export function esbuildResumable() {
+  return {
+    name: 'resumable',
+    setup(build) {
+      build.onLoad({ filter: /\.ts$/ }, async ({ path: file }) => {
+        if (!isResumable(relative(file))) return undefined;
+        return { contents: await compile(file, readFileSync(file, 'utf8')), loader: 'ts' };
+      });
+    },
+  };
+}
+
+/** For vitest: tests that import a room's source get what the build would have made of it. */
+export function viteResumable() {
+  return {
+    name: 'resumable',
+    enforce: /** @type {const} */ ('pre'),
+    /** @param {string} code @param {string} id */
+    async transform(code, id) {
+      const [file = ''] = id.split('?');
+      if (!isResumable(relative(file))) return null;
+      return compile(file, code);
+    },
+  };
+}

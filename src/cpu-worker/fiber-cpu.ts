@@ -1,0 +1,4 @@
+/** What a CPU that is no thread is made of: the door of this room for the room fibers. */
+export { CpuThread } from './cpu-thread.ts';
+export { serveMachine } from './life.ts';
+export type { CpuTask } from './main.ts';

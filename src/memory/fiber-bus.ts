@@ -1,0 +1,113 @@
+/**
+ * The deterministic bus of a CPU that shares its thread with all others (room fibers): where the baton goes to somebody
+ * else it cannot block, so the operation is left undone and its caller is suspended (base/resumable.ts).
+ */
+import { assert } from '#base/assert';
+import { type Policy, cpuOf, flowOf } from '#base/strategy';
+import { type Resumable, resumable, twinOf } from '#base/resumable';
+import type { BusClient } from './bus.ts';
+import { DeterministicBus } from './deterministic-bus.ts';
+import { Baton, CpuWord, type Geometry, Status } from './layout.ts';
+import { AT_REST } from './scheduler-core.ts';
+
+/** The CPUs of a machine that share a thread. */
+export interface FiberGroup {
+  /** That CPU's baton word was written: it goes on next. */
+  wake(cpu: number): void;
+  /** The bus of whoever is that CPU now looks at its condition again, on that CPU's behalf. */
+  look(cpu: number): void;
+}
+
+interface Fault {
+  readonly address: number;
+  readonly size: number;
+  readonly write: boolean;
+}
+
+/** Code that cannot be suspended performed an operation: nobody can say what it went on with. */
+export class NotResumableError extends Error {
+  constructor() {
+    super(
+      'shared memory was used where a CPU cannot be suspended: in a function that the host calls back, a getter, or a constructor. ' +
+        'Write a loop instead, or search with --executor threads',
+    );
+    this.name = 'NotResumableError';
+  }
+}
+
+export class FiberBus extends DeterministicBus {
+  readonly #group: FiberGroup;
+  /** Whom the policy chose in front of the step that is published. */
+  #chosen = AT_REST;
+  /** The step has been chosen: the operation that published it is done again now. */
+  #granted = false;
+  #fault: Fault | undefined;
+
+  constructor(
+    buffer: SharedArrayBuffer,
+    layout: Geometry,
+    cpu: number,
+    client: BusClient,
+    policies: (number: number) => Policy,
+    group: FiberGroup,
+  ) {
+    super(buffer, layout, cpu, client, policies);
+    this.#group = group;
+  }
+
+  /** What has to run until the operation that parked this CPU can be done again. */
+  unpark(): Resumable {
+    const fault = this.#fault;
+    if (fault !== undefined) {
+      this.#fault = undefined;
+      return twinOf(this.client.fault)!.call(this.client, fault.address, fault.size, fault.write);
+    }
+    return twinOf(this.finishStep)!.call(this, this.#chosen);
+  }
+
+  /** The next step it asks for is the one that was parked. */
+  protected override stepGranted(): void {
+    this.#granted = true;
+  }
+
+  lookOnBehalf(): void {
+    this.lookAgain();
+  }
+
+  override recheck(cpu: number): void {
+    if (cpu === this.cpu) this.lookAgain();
+    else this.#group.look(cpu);
+  }
+
+  protected override step(head: number, address: number, size: number, visible: boolean): boolean {
+    if (this.isUnseen) return true;
+    if (this.#granted) {
+      this.#granted = false;
+      return true;
+    }
+    assert(!this.isWatching, 'DeterministicBus: a condition may only read');
+    if (resumable.parked) throw new NotResumableError();
+    const { core, registers } = this;
+    core.publish(this.actor, head, address, size, visible);
+    registers.set(CpuWord.STATUS, Status.READY);
+    const chosen = core.decide();
+    if (chosen !== AT_REST && cpuOf(chosen) === this.cpu && flowOf(chosen) === registers.get(CpuWord.FLOW)) {
+      registers.set(CpuWord.STATUS, Status.RUNNING);
+      return true;
+    }
+    this.#chosen = chosen;
+    resumable.parked = true;
+    return false;
+  }
+
+  protected override raiseFault(address: number, size: number, write: boolean): void {
+    if (this.isWatching || this.isUnseen) super.raiseFault(address, size, write);
+    this.#fault = { address, size, write };
+    resumable.parked = true;
+  }
+
+  protected override handOver(cpu: number, command: Baton): void {
+    this.i32[this.registersOf(cpu).base + CpuWord.BATON] = command;
+    this.#group.wake(cpu);
+  }
+}
