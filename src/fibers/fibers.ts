@@ -7,7 +7,7 @@ import { CpuThread, type CpuTask, serveMachine } from '#cpu-worker/fiber-cpu';
 import { type Resumable, resumable, twinOf } from '#base/resumable';
 import { attachBus, withBus } from '#memory/bus';
 import { FiberBus, type FiberGroup } from '#memory/fiber-bus';
-import { CpuWord, geometry } from '#memory/layout';
+import { ContextWord, CpuWord, geometry } from '#memory/layout';
 import { sleep } from '#memory/sleep';
 import type { LoadedScenario } from '#scenario/program';
 import { policyByNumber } from '#scheduler/policies';
@@ -29,6 +29,12 @@ class Fiber {
     this.thread = thread;
     this.words = bus.i32;
     this.settle = settle;
+  }
+
+  /** Whether memory says that it is another CPU than it knows of. */
+  get isAway(): boolean {
+    const { bus } = this;
+    return bus.i32[bus.contextIndex + ContextWord.CPU] !== bus.cpu;
   }
 
   /** Whether what it sleeps on has changed. */
@@ -74,12 +80,18 @@ class Group implements FiberGroup {
     attach(asking);
   }
 
+  /** Two may sleep on one word where CPUs are exchanged: who has to become another one is the one it is meant for. */
+  #anyReady(): Fiber | undefined {
+    const ready = this.fibers.filter(({ isReady }) => isReady);
+    return ready.find(({ isAway }) => isAway) ?? ready[0];
+  }
+
   /** Lets CPUs go on until every one of them sleeps. */
   advance(): void {
     for (;;) {
       const named = this.next;
       this.next = undefined;
-      const fiber = named?.isReady === true ? named : this.fibers.find(({ isReady }) => isReady);
+      const fiber = named?.isReady === true ? named : this.#anyReady();
       if (fiber === undefined) return;
       attach(fiber);
       go(fiber);

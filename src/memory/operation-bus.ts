@@ -272,6 +272,16 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     this.#trace(EventType.BULK, address, bytes.length, 0, 2);
   }
 
+  /** Local is what this CPU sees: its own buffered stores come first. */
+  override loadLocal32(address: number): number {
+    const { buffers } = this.core;
+    if (buffers.count(this.cpu) > 0) {
+      const at = buffers.find(this.cpu, address, 4);
+      if (at !== NOT_BUFFERED && at !== PARTLY_BUFFERED) return this.bufferedWord(at, address) >>> 0;
+    }
+    return super.loadLocal32(address);
+  }
+
   override storeLocal32(address: number, value: number): void {
     this.written(address, 4);
     super.storeLocal32(address, value);
