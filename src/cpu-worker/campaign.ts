@@ -39,10 +39,16 @@ function once(bus: DeterministicBus, thread: CpuThread): void {
   else if (bus.registers.power === PowerState.RUNNING) {
     idle_wait();
     if (!bus.flowGranted) idle_work();
-  } else if (takeSignals(bus, bus.waitForSignal(Pending.INIT | Pending.SIPI))) {
-    bus.resetContext();
-    come_online();
+  } else {
+    waitForStart(bus);
   }
+}
+
+/** A CPU that is off, until INIT and STARTUP have brought it up. */
+export function waitForStart(bus: DeterministicBus): void {
+  if (!takeSignals(bus, bus.waitForSignal(Pending.INIT | Pending.SIPI))) return;
+  bus.resetContext();
+  come_online();
 }
 
 /** The running task of a CPU's run queue. */
@@ -50,7 +56,8 @@ function currentOf(cpu: number): Ptr {
   return per_cpu_ptr(runqueues, cpu) + rq.offsetof('curr');
 }
 
-function runFlow(bus: DeterministicBus, thread: CpuThread): void {
+/** The flow that the scenario gives this CPU, from its first step to its last. */
+export function runFlow(bus: DeterministicBus, thread: CpuThread): void {
   const { registers } = bus;
   const task = registers.get(CpuWord.FLOW_TASK);
   const fn = registers.get(CpuWord.FLOW_FUNCTION) >>> 0;

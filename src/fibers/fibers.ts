@@ -1,34 +1,51 @@
 /**
- * CPUs that share one thread: each is a fiber, a stack of suspended calls (base/resumable.ts), and the driver here lets one
- * go on at a time. Nobody preempts: a fiber goes on until its CPU sleeps on a word of the machine's memory, or an operation
- * is somebody else's turn.
+ * CPUs that share one thread: each is a fiber, a stack of suspended calls (base/resumable.ts), and a driver lets one go on
+ * at a time. Nobody preempts: a fiber goes on until its CPU sleeps on a word of the machine's memory, or an operation is
+ * somebody else's turn.
  */
-import { CpuThread, type CpuTask, serveMachine } from '#cpu-worker/fiber-cpu';
-import { type Resumable, resumable, twinOf } from '#base/resumable';
-import { attachBus, withBus } from '#memory/bus';
-import { FiberBus, type FiberGroup } from '#memory/fiber-bus';
-import { ContextWord, CpuWord, geometry } from '#memory/layout';
+import type { CpuThread } from '#cpu-worker/fiber-cpu';
+import { type Resumable, resumable } from '#base/resumable';
+import { attachBus } from '#memory/bus';
+import type { FiberBus } from '#memory/fiber-bus';
+import { ContextWord } from '#memory/layout';
 import { sleep } from '#memory/sleep';
-import type { LoadedScenario } from '#scenario/program';
-import { policyByNumber } from '#scheduler/policies';
 import { attach_arch } from '#smp/arch';
 
-class Fiber {
+/** How a fiber came to stand still. */
+export const Stand = {
+  /** its CPU sleeps on a word of memory */
+  ASLEEP: 0,
+  /** in front of a step that is somebody else's turn: the bus says whose */
+  PARKED: 1,
+  /** its last call has returned */
+  DONE: 2,
+  /** its last call has thrown */
+  THREW: 3,
+} as const;
+export type Stand = (typeof Stand)[keyof typeof Stand];
+
+export class Fiber {
   readonly bus: FiberBus;
   readonly thread: CpuThread;
-  /** Suspended calls, outermost first. Empty when its CPU's life is over. */
+  /** Suspended calls, outermost first. */
   readonly stack: Resumable[] = [];
-  /** What it sleeps on. */
+  stand: Stand = Stand.DONE;
+  /** THREW: what. */
+  error: unknown;
+  /** ASLEEP: on what. */
   words: Int32Array;
   index = 0;
-  value = -1;
-  readonly settle: (error?: unknown) => void;
+  value = 0;
 
-  constructor(bus: FiberBus, thread: CpuThread, settle: (error?: unknown) => void) {
+  constructor(bus: FiberBus, thread: CpuThread) {
     this.bus = bus;
     this.thread = thread;
     this.words = bus.i32;
-    this.settle = settle;
+  }
+
+  /** Whether what it sleeps on has changed. */
+  get isReady(): boolean {
+    return this.stand === Stand.ASLEEP && this.words[this.index] !== this.value;
   }
 
   /** Whether memory says that it is another CPU than it knows of. */
@@ -37,9 +54,10 @@ class Fiber {
     return bus.i32[bus.contextIndex + ContextWord.CPU] !== bus.cpu;
   }
 
-  /** Whether what it sleeps on has changed. */
-  get isReady(): boolean {
-    return this.stack.length > 0 && this.words[this.index] !== this.value;
+  /** Nothing is suspended any more: what was is forgotten, and runs no further. */
+  clear(): void {
+    this.stack.length = 0;
+    this.stand = Stand.DONE;
   }
 }
 
@@ -59,142 +77,68 @@ function* sleepOn(words: Int32Array, index: number, value: number): Resumable {
 }
 (sleep as { $?: typeof sleepOn }).$ = sleepOn;
 
-/** The fibers of one machine. */
-class Group implements FiberGroup {
-  /** By context: a thread's context is its for ever, whichever CPU it is. */
-  readonly fibers: Fiber[] = [];
-  next: Fiber | undefined;
-
-  of(cpu: number): Fiber {
-    return this.fibers[this.fibers[0]!.bus.registersOf(cpu).get(CpuWord.CONTEXT)]!;
-  }
-
-  wake(cpu: number): void {
-    this.next = this.of(cpu);
-  }
-
-  look(cpu: number): void {
-    const asking = running!;
-    attach(this.of(cpu));
-    this.of(cpu).bus.lookOnBehalf();
-    attach(asking);
-  }
-
-  /** Two may sleep on one word where CPUs are exchanged: who has to become another one is the one it is meant for. */
-  #anyReady(): Fiber | undefined {
-    const ready = this.fibers.filter(({ isReady }) => isReady);
-    return ready.find(({ isAway }) => isAway) ?? ready[0];
-  }
-
-  /** Lets CPUs go on until every one of them sleeps. */
-  advance(): void {
-    for (;;) {
-      const named = this.next;
-      this.next = undefined;
-      const fiber = named?.isReady === true ? named : this.#anyReady();
-      if (fiber === undefined) return;
-      attach(fiber);
-      go(fiber);
-    }
-  }
-}
-
-function attach(fiber: Fiber): void {
+/** From here on this thread is that CPU. */
+export function attach(fiber: Fiber | undefined): void {
   if (running === fiber) return;
   running = fiber;
+  if (fiber === undefined) return;
   attachBus(fiber.bus);
   attach_arch(fiber.thread);
 }
 
-/** Lets a fiber go on until it sleeps or is over. */
-function go(fiber: Fiber): void {
+/** Evaluates `look` as the CPU of another fiber, in the middle of this one. */
+export function lookAs(fiber: Fiber, look: (fiber: Fiber) => void): void {
+  const asking = running;
+  attach(fiber);
+  look(fiber);
+  attach(asking);
+}
+
+/** Lets a fiber go on until it stands still. It is attached, and has something on its stack. */
+export function go(fiber: Fiber): void {
   const { stack } = fiber;
+  const { held } = resumable;
   let value: unknown;
-  let error: unknown;
   let hasThrown = false;
   for (;;) {
     const top = stack[stack.length - 1]!;
     let result: IteratorResult<undefined, unknown>;
     try {
-      result = hasThrown ? top.throw(error) : top.next(value);
+      result = hasThrown ? top.throw(value) : top.next(value);
     } catch (thrown) {
       stack.pop();
-      resumable.held.length = 0;
+      held.length = 0;
       resumable.parked = false;
-      if (stack.length === 0) {
-        fiber.settle(thrown);
-        return;
-      }
+      value = thrown;
       hasThrown = true;
-      error = thrown;
-      continue;
+      if (stack.length > 0) continue;
+      fiber.stand = Stand.THREW;
+      fiber.error = thrown;
+      return;
     }
     hasThrown = false;
     if (result.done === true) {
       stack.pop();
       value = result.value;
       if (stack.length > 0) continue;
-      fiber.settle();
+      fiber.stand = Stand.DONE;
       return;
     }
-    const { held } = resumable;
-    for (let index = held.length - 1; index >= 0; index--) stack.push(held[index]!);
-    held.length = 0;
-    value = undefined;
-    if (!resumable.parked) return;
-    resumable.parked = false;
-    stack.push(fiber.bus.unpark());
-  }
-}
-
-/** A pool of CPUs that are no threads: see machine/pool.ts. */
-export class FiberPool {
-  readonly #groups = new Map<SharedArrayBuffer, Group>();
-  readonly threads = [];
-
-  get size(): number {
-    return 0;
-  }
-
-  start(task: CpuTask, signal: AbortSignal, loaded?: LoadedScenario): Promise<void> {
-    let group = this.#groups.get(task.buffer);
-    if (group === undefined) this.#groups.set(task.buffer, (group = new Group()));
-    const made = group;
-    return new Promise((resolve, reject) => {
-      const layout = geometry(task.geometry);
-      const thread = new CpuThread(layout);
-      const bus = new FiberBus(task.buffer, layout, task.cpu, thread, policyByNumber, made);
-      thread.attach(bus);
-      const over = (error?: unknown): void => {
-        fiber.stack.length = 0;
-        if (made.fibers.every(({ stack }) => stack.length === 0)) this.#groups.delete(task.buffer);
-        if (error === undefined) resolve();
-        else reject(error as Error);
-      };
-      const fiber = new Fiber(bus, thread, over);
-      fiber.stack.push(twinOf(serveMachine)!(bus, thread, loaded));
-      made.fibers[task.cpu] = fiber;
-      signal.addEventListener('abort', () => {
-        over(new Error('its machine was ended'));
-      });
-    });
-  }
-
-  /** Lets the CPUs of every machine go on until all of them sleep. */
-  advance(): void {
-    for (const group of this.#groups.values()) {
-      const [first] = group.fibers;
-      if (first === undefined) continue;
-      withBus(first.bus, () => {
-        running = undefined;
-        group.advance();
-      });
-      running = undefined;
+    if (held.length > 0) {
+      for (let index = held.length - 1; index >= 0; index--) stack.push(held[index]!);
+      held.length = 0;
     }
-  }
-
-  close(): Promise<void> {
-    this.#groups.clear();
-    return Promise.resolve();
+    value = undefined;
+    if (!resumable.parked) {
+      fiber.stand = Stand.ASLEEP;
+      return;
+    }
+    resumable.parked = false;
+    const fault = fiber.bus.takeFault();
+    if (fault === undefined) {
+      fiber.stand = Stand.PARKED;
+      return;
+    }
+    stack.push(fault);
   }
 }

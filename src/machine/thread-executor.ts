@@ -34,7 +34,8 @@ import { AT_REST, type CoreClient, SchedulerCore } from '#memory/scheduler-core'
 import { SEGMENTS_MAX, SHARED, type SearchRegion, searchRegion } from '#memory/search';
 import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
 import { functionNames, symbolAddress, symbolName } from '#memory/symbols';
-import { FiberPool } from '#fibers/fibers';
+import { FiberPool } from '#fibers/pool';
+import type { Group } from '#fibers/group';
 import { policyByNumber } from '#scheduler/policies';
 import {
   type BlockedActor,
@@ -129,8 +130,15 @@ export class ThreadExecutor implements Executor {
   readonly #startCpus: Int32Array;
   readonly #startPages: (Uint8Array | undefined)[] = [];
   #isLost = false;
+  readonly #fibers: Group | undefined;
 
-  private constructor(machine: Machine, loaded: LoadedScenario, start: Uint8Array) {
+  private constructor(
+    machine: Machine,
+    loaded: LoadedScenario,
+    start: Uint8Array,
+    fibers: Group | undefined,
+  ) {
+    this.#fibers = fibers;
     const { layout, bus } = machine;
     const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
     this.machine = machine;
@@ -170,6 +178,7 @@ export class ThreadExecutor implements Executor {
     const { scenario } = loaded;
     const stepsMax = options.stepsMax ?? scenario.stepsMax ?? STEPS_MAX;
     let machine: Machine | undefined;
+    const fibers = options.executor === 'fibers' ? new FiberPool() : undefined;
     try {
       machine = await Machine.powerOn(
         {
@@ -182,7 +191,7 @@ export class ThreadExecutor implements Executor {
           logRecords: options.logRecords ?? stepsMax * RECORDS_PER_STEP,
         },
         {
-          ...(options.executor === 'fibers' ? { pool: new FiberPool() } : {}),
+          ...(fibers === undefined ? {} : { pool: fibers }),
           ...(options.pool === undefined ? {} : { pool: options.pool }),
           scenario: source,
           loaded,
@@ -196,7 +205,7 @@ export class ThreadExecutor implements Executor {
         model:
           (options.memoryModel ?? scenario.memoryModel ?? 'sc') === 'tso' ? MemoryModel.TSO : MemoryModel.SC,
       });
-      return new ThreadExecutor(machine, loaded, start);
+      return new ThreadExecutor(machine, loaded, start, fibers?.group(machine.bus.buffer));
     } catch (error) {
       loaded.unload();
       await machine?.powerOff();
@@ -223,6 +232,13 @@ export class ThreadExecutor implements Executor {
   #run(plan: Plan, traceMask: number): RunResult {
     if (this.#isLost)
       throw new SmplabError('SMPLAB_HOST_FAILED', 'a CPU thread of this machine does not answer any more');
+    if (this.#fibers !== undefined) {
+      this.#restore();
+      this.#prepare(plan, traceMask);
+      this.#fibers.begin();
+      this.#fibers.run();
+      return this.#i32[RUN_END] === RunEnd.NONE ? this.#lost() : this.#result();
+    }
     const away = this.#threadsAway();
     this.#restore();
     for (const { context, cpu } of away) this.#bringHome(context, cpu);

@@ -80,9 +80,9 @@ export class DeterministicBus extends OperationBus implements Bus {
       }
       if (this.#saved === Baton.NONE) {
         this.registers.set(CpuWord.STATUS, Status.OFF);
-        this.#obey(this.#command(this.core.decide()));
+        this.obey(this.#command(this.core.decide()));
       } else {
-        this.#obey(this.#takeSaved());
+        this.obey(this.#takeSaved());
       }
     }
   }
@@ -147,7 +147,7 @@ export class DeterministicBus extends OperationBus implements Bus {
   park(): void {
     const command = this.#awaitBaton();
     // RESUME: the host restarts a run that came to rest with this CPU holding the baton. It chooses who begins.
-    this.#obey(command === Baton.RESUME ? this.#choose(this.core.decide()) : command);
+    this.obey(command === Baton.RESUME ? this.#choose(this.core.decide()) : command);
   }
 
   /** A searched machine's thread takes up the run that is on: its stack is empty, its registers are the snapshot's. */
@@ -189,9 +189,14 @@ export class DeterministicBus extends OperationBus implements Bus {
 
   /** From the choice that was made in front of a published step to when the step is chosen, after any interrupts that were. */
   protected finishStep(chosen: Actor): void {
-    let command = this.#command(chosen);
+    this.continueStep(this.#command(chosen));
+  }
+
+  /** The same from a command that is not for the step itself, or is. */
+  protected continueStep(first: Baton): void {
+    let command = first;
     for (;;) {
-      this.#obey(command);
+      this.obey(command);
       if (command === Baton.RUN) {
         this.stepGranted();
         return;
@@ -199,6 +204,21 @@ export class DeterministicBus extends OperationBus implements Bus {
       this.registers.set(CpuWord.STATUS, Status.READY);
       command = this.#command(this.core.decide());
     }
+  }
+
+  /** Nothing is on this CPU's stack: it waits in its idle loop, and says for what. */
+  protected beIdle(condition: () => boolean): void {
+    this.#condition = condition;
+    this.#blockedAs = Status.IDLE;
+    this.lookAgain();
+  }
+
+  /** The wait of an idle CPU is over. */
+  protected endIdle(): void {
+    this.registers.set(CpuWord.DEADLINE_US, 0);
+    this.registers.set(CpuWord.STATUS, Status.RUNNING);
+    this.#logAwait();
+    this.forget();
   }
 
   /** Waits for a condition, or a deadline (0 = none). True if the condition holds. */
@@ -223,7 +243,7 @@ export class DeterministicBus extends OperationBus implements Bus {
         this.forget();
         return !timedOut;
       }
-      this.#obey(command);
+      this.obey(command);
     }
   }
 
@@ -345,7 +365,7 @@ export class DeterministicBus extends OperationBus implements Bus {
   }
 
   /** Does what the baton says; RUN means to go on. */
-  #obey(command: Baton): void {
+  protected obey(command: Baton): void {
     this.registers.set(CpuWord.STATUS, Status.RUNNING);
     if (command === Baton.STOP) this.client.interruptWindow();
     if (command !== Baton.TAKE_INTERRUPT) return;

@@ -3,7 +3,7 @@
  * else it cannot block, so the operation is left undone and its caller is suspended (base/resumable.ts).
  */
 import { assert } from '#base/assert';
-import { type Policy, cpuOf, flowOf } from '#base/strategy';
+import { type Actor, type Policy, cpuOf, flowOf } from '#base/strategy';
 import { type Resumable, resumable, twinOf } from '#base/resumable';
 import type { BusClient } from './bus.ts';
 import { DeterministicBus } from './deterministic-bus.ts';
@@ -38,7 +38,7 @@ export class NotResumableError extends Error {
 export class FiberBus extends DeterministicBus {
   readonly #group: FiberGroup;
   /** Whom the policy chose in front of the step that is published. */
-  #chosen = AT_REST;
+  #chosen: Actor = AT_REST;
   /** The step has been chosen: the operation that published it is done again now. */
   #granted = false;
   #fault: Fault | undefined;
@@ -55,14 +55,58 @@ export class FiberBus extends DeterministicBus {
     this.#group = group;
   }
 
-  /** What has to run until the operation that parked this CPU can be done again. */
-  unpark(): Resumable {
+  /** Whom the policy chose when this CPU parked in front of a step: an actor, or AT_REST. */
+  get chosen(): Actor {
+    return this.#chosen;
+  }
+
+  /** The fault that parked this CPU, as the code that takes it; undefined if it is parked in front of a step. */
+  takeFault(): Resumable | undefined {
     const fault = this.#fault;
-    if (fault !== undefined) {
-      this.#fault = undefined;
-      return twinOf(this.client.fault)!.call(this.client, fault.address, fault.size, fault.write);
-    }
+    if (fault === undefined) return undefined;
+    this.#fault = undefined;
+    return twinOf(this.client.fault)!.call(this.client, fault.address, fault.size, fault.write);
+  }
+
+  /** What has to run until the operation that parked this CPU can be done again: it was somebody else's turn. */
+  unpark(): Resumable {
     return twinOf(this.finishStep)!.call(this, this.#chosen);
+  }
+
+  /** The same where this CPU has been told what to do: it is in front of the step. */
+  unparkWith(command: Baton): Resumable {
+    return twinOf(this.continueStep)!.call(this, command);
+  }
+
+  /** The parked step is this CPU's now: the operation may be done again. */
+  grant(): void {
+    this.registers.set(CpuWord.STATUS, Status.RUNNING);
+    this.#granted = true;
+  }
+
+  /** An interrupt of a CPU that is idle. */
+  interrupt(command: Baton): Resumable {
+    return twinOf(this.obey)!.call(this, command);
+  }
+
+  override beIdle(condition: () => boolean): void {
+    super.beIdle(condition);
+  }
+
+  override endIdle(): void {
+    super.endIdle();
+  }
+
+  /** The next command of this CPU, told without a choice of its own. */
+  override commandFor(actor: Actor): Baton {
+    return super.commandFor(actor);
+  }
+
+  /** A new run begins, and this CPU's stack is empty. */
+  override adoptRun(): void {
+    super.adoptRun();
+    this.#granted = false;
+    this.#fault = undefined;
   }
 
   /** The next step it asks for is the one that was parked. */
@@ -86,7 +130,10 @@ export class FiberBus extends DeterministicBus {
       return true;
     }
     assert(!this.isWatching, 'DeterministicBus: a condition may only read');
-    if (resumable.parked) throw new NotResumableError();
+    if (resumable.parked) {
+      resumable.parked = false;
+      throw new NotResumableError();
+    }
     const { core, registers } = this;
     core.publish(this.actor, head, address, size, visible);
     registers.set(CpuWord.STATUS, Status.READY);

@@ -59,7 +59,12 @@ export const cpu_idle = kernel_function('cpu_idle', (): void => {
 
 /** The idle loop's first half: until this CPU has something to do. */
 export function idle_wait(): void {
-  bus.waitUntil(0, () => rq_has_work() || arch.offline() || arch.orphans(), true);
+  bus.waitUntil(0, idle_is_over, true);
+}
+
+/** Whether an idle CPU has something to do. */
+export function idle_is_over(): boolean {
+  return rq_has_work() || arch.offline() || arch.orphans();
 }
 
 /** The idle loop's second half. False if this CPU is dead now. */

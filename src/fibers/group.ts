@@ -1,0 +1,210 @@
+/** The fibers of one machine, and who of them goes next. */
+import { ResetTaken, runFlow, waitForStart } from '#cpu-worker/fiber-cpu';
+import { assert } from '#base/assert';
+import { type Actor, cpuOf } from '#base/strategy';
+import { type Resumable, resumable, twinOf } from '#base/resumable';
+import { withBus } from '#memory/bus';
+import type { FiberGroup } from '#memory/fiber-bus';
+import { Baton, ContextWord, CpuWord, Pending, PowerState, Status } from '#memory/layout';
+import { AT_REST } from '#memory/scheduler-core';
+import { idle_is_over, idle_work } from '#smp/smpboot';
+import { OpType } from '#trace/operations';
+import { type Fiber, Stand, attach, go, lookAs } from './fibers.ts';
+
+const START_SIGNALS = Pending.INIT | Pending.SIPI;
+
+/** A function's twin, called. Everything that can be called here waits somewhere. */
+function suspended<A extends never[]>(f: (...args: A) => unknown, ...args: A): Resumable {
+  const twin = twinOf(f);
+  assert(twin !== undefined, `${f.name} has not been made resumable: this is not the built code`);
+  return twin(...args);
+}
+
+function lookOnBehalf(fiber: Fiber): void {
+  fiber.bus.lookOnBehalf();
+}
+
+export class Group implements FiberGroup {
+  /** By context: a thread's context is its for ever, whichever CPU it is. */
+  readonly fibers: Fiber[] = [];
+  /** A CPU whose baton word has been written and not been looked at, -1 = none. */
+  #handed = -1;
+
+  wake(cpu: number): void {
+    this.#handed = cpu;
+  }
+
+  look(cpu: number): void {
+    lookAs(this.#of(cpu), lookOnBehalf);
+  }
+
+  #of(cpu: number): Fiber {
+    return this.fibers[this.fibers[0]!.bus.registersOf(cpu).get(CpuWord.CONTEXT)]!;
+  }
+
+  // ---- a machine that boots, and answers calls: CPUs are what they are on threads ----
+
+  /** Lets CPUs go on until every one of them sleeps. Tells `over` of one whose life is over. */
+  advance(over: (fiber: Fiber) => void): void {
+    withBus(this.fibers[0]!.bus, () => {
+      for (let fiber = this.#nextReady(); fiber !== undefined; fiber = this.#nextReady()) {
+        attach(fiber);
+        go(fiber);
+        while (fiber.stand === Stand.PARKED) {
+          fiber.stack.push(fiber.bus.unpark());
+          go(fiber);
+        }
+        if (fiber.stand === Stand.DONE || fiber.stand === Stand.THREW) over(fiber);
+      }
+      attach(undefined);
+    });
+  }
+
+  /** Two may sleep on one word where CPUs are exchanged: who has to become another one is the one it is meant for. */
+  #nextReady(): Fiber | undefined {
+    const named = this.#handed < 0 ? undefined : this.#of(this.#handed);
+    this.#handed = -1;
+    if (named?.isReady === true) return named;
+    const ready = this.fibers.filter(({ isReady }) => isReady);
+    return ready.find(({ isAway }) => isAway) ?? ready[0];
+  }
+
+  // ---- runs of a scenario: nothing but a CPU's flow, or an interrupt, is ever on its stack ----
+
+  /** Memory is as it was kept: every CPU is the one it was then, and has nothing on its stack. */
+  begin(): void {
+    for (const fiber of this.fibers) {
+      const { bus } = fiber;
+      const cpu = bus.i32[bus.contextIndex + ContextWord.CPU]!;
+      fiber.clear();
+      if (bus.cpu !== cpu) bus.become(cpu);
+      bus.adoptRun();
+    }
+    resumable.parked = false;
+    resumable.held.length = 0;
+    this.#handed = -1;
+  }
+
+  /** A run from its first choice to its end. */
+  run(): void {
+    const [first] = this.fibers;
+    withBus(first!.bus, () => {
+      attach(first);
+      for (let next = first!.bus.core.decide(); next !== AT_REST;) next = this.#turn(next);
+      attach(undefined);
+    });
+  }
+
+  /** Lets an actor go on until somebody else is chosen. Answers whom. */
+  #turn(actor: Actor): Actor {
+    const cpu = cpuOf(actor);
+    const fiber = this.#of(cpu);
+    const { bus, stand } = fiber;
+    const command = bus.commandFor(actor);
+    attach(fiber);
+    if (stand === Stand.PARKED) {
+      if (command === Baton.RUN) bus.grant();
+      else fiber.stack.push(bus.unparkWith(command));
+    } else if (stand === Stand.ASLEEP) {
+      bus.i32[bus.registers.base + CpuWord.BATON] = command;
+    } else {
+      fiber.stack.push(this.#begun(fiber, actor, command));
+    }
+    go(fiber);
+    return this.#after(fiber);
+  }
+
+  /** What a CPU with nothing on its stack does when it is chosen. */
+  #begun({ bus, thread }: Fiber, actor: Actor, command: Baton): Resumable {
+    if (bus.registers.power !== PowerState.RUNNING) return suspended(waitForStart, bus as never);
+    if (command !== Baton.RUN) return bus.interrupt(command);
+    if ((bus.core.nextHead[actor]! & 0xff) === OpType.START)
+      return suspended(runFlow, bus as never, thread as never);
+    bus.endIdle();
+    return suspended(idle_work);
+  }
+
+  /** Who goes on after a fiber that stands still. */
+  #after(stood: Fiber): Actor {
+    let fiber = stood;
+    for (;;) {
+      switch (fiber.stand) {
+        case Stand.PARKED:
+          return fiber.bus.chosen;
+        case Stand.ASLEEP: {
+          const next = this.#handedOn();
+          if (next === undefined) return AT_REST;
+          fiber = next;
+          break;
+        }
+        case Stand.THREW:
+          // After an INIT nothing is on its stack any more; anything else was nobody's to throw.
+          if (fiber.error instanceof ResetTaken) fiber.stand = Stand.DONE;
+          else this.#fallOver(fiber);
+          break;
+        case Stand.DONE:
+          if (!this.#rest(fiber)) return fiber.bus.core.decide();
+      }
+    }
+  }
+
+  /** Nothing is on its stack. True if the CPU goes on at once all the same. */
+  #rest(fiber: Fiber): boolean {
+    const { bus } = fiber;
+    const { registers } = bus;
+    if (registers.power === PowerState.RUNNING) {
+      bus.beIdle(idle_is_over);
+      return false;
+    }
+    if ((registers.get(CpuWord.PENDING) & START_SIGNALS) === 0) {
+      registers.set(CpuWord.STATUS, Status.OFF);
+      return false;
+    }
+    fiber.stack.push(suspended(waitForStart, bus as never));
+    go(fiber);
+    return true;
+  }
+
+  /** An exception that was no task's: reported, and the machine stops. */
+  #fallOver(fiber: Fiber): void {
+    const { error, thread } = fiber;
+    const raise = (): never => {
+      throw error;
+    };
+    fiber.stack.push(twinOf(thread.untilStopped)!.call(thread, raise));
+    go(fiber);
+  }
+
+  /** A fiber sleeps, and may have handed the baton on before. Lets whoever has it go on; undefined if nobody has. */
+  #handedOn(): Fiber | undefined {
+    const cpu = this.#handed;
+    this.#handed = -1;
+    let fiber: Fiber | undefined;
+    if (cpu >= 0) fiber = this.#given(cpu);
+    fiber ??= this.#nextReady();
+    if (fiber === undefined) return undefined;
+    attach(fiber);
+    go(fiber);
+    return fiber;
+  }
+
+  /** The fiber that is that CPU, ready to do what its baton word says; undefined if it sleeps and sees for itself. */
+  #given(cpu: number): Fiber | undefined {
+    const fiber = this.#of(cpu);
+    const { bus, stand } = fiber;
+    if (stand === Stand.ASLEEP) return fiber.isReady ? fiber : undefined;
+    const word = bus.registersOf(cpu).base + CpuWord.BATON;
+    const command = bus.i32[word] as Baton;
+    if (command === Baton.BECOME) return undefined;
+    bus.i32[word] = Baton.NONE;
+    attach(fiber);
+    if (stand === Stand.PARKED) {
+      if (command === Baton.RUN) bus.grant();
+      else fiber.stack.push(bus.unparkWith(command));
+    } else {
+      const actor = cpu * 4 + bus.registers.get(CpuWord.FLOW);
+      fiber.stack.push(this.#begun(fiber, actor, command));
+    }
+    return fiber;
+  }
+}
