@@ -17,7 +17,7 @@ import { root } from './prepare.mjs';
 const RESUMABLE = new RegExp(
   `^src/(${[
     'base/callbacks',
-    'memory/(atomic|cpumask|deterministic-bus|list|percpu|stack|symbols)',
+    'memory/(atomic|cpumask|deterministic-bus|list|symbols)',
     '(smp|kernel|cpu-worker)/.*',
     'scenario/(api|expect|kvm|litmus|program|shared)',
     'litmus/(alu|execute|instructions|interpreter|operands|thread-state)',

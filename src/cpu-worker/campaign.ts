@@ -6,16 +6,16 @@
  */
 import { type DeterministicBus, RunOver } from '#memory/deterministic-bus';
 import { CpuWord, MACHINE_BLOCK, MachineWord, Pending, PowerState } from '#memory/layout';
-import { per_cpu_ptr } from '#memory/percpu';
 import { NULL, type Ptr } from '#memory/struct';
 import { report_finding } from '#smp/printk';
-import { TASK_DEAD, preempt_check_resched, rq, runqueues, task_struct } from '#smp/sched';
+import { TASK_DEAD, kthreads_wait, preempt_check_resched, set_curr, task_struct } from '#smp/sched';
 import { come_online, idle_wait, idle_work } from '#smp/smpboot';
 import { type LoadedScenario, complaintOf } from '#scenario/program';
 import { ResetTaken } from './control-flow.ts';
 import type { CpuThread } from './cpu-thread.ts';
 import { takeSignals } from './power.ts';
 
+const TASK_STATE = task_struct.offsetof('state');
 const TASKS_OPEN = MACHINE_BLOCK + MachineWord.TASKS_OPEN * 4;
 
 /** Serves runs until the machine stops; comes back by an exception only. */
@@ -51,29 +51,34 @@ export function waitForStart(bus: DeterministicBus): void {
   come_online();
 }
 
-/** The running task of a CPU's run queue. */
-function currentOf(cpu: number): Ptr {
-  return per_cpu_ptr(runqueues, cpu) + rq.offsetof('curr');
-}
-
 /** The flow that the scenario gives this CPU, from its first step to its last. */
 export function runFlow(bus: DeterministicBus, thread: CpuThread): void {
+  const task = beginFlow(bus);
+  // A kernel thread may wait for this CPU since before.
+  if (kthreads_wait()) preempt_check_resched();
+  thread.runTask(bus.registers.get(CpuWord.FLOW_FUNCTION) >>> 0, 0, 0, 0, '');
+  // The task may have moved: this may be another CPU.
+  endFlow(bus, task);
+}
+
+/** @plain */
+function beginFlow(bus: DeterministicBus): Ptr {
   const { registers } = bus;
   const task = registers.get(CpuWord.FLOW_TASK);
-  const fn = registers.get(CpuWord.FLOW_FUNCTION) >>> 0;
   bus.beginFlow();
   registers.set(CpuWord.CURRENT_TASK, task);
   registers.set(CpuWord.PREEMPT_COUNT, 0);
-  bus.storeLocal32(currentOf(bus.cpu), task);
-  // A kernel thread may wait for this CPU since before.
-  preempt_check_resched();
-  thread.runTask(fn, 0, 0, 0, '');
-  // The task may have moved: this may be another CPU.
+  set_curr(bus.cpu, task);
+  return task;
+}
+
+/** @plain */
+function endFlow(bus: DeterministicBus, task: Ptr): void {
   bus.endFlow();
   bus.registers.set(CpuWord.PREEMPT_COUNT, 1);
   bus.registers.set(CpuWord.CURRENT_TASK, NULL);
-  bus.storeLocal32(currentOf(bus.cpu), NULL);
-  bus.storeLocal32(task + task_struct.offsetof('state'), TASK_DEAD);
+  set_curr(bus.cpu, NULL);
+  bus.storeLocal32(task + TASK_STATE, TASK_DEAD);
   bus.tally32(TASKS_OPEN, -1);
 }
 

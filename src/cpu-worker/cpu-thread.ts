@@ -59,6 +59,7 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
     return this.#bus!;
   }
 
+  /** @plain */
   cli(): void {
     this.bus.interruptFlag(false);
   }
@@ -181,6 +182,7 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
     }
   }
 
+  /** @plain */
   ringHost(): void {
     this.bus.ringDoorbell();
   }
@@ -189,11 +191,13 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
     this.bus.registers.set(CpuWord.POWER, PowerState.SHUTDOWN);
   }
 
+  /** @plain */
   offline(): boolean {
     const { bus } = this;
     return !isSet(bus, bus.cpu, cpu_online_map);
   }
 
+  /** @plain */
   misplaced(task: number): boolean {
     const { bus } = this;
     return this.offline() || !mayRunOn(bus, task, bus.cpu);
@@ -203,6 +207,7 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
     leaveCpu(this.bus, this, task, watch, awake);
   }
 
+  /** @plain */
   orphans(): boolean {
     return anyOrphan(this.bus);
   }

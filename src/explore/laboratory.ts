@@ -71,7 +71,7 @@ export class Laboratory implements Executor {
     if (result.stop === RunStop.STEP_LIMIT && isLivelock(result)) add(livelockFinding(result.log, { names }));
     return findings === undefined && result.findings.length === 0
       ? result
-      : { ...result, findings: findings ?? [] };
+      : new Judged(result, findings ?? []);
   }
 
   #judge(finding: RunFinding, add: (finding: RunFinding) => void): void {
@@ -83,6 +83,53 @@ export class Laboratory implements Executor {
     }
     const key = `${finding.kind} ${finding.title}`;
     if (!this.#seen.has(key)) this.#seen.set(key, finding);
+  }
+}
+
+/** A result with other findings. */
+class Judged implements RunResult {
+  readonly findings: readonly RunFinding[];
+  readonly #result: RunResult;
+
+  constructor(result: RunResult, findings: readonly RunFinding[]) {
+    this.#result = result;
+    this.findings = findings;
+  }
+
+  get stop(): RunStop {
+    return this.#result.stop;
+  }
+
+  get log(): RunResult['log'] {
+    return this.#result.log;
+  }
+
+  get steps(): number {
+    return this.#result.steps;
+  }
+
+  get switches(): number {
+    return this.#result.switches;
+  }
+
+  get divergedAt(): number {
+    return this.#result.divergedAt;
+  }
+
+  get sharedGrew(): boolean {
+    return this.#result.sharedGrew;
+  }
+
+  get waiting(): RunResult['waiting'] {
+    return this.#result.waiting;
+  }
+
+  get blocked(): RunResult['blocked'] {
+    return this.#result.blocked;
+  }
+
+  get finalState(): string {
+    return this.#result.finalState;
   }
 }
 

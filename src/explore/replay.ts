@@ -153,6 +153,7 @@ export function selfCheck(
   names: LogNames = numbersOnly,
 ): Unsteady | undefined {
   const first = executor.run(plan);
+  const { stop, findings, finalState } = first;
   const words = first.log.words.slice();
   const log = { words, records: first.log.records };
   const again = first.sharedGrew ? { ...plan, prefix: segmentsOf(log) } : plan;
@@ -163,7 +164,7 @@ export function selfCheck(
     const difference = differs(before[step], after[step], first.sharedGrew);
     if (difference !== undefined) return unsteady(step, before[step], after[step], difference, names);
   }
-  return outcomes(first, second, before.length);
+  return outcomes({ stop, findings, finalState }, second, before.length);
 }
 
 type Difference = 'actor' | 'enabled' | 'operation' | 'value';
@@ -212,8 +213,10 @@ function unsteady(
 }
 
 /** Same steps: but did they come to the same? */
-function outcomes(a: RunResult, b: RunResult, step: number): Unsteady | undefined {
-  const said = ({ findings }: RunResult): string =>
+type Came = Pick<RunResult, 'stop' | 'findings' | 'finalState'>;
+
+function outcomes(a: Came, b: Came, step: number): Unsteady | undefined {
+  const said = ({ findings }: Came): string =>
     findings.length === 0
       ? 'nothing found'
       : findings.map(({ kind, title }) => `${kind}: ${title}`).join('; ');

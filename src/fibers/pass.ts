@@ -62,6 +62,10 @@ const PLAIN_PROPERTIES = new Set(['length', 'addr', 'prototype', '$']);
 /** Array methods that call back: done by loops of our own (base/callbacks.ts). */
 const CALLS_BACK = new Set('map forEach filter some every find findIndex reduce flatMap'.split(' '));
 
+/** Methods of the bus that are one operation, or none. */
+const ONE_OPERATION =
+  /^(load|store)(8|16|32|64|Bytes|Local32|32Marked|64Marked)$|^(add|and|or|exchange|compareExchange|tally)32$|^fence$/;
+
 const HOLD = '$hold';
 const BOTH = '$both';
 const STATE = '$fiber';
@@ -258,7 +262,54 @@ class Pass {
         );
       return false;
     }
-    return !isMarkedPlain(node) && this.#mayOperate(node.body);
+    return !isMarkedPlain(node) && this.#mayOperate(node.body) && !this.#isOneOperation(node.body);
+  }
+
+  /**
+   * Whether code is one operation, and nothing else that could be noticed: what calls it may as well do it again whole.
+   * `return (bus.or32(word, bit) & bit) !== 0`
+   */
+  #isOneOperation(body: t.Node): boolean {
+    let expression = body;
+    if (body.type === 'BlockStatement') {
+      const [only, ...others] = body.body;
+      if (only === undefined || others.length > 0 || body.directives.length > 0) return false;
+      if (only.type === 'ExpressionStatement') expression = only.expression;
+      else if (only.type === 'ReturnStatement' && only.argument != null) expression = only.argument;
+      else return false;
+    }
+    return this.#operations(expression) <= 1;
+  }
+
+  /** Operations in an expression, Infinity where it does anything else that has an effect, or calls who knows what. */
+  #operations(node: t.Node): number {
+    const sum = (...nodes: readonly (t.Node | null | undefined)[]): number =>
+      nodes.reduce((all, one) => all + (one == null ? 0 : this.#operations(one)), 0);
+    const bare = withoutTypes(node);
+    if (this.#t.isLiteral(bare) && bare.type !== 'TemplateLiteral') return 0;
+    switch (bare.type) {
+      case 'Identifier':
+      case 'ThisExpression':
+        return 0;
+      case 'BinaryExpression':
+        return sum(bare.left, bare.right);
+      case 'UnaryExpression':
+        return bare.operator === 'delete' ? Infinity : sum(bare.argument);
+      case 'ConditionalExpression':
+        return sum(bare.test, bare.consequent, bare.alternate);
+      case 'MemberExpression':
+        if (bare.computed) return Infinity;
+        return sum(bare.object) + (this.#maybeField(bare) && !isBus(bare.object) ? 1 : 0);
+      case 'CallExpression': {
+        const callee = withoutTypes(bare.callee);
+        if (this.#isHostCall(bare)) return sum(...bare.arguments);
+        const name =
+          callee.type === 'MemberExpression' && isBus(callee.object) ? calleeName(bare) : undefined;
+        return name === undefined || !ONE_OPERATION.test(name) ? Infinity : 1 + sum(...bare.arguments);
+      }
+      default:
+        return Infinity;
+    }
   }
 
   /** Whether code calls anything, or reads or writes a property that could be a view's. */
@@ -928,6 +979,10 @@ function isAccessor(node: AnyFunction | Method): boolean {
 /** `@plain` in front of a function: it performs at most one operation, as its first effect, or only reads. */
 function isMarkedPlain(node: t.Node): boolean {
   return node.leadingComments?.some(({ value }) => value.includes('@plain')) === true;
+}
+
+function isBus(node: t.Node): boolean {
+  return node.type === 'Identifier' && node.name === 'bus';
 }
 
 function twinKey(types: typeof t, member: Method): t.Identifier | t.PrivateName {

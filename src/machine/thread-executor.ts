@@ -19,7 +19,6 @@ import {
   MACHINE_BLOCK,
   MachineWord,
   MemoryModel,
-  PAGE_SHIFT,
   PAGE_SIZE,
   PERCPU_BYTES,
   PERCPU_TEMPLATE,
@@ -31,7 +30,7 @@ import {
   TraceMask,
 } from '#memory/layout';
 import { AT_REST, type CoreClient, SchedulerCore } from '#memory/scheduler-core';
-import { SEGMENTS_MAX, SHARED, type SearchRegion, searchRegion } from '#memory/search';
+import { LINE_SHIFT, SEGMENTS_MAX, SHARED, type SearchRegion, searchRegion } from '#memory/search';
 import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
 import { functionNames, symbolAddress, symbolName } from '#memory/symbols';
 import { FiberPool } from '#fibers/pool';
@@ -76,9 +75,14 @@ const HOME_TRY_MS = 2;
 
 const STEP = machineWord(MachineWord.STEP);
 const RUN_END = machineWord(MachineWord.RUN_END);
+const RECORDS = searchWord(SearchWord.RECORDS);
+const SWITCHES = searchWord(SearchWord.SWITCHES);
+const DIVERGED_AT = searchWord(SearchWord.DIVERGED_AT);
+const SHARED_GREW = searchWord(SearchWord.SHARED_GREW);
 const DOORBELL = machineWord(MachineWord.DOORBELL);
 const TRACE_MASK = machineWord(MachineWord.TRACE_MASK);
-const MACHINE_WORDS = PAGE_SIZE / 4;
+/** Words of the machine block that a run may change. */
+const MACHINE_WORDS = MachineWord.SEARCH + Math.max(...Object.values(SearchWord)) + 1;
 /** Words of the machine block that threads and host wait on: of this moment, never a snapshot's. */
 const LIVE_WORDS = [
   machineWord(MachineWord.RUN_STATE),
@@ -114,6 +118,7 @@ export class ThreadExecutor implements Executor {
   readonly #i32: Int32Array;
   readonly #u8: Uint8Array;
   readonly #dirty: Uint8Array;
+  readonly #dirtyLines: Int32Array;
   readonly #start: Uint8Array;
   readonly #startWords: Int32Array;
   /** What every actor is about to do at the start of a run, empty store buffers, and a policy that remembers nothing. */
@@ -123,12 +128,15 @@ export class ThreadExecutor implements Executor {
   readonly #region: SearchRegion;
   readonly #segments: number;
   readonly #policy: number;
+  readonly #parts: OutcomeParts;
   /** Chooses who goes first: one hand-over less than asking a CPU to choose. */
   readonly #core: SchedulerCore;
   /** What every restore copies, and pages of the start as they are first needed: making such a view costs more than copying. */
+  /** Of each CPU, the word indices of its block and of its context. */
+  readonly #places: readonly { readonly base: number; readonly context: number }[];
   readonly #startBlock: Int32Array;
   readonly #startCpus: Int32Array;
-  readonly #startPages: (Uint8Array | undefined)[] = [];
+  readonly #startLines: (Uint8Array | undefined)[] = [];
   #isLost = false;
   readonly #fibers: Group | undefined;
 
@@ -148,14 +156,26 @@ export class ThreadExecutor implements Executor {
     this.actors = layout.nrPossible * 4;
     this.#i32 = bus.i32;
     this.#u8 = bus.u8;
-    this.#dirty = new Uint8Array(bus.buffer, layout.search + region.dirty, layout.heapEnd >>> PAGE_SHIFT);
+    const lines = layout.heapEnd >>> LINE_SHIFT;
+    this.#dirty = new Uint8Array(bus.buffer, layout.search + region.dirty, lines);
+    this.#dirtyLines = new Int32Array(bus.buffer, layout.search + region.dirtyLines, lines + 1);
     this.#start = start;
     this.#startWords = new Int32Array(start.buffer);
     this.#scheduling = startOfScheduling(machine, loaded);
     this.#log = new Int32Array(bus.buffer, layout.search + region.log, layout.logCapacity * 8);
     this.#segments = (layout.search + region.segments) >>> 2;
     this.#policy = policyWords(layout);
+    this.#parts = {
+      i32: bus.i32,
+      log: this.#log,
+      waiting: () => this.#waiting(),
+      blocked: () => this.#blocked(),
+    };
     this.#core = new SchedulerCore(bus.buffer, layout, BEFORE_THE_FIRST_STEP, policyByNumber);
+    this.#places = Array.from({ length: layout.nrPossible }, (_, cpu) => ({
+      base: bus.registersOf(cpu).base,
+      context: (layout.contexts + cpu * CONTEXT_BYTES) >>> 2,
+    }));
     this.#startBlock = this.#startWords.subarray(MACHINE_BLOCK >>> 2, (MACHINE_BLOCK >>> 2) + MACHINE_WORDS);
     const blocks = layout.cpuBlocks >>> 2;
     this.#startCpus = this.#startWords.subarray(blocks, blocks + (layout.nrPossible * CPU_BLOCK_BYTES) / 4);
@@ -302,24 +322,26 @@ export class ThreadExecutor implements Executor {
     const i32 = this.#i32;
     const start = this.#startWords;
     for (const word of LIVE_WORDS) start[word] = i32[word]!;
-    for (let cpu = 0; cpu < layout.nrPossible; cpu++) {
-      const base = this.machine.bus.registersOf(cpu).base;
+    for (const { base, context } of this.#places) {
       start[base + CpuWord.WAKE] = i32[base + CpuWord.WAKE]!;
       start[base + CpuWord.THREAD] = i32[base + CpuWord.THREAD]!;
-      const context = (layout.contexts + cpu * CONTEXT_BYTES) >>> 2;
-      for (let index = 0; index < ContextWord.CALLS; index++) i32[context + index] = start[context + index]!;
+      for (let index = context; index < context + ContextWord.CALLS; index++) i32[index] = start[index]!;
     }
     i32.set(this.#startBlock, MACHINE_BLOCK >>> 2);
     i32.set(this.#startCpus, layout.cpuBlocks >>> 2);
     this.#u8.set(this.#scheduling, layout.search);
     const dirty = this.#dirty;
-    for (let page = 0; page < dirty.length; page++) {
-      if (dirty[page] === 0) continue;
-      dirty[page] = 0;
-      const at = page << PAGE_SHIFT;
-      if (at === MACHINE_BLOCK) continue;
-      this.#u8.set((this.#startPages[page] ??= this.#start.subarray(at, at + PAGE_SIZE)), at);
+    const lines = this.#dirtyLines;
+    const starts = this.#startLines;
+    for (let index = lines[0]!; index > 0; index--) {
+      const line = lines[index]!;
+      dirty[line] = 0;
+      const at = line << LINE_SHIFT;
+      // The machine's own words have gone back already.
+      if (at >= MACHINE_BLOCK && at < MACHINE_BLOCK + PAGE_SIZE) continue;
+      this.#u8.set((starts[line] ??= this.#start.subarray(at, at + (1 << LINE_SHIFT))), at);
     }
+    lines[0] = 0;
   }
 
   #prepare(plan: Plan, traceMask: number): void {
@@ -358,34 +380,15 @@ export class ThreadExecutor implements Executor {
   }
 
   #result(): RunResult {
-    const i32 = this.#i32;
-    const stop = STOPS[i32[RUN_END]!]!;
-    const variables = this.#variables();
-    return {
-      stop,
-      log: { words: this.#log, records: i32[searchWord(SearchWord.RECORDS)]! },
-      steps: i32[STEP]!,
-      switches: i32[searchWord(SearchWord.SWITCHES)]!,
-      divergedAt: i32[searchWord(SearchWord.DIVERGED_AT)]!,
-      sharedGrew: i32[searchWord(SearchWord.SHARED_GREW)] !== 0,
-      findings: this.#findings(stop),
-      ...(stop === RunStop.DEADLOCK ? { waiting: this.#waiting() } : {}),
-      blocked: this.#blocked(),
-      // As text only for those who ask.
-      get finalState(): string {
-        return variables.join();
-      },
-    };
+    const stop = STOPS[this.#i32[RUN_END]!]!;
+    return new Outcome(this.#parts, stop, this.#findings(stop));
   }
 
-  #findings(stop: RunStop): RunFinding[] {
+  #findings(stop: RunStop): readonly RunFinding[] {
     const written = this.#i32[machineWord(MachineWord.FINDINGS_WRITTEN)]!;
-    const findings: RunFinding[] = written === 0 ? [] : [...this.machine.findings().records];
-    if (stop === RunStop.COMPLETE && findings.length === 0) {
-      const complaint = this.#check();
-      if (complaint !== undefined) findings.push({ kind: 'check', title: complaint });
-    }
-    return findings;
+    if (written !== 0) return this.machine.findings().records;
+    const complaint = stop === RunStop.COMPLETE ? this.#check() : undefined;
+    return complaint === undefined ? NO_FINDINGS : [{ kind: 'check', title: complaint }];
   }
 
   /** Every flow that is not done, in front of what it cannot do. */
@@ -501,21 +504,63 @@ export class ThreadExecutor implements Executor {
     return this.machine.look(check);
   }
 
-  /** The scenario's variables, as the run left them: what two runs of one trace have in common. */
-  #variables(): Int32Array {
-    return this.#i32.slice(scenarioImage.dataStart >>> 2, (scenarioImage.dataEnd + 3) >>> 2);
-  }
-
   /** A CPU computes for ever without touching memory, or its thread is gone: this machine cannot be used any more. */
   #lost(): RunResult {
     this.#isLost = true;
     const actor = this.#i32[searchWord(SearchWord.LAST_ACTOR)]!;
     const cpu = Math.max(actor, 0) >>> 2;
     const { stack } = this.machine.stacks().find((one) => one.cpu === cpu) ?? { stack: [] };
-    const result = this.#result();
     const title = `CPU ${cpu} has made no step for ${(2 * STUCK_MS) / 1000} seconds: it computes without touching shared memory, or its thread has died`;
     const detail = stack.length === 0 ? '' : `Call Trace:\n ${stack.join('\n ')}`;
-    return { ...result, stop: RunStop.DIED, findings: [{ kind: 'no-progress', title, cpu, stack, detail }] };
+    return new Outcome(this.#parts, RunStop.DIED, [{ kind: 'no-progress', title, cpu, stack, detail }]);
+  }
+}
+
+const NO_FINDINGS: readonly RunFinding[] = [];
+
+/** What an outcome looks up when it is asked. */
+interface OutcomeParts {
+  readonly i32: Int32Array;
+  readonly log: Int32Array;
+  readonly waiting: () => WaitingFlow[];
+  readonly blocked: () => BlockedActor[];
+}
+
+/** A run's result. What few ask for is looked up when they do: it holds until the next run. */
+class Outcome implements RunResult {
+  readonly stop: RunStop;
+  readonly log: RunResult['log'];
+  readonly steps: number;
+  readonly switches: number;
+  readonly divergedAt: number;
+  readonly sharedGrew: boolean;
+  readonly findings: readonly RunFinding[];
+  readonly #parts: OutcomeParts;
+
+  constructor(parts: OutcomeParts, stop: RunStop, findings: readonly RunFinding[]) {
+    const { i32, log } = parts;
+    this.#parts = parts;
+    this.stop = stop;
+    this.log = { words: log, records: i32[RECORDS]! };
+    this.steps = i32[STEP]!;
+    this.switches = i32[SWITCHES]!;
+    this.divergedAt = i32[DIVERGED_AT]!;
+    this.sharedGrew = i32[SHARED_GREW] !== 0;
+    this.findings = findings;
+  }
+
+  get waiting(): readonly WaitingFlow[] {
+    return this.stop === RunStop.DEADLOCK ? this.#parts.waiting() : [];
+  }
+
+  get blocked(): readonly BlockedActor[] {
+    return this.#parts.blocked();
+  }
+
+  /** The scenario's variables, as the run left them: what two runs of one trace have in common. */
+  get finalState(): string {
+    const { dataStart, dataEnd } = scenarioImage;
+    return this.#parts.i32.subarray(dataStart >>> 2, (dataEnd + 3) >>> 2).join();
   }
 }
 

@@ -28,11 +28,15 @@ export function atomic_add_return(amount: number, v: atomic_t): number {
   return (bus.add32(v.addr, amount) + amount) | 0;
 }
 
+/** @plain */
 export function atomic_inc_return(v: atomic_t): number {
   return atomic_add_return(1, v);
 }
 
-/** True if the counter is now 0. */
+/**
+ * True if the counter is now 0.
+ * @plain
+ */
 export function atomic_dec_and_test(v: atomic_t): boolean {
   return atomic_add_return(-1, v) === 0;
 }

@@ -20,22 +20,34 @@ function wordsInUse(): number {
   return (bus.layout.nrPossible + 31) >>> 5;
 }
 
-/** Atomic. */
+/**
+ * Atomic.
+ * @plain
+ */
 export function cpu_set(cpu: number, mask: cpumask_t): void {
   set_bit(cpu, mask.addr);
 }
 
-/** Atomic. */
+/**
+ * Atomic.
+ * @plain
+ */
 export function cpu_clear(cpu: number, mask: cpumask_t): void {
   clear_bit(cpu, mask.addr);
 }
 
-/** A plain read. */
+/**
+ * A plain read.
+ * @plain
+ */
 export function cpu_isset(cpu: number, mask: cpumask_t): boolean {
   return test_bit(cpu, mask.addr);
 }
 
-/** Atomic; true if it was set before. */
+/**
+ * Atomic; true if it was set before.
+ * @plain
+ */
 export function cpu_test_and_set(cpu: number, mask: cpumask_t): boolean {
   return test_and_set_bit(cpu, mask.addr);
 }

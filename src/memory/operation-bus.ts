@@ -20,7 +20,6 @@ import {
   type Geometry,
   MachineWord,
   MemoryModel,
-  PAGE_SHIFT,
   PAGE_SIZE,
   Pending,
   RunEnd,
@@ -30,7 +29,7 @@ import {
 } from './layout.ts';
 import { Ownership } from './ownership.ts';
 import { type CoreClient, NEEDS_DRAIN, SchedulerCore } from './scheduler-core.ts';
-import { BufferWord, searchRegion } from './search.ts';
+import { BufferWord, LINE_SHIFT, searchRegion } from './search.ts';
 import { searchWord } from './search-words.ts';
 import { NOT_BUFFERED, PARTLY_BUFFERED } from './store-buffer.ts';
 
@@ -59,7 +58,9 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   /** Set while this CPU has been told to begin its flow. */
   flowGranted = false;
   readonly #ownership: Ownership;
+  /** Which lines have been written since the last restore: a byte for each, and a list that begins with its length. */
   readonly #dirty: Uint8Array;
+  readonly #dirtyLines: Int32Array;
   /** True while a wait's condition is looked at: its loads are what the wait depends on. */
   protected isWatching = false;
   /** True while what this thread reads is nobody's operation. */
@@ -76,8 +77,9 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   ) {
     super(buffer, layout, cpu, client, false);
     const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
-    const pages = layout.logCapacity > 0 ? layout.heapEnd >>> PAGE_SHIFT : 0;
-    this.#dirty = new Uint8Array(buffer, layout.search + region.dirty, pages);
+    const lines = layout.logCapacity > 0 ? layout.heapEnd >>> LINE_SHIFT : 0;
+    this.#dirty = new Uint8Array(buffer, layout.search + region.dirty, lines);
+    this.#dirtyLines = new Int32Array(buffer, layout.search + region.dirtyLines, lines === 0 ? 0 : lines + 1);
     this.#ownership = new Ownership(this.i32, layout);
     this.core = new SchedulerCore(buffer, layout, this, policies);
   }
@@ -402,8 +404,14 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   written(address: number, length: number): void {
     const dirty = this.#dirty;
     if (dirty.length === 0) return;
-    const last = (address + length - 1) >>> PAGE_SHIFT;
-    for (let page = address >>> PAGE_SHIFT; page <= last && page < dirty.length; page++) dirty[page] = 1;
+    const last = (address + length - 1) >>> LINE_SHIFT;
+    for (let line = address >>> LINE_SHIFT; line <= last; line++) {
+      if (dirty[line] !== 0 || line >= dirty.length) continue;
+      const lines = this.#dirtyLines;
+      dirty[line] = 1;
+      lines[0]! += 1;
+      lines[lines[0]!] = line;
+    }
   }
 
   isShared(address: number, size: number): boolean {

@@ -13,6 +13,9 @@ export const BUFFER_WORDS = 8;
 /** Stretches of steps a prefix may have. */
 export const SEGMENTS_MAX = 1 << 15;
 
+/** What goes back to the start of a run goes in lines of 256 bytes: few are written, and pages are mostly not. */
+export const LINE_SHIFT = 8;
+
 /** Byte distances from the start of the region. */
 export interface SearchRegion {
   readonly policy: number;
@@ -25,8 +28,10 @@ export interface SearchRegion {
   readonly segments: number;
   /** 16 bits for each word of memory below the heap's end: 0 nobody, actor + 1, or SHARED */
   readonly owners: number;
-  /** a byte for each page below the heap's end: 1 = written since the last restore */
+  /** a byte for each line below the heap's end: 1 = written since the last restore */
   readonly dirty: number;
+  /** how many lines have been written since, and their numbers in the order of the first write */
+  readonly dirtyLines: number;
   readonly log: number;
   readonly bytes: number;
 }
@@ -57,7 +62,8 @@ export function searchRegion(nrPossible: number, heapEnd: number, logCapacity: n
     buffers: take(nrPossible * STORE_BUFFER_ENTRIES * BUFFER_WORDS * 4),
     segments: take(on * SEGMENTS_MAX * 8),
     owners: take(on * (heapEnd >>> 2) * 2),
-    dirty: take(on * (heapEnd >>> 12)),
+    dirty: take(on * (heapEnd >>> LINE_SHIFT)),
+    dirtyLines: take(on * ((heapEnd >>> LINE_SHIFT) + 1) * 4),
     log: take(logCapacity * OP_WORDS * 4),
     bytes: at,
   };

@@ -100,7 +100,7 @@ function freeName(wanted: string): string {
 }
 
 function declare(wanted: string, body: () => void): number {
-  return kernel_function(freeName(wanted), () => body()).addr;
+  return kernel_function(freeName(wanted), body).addr;
 }
 
 function patchAll(source: ScenarioSource, scenario: Scenario): void {

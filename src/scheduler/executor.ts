@@ -87,15 +87,15 @@ export interface RunResult {
   /** Memory became known as shared in this run: earlier steps on it were not choice points, from now on they are. */
   readonly sharedGrew: boolean;
   readonly findings: readonly RunFinding[];
-  /** DEADLOCK: who waits for what. */
-  readonly waiting?: readonly WaitingFlow[];
-  /** A digest of the final memory the program's observers look at: two runs of one trace have the same. */
+  /** DEADLOCK: who waits for what. Valid until the next run. */
+  readonly waiting?: readonly WaitingFlow[] | undefined;
+  /** A digest of the final memory the program's observers look at: two runs of one trace have the same. Valid until the next run. */
   readonly finalState: string;
   /**
-   * Who was left waiting, however the run ended. Exhaustive search needs it: what somebody waits for in vain may have
+   * Who was left waiting, however the run ended. Valid until the next run. Exhaustive search needs it: what somebody waits for in vain may have
    * been there for a while, and the log does not say what that was.
    */
-  readonly blocked?: readonly BlockedActor[];
+  readonly blocked?: readonly BlockedActor[] | undefined;
 }
 
 export interface Executor {

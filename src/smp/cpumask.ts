@@ -27,6 +27,7 @@ export const cpu_present_map = vmlinux.DEFINE('cpu_present_map', cpumask_t);
 /** CPUs that can be scheduled on. Bits are set under call_lock (7.5) and cleared in stop-machine (7.6). */
 export const cpu_online_map = vmlinux.DEFINE('cpu_online_map', cpumask_t);
 
+/** @plain */
 export function cpu_online(cpu: number): boolean {
   return cpu_isset(cpu, cpu_online_map);
 }
@@ -35,6 +36,7 @@ export function cpu_possible(cpu: number): boolean {
   return cpu >= 0 && cpu < NR_CPUS && cpu_isset(cpu, cpu_possible_map);
 }
 
+/** @plain */
 export function cpu_present(cpu: number): boolean {
   return cpu_isset(cpu, cpu_present_map);
 }

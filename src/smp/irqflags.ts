@@ -4,39 +4,51 @@ import { CpuWord } from '#memory/layout';
 import { arch } from './arch.ts';
 import { KERN_ERR, WARN_ON, dump_stack, printk, report_finding } from './printk.ts';
 
+/** @plain */
 export function local_irq_disable(): void {
   arch.cli();
 }
 
+/** @plain */
 export function local_irq_enable(): void {
   arch.sti();
 }
 
-/** Answers the flags that local_irq_restore takes: true if interrupts were on. */
+/**
+ * Answers the flags that local_irq_restore takes: true if interrupts were on.
+ * @plain
+ */
 export function local_irq_save(): boolean {
   const enabled = bus.registers.irqsEnabled;
   arch.cli();
   return enabled;
 }
 
+/** @plain */
 export function local_irq_restore(enabled: boolean): void {
   if (enabled) arch.sti();
   else arch.cli();
 }
 
+/** @plain */
 export function irqs_disabled(): boolean {
   return !bus.registers.irqsEnabled;
 }
 
+/** @plain */
 export function in_interrupt(): boolean {
   return bus.registers.hardirqCount !== 0;
 }
 
+/** @plain */
 export function preempt_count(): number {
   return bus.registers.preemptCount;
 }
 
-/** True where the code may not sleep: interrupts off, preemption off, or in an interrupt. */
+/**
+ * True where the code may not sleep: interrupts off, preemption off, or in an interrupt.
+ * @plain
+ */
 export function in_atomic(): boolean {
   const { registers } = bus;
   return registers.preemptCount !== 0 || registers.hardirqCount !== 0;
@@ -48,7 +60,10 @@ export function preempt_disable(): void {
   inc_preempt_count();
 }
 
-/** Preemption off where whoever takes the CPU may as well do so at the operation that comes next. */
+/**
+ * Preemption off where whoever takes the CPU may as well do so at the operation that comes next.
+ * @plain
+ */
 export function inc_preempt_count(): void {
   const { registers } = bus;
   registers.set(CpuWord.PREEMPT_COUNT, registers.preemptCount + 1);
@@ -56,10 +71,19 @@ export function inc_preempt_count(): void {
 
 /** Preemption on, without looking whether somebody waits for the CPU. */
 export function preempt_enable_no_resched(): void {
+  if (!dec_preempt_count()) WARN_ON(true, 'preempt_enable_no_resched: preemption count below zero');
+}
+
+/**
+ * False if there was nothing to take one from.
+ * @plain
+ */
+export function dec_preempt_count(): boolean {
   const { registers } = bus;
-  const count = registers.preemptCount - 1;
-  if (count < 0) WARN_ON(true, 'preempt_enable_no_resched: preemption count below zero');
-  registers.set(CpuWord.PREEMPT_COUNT, Math.max(count, 0));
+  const count = registers.preemptCount;
+  if (count <= 0) return false;
+  registers.set(CpuWord.PREEMPT_COUNT, count - 1);
+  return true;
 }
 
 /** Complains when code that may sleep runs where nobody may, whether it will sleep this time or not. @linux __might_sleep */
@@ -75,7 +99,10 @@ export function might_sleep(where: string): void {
   dump_stack();
 }
 
-/** This CPU's number, for a caller who does not mind that it may change; else see smp_processor_id. */
+/**
+ * This CPU's number, for a caller who does not mind that it may change; else see smp_processor_id.
+ * @plain
+ */
 export function raw_smp_processor_id(): number {
   return currentCpu();
 }

@@ -14,12 +14,16 @@ import { wait_event } from './sched.ts';
 export const mutex = struct('mutex', { owner: u32 });
 export type mutex = StructView<typeof mutex>;
 
-/** Who holds a mutex: the task, or 1 for code that runs before there are tasks. */
+/**
+ * Who holds a mutex: the task, or 1 for code that runs before there are tasks.
+ * @plain
+ */
 function holder(): number {
   const task = bus.registers.get(CpuWord.CURRENT_TASK);
   return task === 0 ? 1 : task;
 }
 
+/** @plain */
 function lock_event(lock: { readonly addr: Ptr }, operation: LockOperation, kind: LockKind, tried = 0): void {
   bus.emit(EventType.LOCK, lock.addr, operation, kind, tried);
 }

@@ -17,7 +17,7 @@ import { cpu_isset, cpumask_t, cpus_copy, cpus_intersects } from '#memory/cpumas
 import { vmlinux } from '#memory/image';
 import { CpuWord, MACHINE_BLOCK, MachineWord, TASK_BYTES } from '#memory/layout';
 import { list_head } from '#memory/list';
-import { __get_cpu_var, per_cpu } from '#memory/percpu';
+import { __get_cpu_var, per_cpu, per_cpu_ptr } from '#memory/percpu';
 import {
   NULL,
   type Ptr,
@@ -41,6 +41,7 @@ import {
   in_atomic,
   might_sleep,
   preempt_count,
+  dec_preempt_count,
   inc_preempt_count,
   preempt_enable_no_resched,
 } from './irqflags.ts';
@@ -372,26 +373,45 @@ export const preempt_schedule = kernel_function('preempt_schedule', (): void => 
       }
     }
     preempt_enable_no_resched();
-  } while (bus.loadLocal32(runqueue_waiters()) !== 0);
+  } while (kthreads_wait());
 });
 
 /** Preemption on again; who waited for that runs now. */
 export function preempt_enable(): void {
-  preempt_enable_no_resched();
-  preempt_check_resched();
+  if (!dec_preempt_count()) preempt_enable_no_resched();
+  if (need_resched()) preempt_schedule();
 }
 
 /** Where preemption may happen: count zero, interrupts on, not in an interrupt, somebody waits. */
 export function preempt_check_resched(): void {
-  const { registers } = bus;
-  if (registers.preemptCount !== 0 || registers.hardirqCount !== 0 || !registers.irqsEnabled) return;
-  if (bus.loadLocal32(runqueue_waiters()) !== 0) preempt_schedule();
+  if (need_resched()) preempt_schedule();
 }
 
-/** Address of this CPU's count of waiting kernel threads. Looked at often, by this CPU only: a local read. */
-function runqueue_waiters(): Ptr {
-  return __get_cpu_var(runqueues).addr + rq.offsetof('nr_kthreads');
+/** @plain */
+function need_resched(): boolean {
+  const { registers } = bus;
+  if (registers.preemptCount !== 0 || registers.hardirqCount !== 0 || !registers.irqsEnabled) return false;
+  return kthreads_wait();
 }
+
+/**
+ * Whether kernel threads wait for this CPU. Looked at often, by this CPU only: a local read.
+ * @plain
+ */
+export function kthreads_wait(): boolean {
+  return bus.loadLocal32(per_cpu_ptr(runqueues, currentCpu()) + NR_KTHREADS) !== 0;
+}
+
+/**
+ * Who runs on a CPU, said by the laboratory: no scheduling point.
+ * @plain
+ */
+export function set_curr(cpu: number, task: Ptr): void {
+  bus.storeLocal32(per_cpu_ptr(runqueues, cpu) + CURR, task);
+}
+
+const NR_KTHREADS = rq.offsetof('nr_kthreads');
+const CURR = rq.offsetof('curr');
 
 /**
  * Sleeps until `condition` over memory holds. Interrupts are taken and kernel threads run meanwhile.

@@ -18,28 +18,32 @@ import { preempt_enable } from './sched.ts';
 export const spinlock_t = struct('spinlock_t', { slock: u32, owner_cpu: s32 });
 export type spinlock_t = StructView<typeof spinlock_t>;
 
-/** The acquisition itself. A spinner takes interrupts if its flag is on (spec 6.6). */
-function raw_spin_lock(lock: spinlock_t): void {
-  bus.acquire32(lock.addr, 1);
-  acquired(lock, 0);
-}
-
-/** @param tried 1 for a trylock: it does not wait, so its place in the lock order does not matter (checkers/lockdep) */
+/**
+ * @param tried 1 for a trylock: it does not wait, so its place in the lock order does not matter (checkers/lockdep)
+ * @plain
+ */
 function acquired(lock: spinlock_t, tried: number): void {
   bus.storeLocal32(lock.addr + 4, bus.cpu + 1);
   bus.emit(EventType.LOCK, lock.addr, LockOperation.ACQUIRED, LockKind.SPINLOCK, tried);
 }
 
-function raw_spin_unlock(lock: spinlock_t): void {
+/** @plain */
+function released(lock: spinlock_t): void {
   bus.emit(EventType.LOCK, lock.addr, LockOperation.RELEASED, LockKind.SPINLOCK, 0);
   bus.storeLocal32(lock.addr + 4, 0);
+}
+
+function raw_spin_unlock(lock: spinlock_t): void {
+  released(lock);
   // Release: pairs with the exchange of the next holder.
   bus.store32Marked(lock.addr, 0, AccessKind.RELEASE);
 }
 
+/** A spinner takes interrupts if its flag is on (spec 6.6). */
 export function spin_lock(lock: spinlock_t): void {
   inc_preempt_count();
-  raw_spin_lock(lock);
+  bus.acquire32(lock.addr, 1);
+  acquired(lock, 0);
 }
 
 /** True if it got the lock. */
@@ -54,7 +58,8 @@ export function spin_trylock(lock: spinlock_t): boolean {
 }
 
 export function spin_unlock(lock: spinlock_t): void {
-  raw_spin_unlock(lock);
+  released(lock);
+  bus.store32Marked(lock.addr, 0, AccessKind.RELEASE);
   preempt_enable();
 }
 
