@@ -62,7 +62,7 @@ export function runFlow(bus: DeterministicBus, thread: CpuThread): void {
 }
 
 /** @plain */
-function beginFlow(bus: DeterministicBus): Ptr {
+export function beginFlow(bus: DeterministicBus): Ptr {
   const { registers } = bus;
   const task = registers.get(CpuWord.FLOW_TASK);
   bus.beginFlow();
@@ -73,7 +73,7 @@ function beginFlow(bus: DeterministicBus): Ptr {
 }
 
 /** @plain */
-function endFlow(bus: DeterministicBus, task: Ptr): void {
+export function endFlow(bus: DeterministicBus, task: Ptr): void {
   bus.endFlow();
   bus.registers.set(CpuWord.PREEMPT_COUNT, 1);
   bus.registers.set(CpuWord.CURRENT_TASK, NULL);

@@ -163,23 +163,31 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
   }
 
   runTask(fn: number, arg0: number, arg1: number, arg2: number, text: string): number {
-    const depth = this.bus.depth;
+    const { depth } = this.bus;
     try {
       const result = call_pointer(fn, arg0, arg1, arg2, text);
       return typeof result === 'number' ? result | 0 : 0;
     } catch (error) {
-      if (isControl(error)) throw error;
-      if (!(error instanceof TaskDied)) {
-        this.#reportException(error);
-        if (this.bus.registers.hardirqCount !== 0) this.#dieInInterrupt();
-      }
-      // The task is gone with everything on its stack; what it held in memory it holds for ever.
-      const { registers } = this.bus;
-      this.bus.depth = depth;
-      registers.set(CpuWord.HARDIRQ_COUNT, 0);
-      registers.set(CpuWord.IRQS_ENABLED, 1);
-      return KILLED;
+      return this.taskThrew(error, depth);
     }
+  }
+
+  /**
+   * What a task threw: its end, or on its way to somebody else.
+   * @param depth of the call stack when the task began
+   */
+  taskThrew(error: unknown, depth: number): number {
+    if (isControl(error)) throw error;
+    if (!(error instanceof TaskDied)) {
+      this.#reportException(error);
+      if (this.bus.registers.hardirqCount !== 0) this.#dieInInterrupt();
+    }
+    // The task is gone with everything on its stack; what it held in memory it holds for ever.
+    const { registers } = this.bus;
+    this.bus.depth = depth;
+    registers.set(CpuWord.HARDIRQ_COUNT, 0);
+    registers.set(CpuWord.IRQS_ENABLED, 1);
+    return KILLED;
   }
 
   /** @plain */

@@ -22,7 +22,7 @@ import type { ThreadBus } from './thread-bus.ts';
 
 /** What the host sends with a CPU's task. */
 export interface CpuTask {
-  readonly buffer: SharedArrayBuffer;
+  readonly buffer: ArrayBufferLike;
   readonly geometry: GeometryInput;
   readonly cpu: number;
   /** In a machine that is searched: what it runs. */

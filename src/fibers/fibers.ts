@@ -32,6 +32,10 @@ export class Fiber {
   stand: Stand = Stand.DONE;
   /** THREW: what. */
   error: unknown;
+  /** The task of its CPU's flow while that is on the stack, 0 = it is not. */
+  flow = 0;
+  /** What the flow's task threw is being dealt with. */
+  isFailing = false;
   /** ASLEEP: on what. */
   words: Int32Array;
   index = 0;
@@ -58,6 +62,8 @@ export class Fiber {
   clear(): void {
     this.stack.length = 0;
     this.stand = Stand.DONE;
+    this.flow = 0;
+    this.isFailing = false;
   }
 }
 

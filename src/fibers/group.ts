@@ -1,5 +1,5 @@
 /** The fibers of one machine, and who of them goes next. */
-import { ResetTaken, runFlow, waitForStart } from '#cpu-worker/fiber-cpu';
+import { ResetTaken, beginFlow, endFlow, waitForStart } from '#cpu-worker/fiber-cpu';
 import { assert } from '#base/assert';
 import { type Actor, cpuOf } from '#base/strategy';
 import { type Resumable, resumable, twinOf } from '#base/resumable';
@@ -7,6 +7,8 @@ import { withBus } from '#memory/bus';
 import type { FiberGroup } from '#memory/fiber-bus';
 import { Baton, ContextWord, CpuWord, Pending, PowerState, Status } from '#memory/layout';
 import { AT_REST } from '#memory/scheduler-core';
+import { call_pointer } from '#memory/symbols';
+import { kthreads_wait, preempt_check_resched } from '#smp/sched';
 import { idle_is_over, idle_work } from '#smp/smpboot';
 import { OpType } from '#trace/operations';
 import { type Fiber, Stand, attach, go, lookAs } from './fibers.ts';
@@ -14,8 +16,8 @@ import { type Fiber, Stand, attach, go, lookAs } from './fibers.ts';
 const START_SIGNALS = Pending.INIT | Pending.SIPI;
 
 /** A function's twin, called. Everything that can be called here waits somewhere. */
-function suspended<A extends never[]>(f: (...args: A) => unknown, ...args: A): Resumable {
-  const twin = twinOf(f);
+function suspended<A extends unknown[]>(f: (...args: A) => unknown, ...args: A): Resumable {
+  const twin = twinOf(f as never);
   assert(twin !== undefined, `${f.name} has not been made resumable: this is not the built code`);
   return twin(...args);
 }
@@ -115,11 +117,18 @@ export class Group implements FiberGroup {
   }
 
   /** What a CPU with nothing on its stack does when it is chosen. */
-  #begun({ bus, thread }: Fiber, actor: Actor, command: Baton): Resumable {
-    if (bus.registers.power !== PowerState.RUNNING) return suspended(waitForStart, bus as never);
+  #begun(fiber: Fiber, actor: Actor, command: Baton): Resumable {
+    const { bus } = fiber;
+    if (bus.registers.power !== PowerState.RUNNING) return suspended(waitForStart, bus);
     if (command !== Baton.RUN) return bus.interrupt(command);
-    if ((bus.core.nextHead[actor]! & 0xff) === OpType.START)
-      return suspended(runFlow, bus as never, thread as never);
+    if ((bus.core.nextHead[actor]! & 0xff) === OpType.START) {
+      fiber.flow = beginFlow(bus);
+      const flow = suspended(call_pointer, bus.registers.get(CpuWord.FLOW_FUNCTION) >>> 0);
+      if (!kthreads_wait()) return flow;
+      // A kernel thread has waited for this CPU since before.
+      fiber.stack.push(flow);
+      return suspended(preempt_check_resched);
+    }
     bus.endIdle();
     return suspended(idle_work);
   }
@@ -138,11 +147,12 @@ export class Group implements FiberGroup {
           break;
         }
         case Stand.THREW:
-          // After an INIT nothing is on its stack any more; anything else was nobody's to throw.
-          if (fiber.error instanceof ResetTaken) fiber.stand = Stand.DONE;
-          else this.#fallOver(fiber);
+          this.#threw(fiber);
           break;
         case Stand.DONE:
+          // The task may have moved: its fiber may be another CPU.
+          if (fiber.flow !== 0) endFlow(fiber.bus, fiber.flow);
+          fiber.clear();
           if (!this.#rest(fiber)) return fiber.bus.core.decide();
       }
     }
@@ -160,18 +170,29 @@ export class Group implements FiberGroup {
       registers.set(CpuWord.STATUS, Status.OFF);
       return false;
     }
-    fiber.stack.push(suspended(waitForStart, bus as never));
+    fiber.stack.push(suspended(waitForStart, bus));
     go(fiber);
     return true;
   }
 
-  /** An exception that was no task's: reported, and the machine stops. */
-  #fallOver(fiber: Fiber): void {
-    const { error, thread } = fiber;
+  /** An exception has come through all of a stack. */
+  #threw(fiber: Fiber): void {
+    const { error, thread, flow, isFailing } = fiber;
+    if (error instanceof ResetTaken) {
+      // An INIT was taken: nothing is on its stack any more.
+      fiber.clear();
+      return;
+    }
     const raise = (): never => {
       throw error;
     };
-    fiber.stack.push(twinOf(thread.untilStopped)!.call(thread, raise));
+    // The flow's task: as any task is dealt with. Else it was nobody's: reported, and the machine stops.
+    fiber.isFailing = true;
+    fiber.stack.push(
+      flow !== 0 && !isFailing
+        ? twinOf(thread.taskThrew)!.call(thread, error, 0)
+        : twinOf(thread.untilStopped)!.call(thread, raise),
+    );
     go(fiber);
   }
 

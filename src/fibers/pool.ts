@@ -9,7 +9,7 @@ import { Fiber, Stand } from './fibers.ts';
 import { Group } from './group.ts';
 
 export class FiberPool {
-  readonly #groups = new Map<SharedArrayBuffer, Group>();
+  readonly #groups = new Map<ArrayBufferLike, Group>();
   readonly #over = new Map<Fiber, (error?: unknown) => void>();
   readonly threads = [];
 
@@ -18,7 +18,7 @@ export class FiberPool {
   }
 
   /** The CPUs of the machine that has this memory. */
-  group(buffer: SharedArrayBuffer): Group {
+  group(buffer: ArrayBufferLike): Group {
     let group = this.#groups.get(buffer);
     if (group === undefined) this.#groups.set(buffer, (group = new Group()));
     return group;

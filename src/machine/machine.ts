@@ -152,7 +152,7 @@ export class Machine {
   private constructor(config: ResolvedConfig, pool: CpuPool, { scenario, loaded }: PowerOnOptions) {
     this.config = config;
     this.#pool = pool;
-    const memory = freshMemory(config);
+    const memory = freshMemory(config, pool.advance === undefined);
     this.layout = memory.layout;
     this.bus = memory.bus;
     this.#abort = new AbortController();
@@ -657,6 +657,8 @@ export class Machine {
         const seen = Atomics.load(i32, DOORBELL);
         this.#pool.advance?.();
         if (done()) return true;
+        // All CPUs sleep, and nobody else would wake them.
+        if (this.#pool.advance !== undefined) return false;
         const left = deadline - performance.now();
         if (left <= 0) return false;
         const waiting = Atomics.waitAsync(i32, DOORBELL, seen, left);

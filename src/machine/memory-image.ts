@@ -28,7 +28,7 @@ import type { ResolvedConfig } from './config.ts';
 const encoder = new TextEncoder();
 
 export interface FreshMemory {
-  readonly buffer: SharedArrayBuffer;
+  readonly buffer: ArrayBufferLike;
   readonly input: GeometryInput;
   readonly layout: Geometry;
   /** The host's way in. */
@@ -52,16 +52,17 @@ function checkSize({ nrPossible, ringCapacity, heapPages }: GeometryInput): void
   );
 }
 
-function allocate(bytes: number): SharedArrayBuffer {
+/** @param shared several threads will use it; copying within memory of one thread's own is several times faster */
+function allocate(bytes: number, shared: boolean): ArrayBufferLike {
   try {
-    return new SharedArrayBuffer(bytes);
+    return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
   } catch {
     throw new SmplabError('SMPLAB_HOST_FAILED', `the host has no ${bytes} bytes of memory for the machine`);
   }
 }
 
-/** Makes and fills a machine's memory. */
-export function freshMemory(config: ResolvedConfig): FreshMemory {
+/** Makes and fills a machine's memory. @param shared CPUs are threads */
+export function freshMemory(config: ResolvedConfig, shared = true): FreshMemory {
   const image = sealImage();
   const firmware = encoder.encode(JSON.stringify(config.hardware));
   const input: GeometryInput = {
@@ -74,7 +75,7 @@ export function freshMemory(config: ResolvedConfig): FreshMemory {
   };
   checkSize(input);
   const layout = geometry(input);
-  const buffer = allocate(layout.bytes);
+  const buffer = allocate(layout.bytes, shared);
   const bus = new ParallelBus(buffer, layout, -1, {
     interruptWindow: never,
     takeInterrupt: never,

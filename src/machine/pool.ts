@@ -8,7 +8,7 @@ import type { LoadedScenario, ScenarioSource } from '#scenario/program';
 
 /** As cpu-worker/main.ts declares it: the two rooms meet only here and in memory. */
 interface CpuTask {
-  readonly buffer: SharedArrayBuffer;
+  readonly buffer: ArrayBufferLike;
   readonly geometry: GeometryInput;
   readonly cpu: number;
   readonly scenario?: ScenarioSource;

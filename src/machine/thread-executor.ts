@@ -31,7 +31,7 @@ import {
 } from '#memory/layout';
 import { AT_REST, type CoreClient, SchedulerCore } from '#memory/scheduler-core';
 import { LINE_SHIFT, SEGMENTS_MAX, SHARED, type SearchRegion, searchRegion } from '#memory/search';
-import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
+import { policyWords, searchWord } from '#memory/search-words';
 import { functionNames, symbolAddress, symbolName } from '#memory/symbols';
 import { FiberPool } from '#fibers/pool';
 import type { Group } from '#fibers/group';
@@ -588,7 +588,8 @@ async function setUp(machine: Machine, loaded: LoadedScenario, source: ScenarioS
 function startOfScheduling(machine: Machine, loaded: LoadedScenario): Uint8Array {
   const { layout, bus } = machine;
   const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
-  const bytes = bus.u8.slice(layout.search, layout.search + schedulingBytes(layout));
+  // What is in an empty store buffer does not matter.
+  const bytes = bus.u8.slice(layout.search, layout.search + region.buffers);
   const words = new Int32Array(bytes.buffer);
   bytes.fill(0, region.policy, region.nextHead);
   for (const [cpu, flow] of loaded.flows.entries()) {

@@ -35,7 +35,7 @@ function numeric(value: unknown): number {
 
 export abstract class BaseBus {
   readonly layout: Geometry;
-  readonly buffer: SharedArrayBuffer;
+  readonly buffer: ArrayBufferLike;
   readonly u8: Uint8Array;
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
@@ -57,7 +57,7 @@ export abstract class BaseBus {
   #ring: number;
 
   /** @param plain whether plain accesses need nothing but memory, as long as nothing is pending */
-  constructor(buffer: SharedArrayBuffer, layout: Geometry, cpu: number, client: BusClient, plain: boolean) {
+  constructor(buffer: ArrayBufferLike, layout: Geometry, cpu: number, client: BusClient, plain: boolean) {
     this.buffer = buffer;
     this.layout = layout;
     this.client = client;

@@ -44,7 +44,7 @@ export class FiberBus extends DeterministicBus {
   #fault: Fault | undefined;
 
   constructor(
-    buffer: SharedArrayBuffer,
+    buffer: ArrayBufferLike,
     layout: Geometry,
     cpu: number,
     client: BusClient,

@@ -69,7 +69,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   protected readonly watchKinds: Uint8Array = new Uint8Array(WATCH_MAX);
 
   constructor(
-    buffer: SharedArrayBuffer,
+    buffer: ArrayBufferLike,
     layout: Geometry,
     cpu: number,
     client: BusClient,

@@ -36,7 +36,7 @@ const QUIET_LOOKS = 3;
 export class ParallelBus extends BaseBus implements Bus {
   readonly #size: number;
 
-  constructor(buffer: SharedArrayBuffer, layout: Geometry, cpu: number, client: BusClient) {
+  constructor(buffer: ArrayBufferLike, layout: Geometry, cpu: number, client: BusClient) {
     super(buffer, layout, cpu, client, true);
     this.#size = layout.bytes;
   }

@@ -101,7 +101,7 @@ export class SchedulerCore implements Choice {
   #policy: Policy | undefined;
 
   constructor(
-    buffer: SharedArrayBuffer,
+    buffer: ArrayBufferLike,
     layout: Geometry,
     client: CoreClient,
     policies: (number: number) => Policy,
