@@ -60,7 +60,7 @@ export class Fiber {
 
   /** Nothing is suspended any more: what was is forgotten, and runs no further. */
   clear(): void {
-    this.stack.length = 0;
+    if (this.stack.length > 0) this.stack.length = 0;
     this.stand = Stand.DONE;
     this.flow = 0;
     this.isFailing = false;

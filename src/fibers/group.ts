@@ -18,7 +18,10 @@ const START_SIGNALS = Pending.INIT | Pending.SIPI;
 /** A function's twin, called. Everything that can be called here waits somewhere. */
 function suspended<A extends unknown[]>(f: (...args: A) => unknown, ...args: A): Resumable {
   const twin = twinOf(f as never);
-  assert(twin !== undefined, `${f.name} has not been made resumable: this is not the built code`);
+  assert(
+    twin !== undefined,
+    'fibers: a kernel function that has not been made resumable: this is not the built code',
+  );
   return twin(...args);
 }
 
@@ -83,7 +86,7 @@ export class Group implements FiberGroup {
       bus.adoptRun();
     }
     resumable.parked = false;
-    resumable.held.length = 0;
+    if (resumable.held.length > 0) resumable.held.length = 0;
     this.#handed = -1;
   }
 

@@ -351,18 +351,20 @@ export class ThreadExecutor implements Executor {
         'SMPLAB_BAD_USAGE',
         `a schedule of ${plan.prefix.length} segments: at most ${SEGMENTS_MAX}`,
       );
-    for (const [index, segment] of plan.prefix.entries()) {
-      i32[this.#segments + index * 2] = segment.actor;
-      i32[this.#segments + index * 2 + 1] = segment.steps;
+    for (let index = 0; index < plan.prefix.length; index++) {
+      const { actor, steps } = plan.prefix[index]!;
+      i32[this.#segments + index * 2] = actor;
+      i32[this.#segments + index * 2 + 1] = steps;
     }
+    i32[TRACE_MASK] = traceMask;
     i32[searchWord(SearchWord.SEGMENTS)] = plan.prefix.length;
     i32[searchWord(SearchWord.RUN)]! += 1;
     i32[machineWord(MachineWord.POLICY)] = plan.policy;
     i32[this.#policy + PolicyWord.SEED] = seedState(plan.seed);
-    const parameters = plan.parameters ?? [];
-    for (const [index, value] of parameters.entries())
-      i32[this.#policy + PolicyWord.PARAMETERS + index] = value;
-    i32[TRACE_MASK] = traceMask;
+    const { parameters } = plan;
+    if (parameters === undefined) return;
+    for (let index = 0; index < parameters.length; index++)
+      i32[this.#policy + PolicyWord.PARAMETERS + index] = parameters[index]!;
   }
 
   /** Blocks this thread until the run has ended. False if a CPU makes no step any more. */

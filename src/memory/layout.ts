@@ -133,6 +133,8 @@ export const SearchWord = {
   BEGUN: 28,
   /** steps made without a choice since the last one */
   UNASKED: 29,
+  /** 1 = some CPU's status may be RECHECK */
+  RECHECKS: 30,
 } as const;
 
 /** Which stores other CPUs see when. */

@@ -52,6 +52,7 @@ const ENABLED_HIGH = SEARCH_BASE + SearchWord.ENABLED_HIGH;
 const STEP_FLAGS = SEARCH_BASE + SearchWord.STEP_FLAGS;
 const UNASKED = SEARCH_BASE + SearchWord.UNASKED;
 const DIVERGED_AT = SEARCH_BASE + SearchWord.DIVERGED_AT;
+const RECHECKS = SEARCH_BASE + SearchWord.RECHECKS;
 const BEGUN = SEARCH_BASE + SearchWord.BEGUN;
 
 /** Nobody is runnable, or the run has come to an end: the host goes on. */
@@ -170,8 +171,10 @@ export class SchedulerCore implements Choice {
         const looked =
           status === Status.READY &&
           (this.nextHead[cpu * 4 + i32[base + CpuWord.FLOW]!]! & 0xff) === OpType.AWAIT;
-        if (looked || status === Status.BLOCKED || status === Status.IDLE)
+        if (looked || status === Status.BLOCKED || status === Status.IDLE) {
           i32[base + CpuWord.STATUS] = Status.RECHECK;
+          i32[RECHECKS] = 1;
+        }
         break;
       }
     }
@@ -371,6 +374,8 @@ export class SchedulerCore implements Choice {
   /** Who waits for something that was written looks again, before anybody chooses. */
   #resolve(): void {
     const i32 = this.#i32;
+    if (i32[RECHECKS] === 0) return;
+    i32[RECHECKS] = 0;
     let base = this.#blocks;
     for (let cpu = 0; cpu < this.#cpus; cpu++, base += BLOCK_WORDS) {
       if (i32[base + CpuWord.STATUS] !== Status.RECHECK) continue;
@@ -388,24 +393,33 @@ export class SchedulerCore implements Choice {
     for (let cpu = 0; cpu < this.#cpus; cpu++, base += BLOCK_WORDS) {
       const status = i32[base + CpuWord.STATUS]!;
       if (status === Status.OFF) continue;
-      const flow = i32[base + CpuWord.FLOW]!;
-      const buffered = i32[base + CpuWord.BUFFERED]! !== 0;
-      const actor = cpu * 4 + flow;
-      if (status === Status.READY && flow !== Flow.NESTED && this.#isPossible(cpu, actor)) this.#add(actor);
-      const interrupt =
-        !buffered &&
-        flow !== Flow.NESTED &&
-        (i32[base + CpuWord.PENDING]! & PENDING_MASKABLE) !== 0 &&
-        i32[base + CpuWord.IRQS_ENABLED] !== 0;
-      if (interrupt && flow === Flow.MAIN) this.#add(this.#publishEntry(base, interruptActor(cpu)));
-      if (buffered) {
-        this.#publishFlush(cpu, bufferActor(cpu));
-        this.#add(bufferActor(cpu));
+      const mayInterrupt =
+        (i32[base + CpuWord.PENDING]! & PENDING_MASKABLE) !== 0 && i32[base + CpuWord.IRQS_ENABLED] !== 0;
+      if (mayInterrupt || i32[base + CpuWord.BUFFERED] !== 0)
+        this.#collectAll(cpu, base, status, mayInterrupt);
+      else if (status === Status.READY) {
+        const actor = cpu * 4 + i32[base + CpuWord.FLOW]!;
+        if (this.#isPossible(cpu, actor)) this.#add(actor);
       }
-      if (interrupt && flow === Flow.INTERRUPT)
-        this.#add(this.#publishEntry(base, mainActor(cpu) + Flow.NESTED));
-      if (status === Status.READY && flow === Flow.NESTED && this.#isPossible(cpu, actor)) this.#add(actor);
     }
+  }
+
+  /** The actors of a CPU that has more than its flow, in ascending order. */
+  #collectAll(cpu: number, base: number, status: number, mayInterrupt: boolean): void {
+    const i32 = this.#i32;
+    const flow = i32[base + CpuWord.FLOW]!;
+    const buffered = i32[base + CpuWord.BUFFERED]! !== 0;
+    const actor = cpu * 4 + flow;
+    const interrupt = mayInterrupt && !buffered && flow !== Flow.NESTED;
+    if (status === Status.READY && flow !== Flow.NESTED && this.#isPossible(cpu, actor)) this.#add(actor);
+    if (interrupt && flow === Flow.MAIN) this.#add(this.#publishEntry(base, interruptActor(cpu)));
+    if (buffered) {
+      this.#publishFlush(cpu, bufferActor(cpu));
+      this.#add(bufferActor(cpu));
+    }
+    if (interrupt && flow === Flow.INTERRUPT)
+      this.#add(this.#publishEntry(base, mainActor(cpu) + Flow.NESTED));
+    if (status === Status.READY && flow === Flow.NESTED && this.#isPossible(cpu, actor)) this.#add(actor);
   }
 
   #add(actor: Actor): void {
