@@ -57,7 +57,7 @@ async function loadEngine() {
           export { Laboratory } from '#explore/laboratory';
           export { pinToOneCore } from '#explore/pin';
           export { STRATEGIES, searchFor } from '#explore/strategies';
-          export { ThreadExecutor } from '#machine/thread-executor';
+          export { ScenarioExecutor } from '#machine/scenario-executor';
           export { closeSharedPool } from '#machine/pool';`,
         resolveDir: root,
         loader: 'ts',
@@ -107,7 +107,7 @@ function rotated(name, by) {
 
 /** Schedules to the first failure, Infinity if there was none. @param {any} source @param {string} strategy @param {number} seed */
 async function schedulesToFail(source, strategy, seed) {
-  const executor = await engine.ThreadExecutor.create(source);
+  const executor = await engine.ScenarioExecutor.create(source);
   try {
     const lab = new engine.Laboratory(executor, 'ignore');
     const search = engine.searchFor({ strategy, seed, runs: RUNS });
@@ -157,7 +157,7 @@ async function row(name) {
 
 /** @param {string} name */
 async function firstLook(name) {
-  const executor = await engine.ThreadExecutor.create(await rotated(name, 0));
+  const executor = await engine.ScenarioExecutor.create(await rotated(name, 0));
   const { flows } = executor.loaded.scenario;
   await executor.close();
   return { cpus: flows.length };

@@ -29,7 +29,7 @@ export type { Trace } from '#trace/format';
 export { compileScenario } from '#explore/compile';
 export { galleryEntries, galleryEntry, galleryScenario, verifyEntry } from '#explore/gallery';
 export type { GalleryEntry, Verified, VerifyOptions } from '#explore/gallery';
-export { ThreadExecutor } from '#machine/thread-executor';
+export { ScenarioExecutor } from '#machine/scenario-executor';
 export { policyByNumber, policyNames, policyNumber } from '#machine/choices';
 export * from '#scenario/api';
 export { runCampaign } from '#explore/campaign';

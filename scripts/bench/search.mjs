@@ -54,7 +54,7 @@ async function section(name, measure) {
  * @param {string} file
  */
 async function laboratory(file) {
-  const executor = await smplab.ThreadExecutor.create(await smplab.compileScenario(scenarioFile(file)));
+  const executor = await smplab.ScenarioExecutor.create(await smplab.compileScenario(scenarioFile(file)));
   const lab = new smplab.Laboratory(executor, executor.loaded.scenario);
   return { lab, close: () => executor.close() };
 }

@@ -3,7 +3,7 @@
  * is spent; then what was found, made small and explained.
  */
 import { SmplabError } from '#base/errors';
-import { ThreadExecutor } from '#machine/thread-executor';
+import { ScenarioExecutor } from '#machine/scenario-executor';
 import type { ScenarioSource } from '#machine/scenario';
 import { policyNumber } from '#scheduler/policies';
 import { DporSearch } from './dpor.ts';
@@ -141,14 +141,14 @@ export async function beginBranches(
   }
 }
 
-async function createExecutor(source: ScenarioSource, options: CampaignOptions): Promise<ThreadExecutor> {
-  return ThreadExecutor.create(source, {
+async function createExecutor(source: ScenarioSource, options: CampaignOptions): Promise<ScenarioExecutor> {
+  return ScenarioExecutor.create(source, {
     ...(options.memoryModel === undefined ? {} : { memoryModel: options.memoryModel }),
     ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
   });
 }
 
-function searchOf(executor: ThreadExecutor, options: CampaignOptions): Search {
+function searchOf(executor: ScenarioExecutor, options: CampaignOptions): Search {
   if (options.branch === undefined) return searchFor(options);
   const { task, shared } = JSON.parse(options.branch) as Branch;
   executor.addSharedWords(shared);
@@ -156,7 +156,7 @@ function searchOf(executor: ThreadExecutor, options: CampaignOptions): Search {
 }
 
 class Campaign {
-  readonly #executor: ThreadExecutor;
+  readonly #executor: ScenarioExecutor;
   readonly #lab: Laboratory;
   readonly #source: ScenarioSource;
   readonly #options: CampaignOptions;
@@ -171,7 +171,7 @@ class Campaign {
   #lost = false;
 
   constructor(
-    executor: ThreadExecutor,
+    executor: ScenarioExecutor,
     source: ScenarioSource,
     options: CampaignOptions,
     search: Search = searchOf(executor, options),

@@ -1,6 +1,6 @@
 /** Which scenario, which version, which configuration: what a token belongs to. */
 import { readFileSync } from 'node:fs';
-import type { ThreadExecutor } from '#machine/thread-executor';
+import type { ScenarioExecutor } from '#machine/scenario-executor';
 import type { ScenarioSource } from '#machine/scenario';
 import { crc32 } from './token-bytes.ts';
 import type { TokenIdentity } from './token.ts';
@@ -25,7 +25,7 @@ export interface RunSettings {
 
 /** @param name how a replay finds the scenario: its path, or its id in the gallery */
 export function identityOf(
-  executor: ThreadExecutor,
+  executor: ScenarioExecutor,
   source: ScenarioSource,
   name: string,
   { memoryModel, stepsMax }: RunSettings,

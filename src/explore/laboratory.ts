@@ -7,7 +7,7 @@ import { type Waiting, deadlockFinding } from '#checkers/deadlock';
 import { livelockFinding } from '#checkers/livelock';
 import type { TraceEvent } from '#trace/events';
 import { OP_WORDS, OpFlag, OpWord, opActor, opFlags } from '#trace/operations';
-import type { ThreadExecutor } from '#machine/thread-executor';
+import type { ScenarioExecutor } from '#machine/scenario-executor';
 import type { Scenario } from '#machine/scenario';
 import { type StackAt, stacksOf } from './stacks.ts';
 import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from './executor.ts';
@@ -19,13 +19,13 @@ const MERE_WARNINGS: ReadonlySet<string> = new Set(['warning']);
 
 export class Laboratory implements Executor {
   readonly actors: number;
-  readonly inner: ThreadExecutor;
+  readonly inner: ScenarioExecutor;
   readonly #checkers: RunCheckers;
   readonly #races: RaceMeaning;
   readonly #leaks: boolean;
   readonly #seen = new Map<string, RunFinding>();
 
-  constructor(inner: ThreadExecutor, scenario: Pick<Scenario, 'races' | 'leaks'>) {
+  constructor(inner: ScenarioExecutor, scenario: Pick<Scenario, 'races' | 'leaks'>) {
     const { names } = inner;
     const { races = 'fail' } = scenario;
     this.actors = inner.actors;

@@ -6,7 +6,7 @@ import { parseLitmus } from '#litmus/parse';
 import type { LitmusProgram } from '#litmus/program';
 import { SmplabError } from '#base/errors';
 import { LitmusEnd, type LitmusScenario, type ScenarioSource } from '#machine/scenario';
-import { ThreadExecutor } from '#machine/thread-executor';
+import { ScenarioExecutor } from '#machine/scenario-executor';
 import { DporSearch } from './dpor.ts';
 import { type RunResult, RunStop } from './executor.ts';
 
@@ -42,7 +42,7 @@ function sourceOf(text: string, file: string): ScenarioSource {
  */
 export async function runLitmus(text: string, file: string, options: LitmusOptions): Promise<LitmusResult> {
   const program = parseLitmus(text, file);
-  const executor = await ThreadExecutor.create(sourceOf(text, file), { memoryModel: options.memoryModel });
+  const executor = await ScenarioExecutor.create(sourceOf(text, file), { memoryModel: options.memoryModel });
   try {
     return await new LitmusRun(executor, program, file, options).result();
   } finally {
@@ -51,7 +51,7 @@ export async function runLitmus(text: string, file: string, options: LitmusOptio
 }
 
 class LitmusRun {
-  readonly #executor: ThreadExecutor;
+  readonly #executor: ScenarioExecutor;
   readonly #program: LitmusProgram;
   readonly #file: string;
   readonly #options: LitmusOptions;
@@ -59,7 +59,7 @@ class LitmusRun {
   #incomplete: string | undefined;
   #schedules = 0;
 
-  constructor(executor: ThreadExecutor, program: LitmusProgram, file: string, options: LitmusOptions) {
+  constructor(executor: ScenarioExecutor, program: LitmusProgram, file: string, options: LitmusOptions) {
     this.#executor = executor;
     this.#program = program;
     this.#file = file;

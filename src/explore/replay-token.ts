@@ -1,6 +1,6 @@
 /** `smplab replay`: from a token back to the run it stands for. */
 import { SmplabError } from '#base/errors';
-import { ThreadExecutor } from '#machine/thread-executor';
+import { ScenarioExecutor } from '#machine/scenario-executor';
 import type { ScenarioSource } from '#machine/scenario';
 import { policyNumber } from '#scheduler/policies';
 import type { RunFinding, Segment } from './executor.ts';
@@ -47,7 +47,7 @@ export async function replayToken(
 ): Promise<ReplayReport> {
   pinToOneCore();
   const { token, names } = readToken(text);
-  const executor = await ThreadExecutor.create(source, {
+  const executor = await ScenarioExecutor.create(source, {
     memoryModel: token.memoryModel,
     ...((token.stepsMax ?? 0) === 0 ? {} : { stepsMax: token.stepsMax! }),
   });

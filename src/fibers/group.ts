@@ -76,14 +76,14 @@ export class Group implements FiberGroup {
 
   // ---- runs of a scenario: nothing but a CPU's flow, or an interrupt, is ever on its stack ----
 
-  /** Memory is as it was kept: every CPU is the one it was then, and has nothing on its stack. */
-  begin(): void {
+  /** Every CPU is the one it was when memory was kept, and has nothing on its stack. */
+  goHome(restore: () => void): void {
+    restore();
     for (const fiber of this.fibers) {
       const { bus } = fiber;
       const cpu = bus.i32[bus.contextIndex + ContextWord.CPU]!;
       fiber.clear();
       if (bus.cpu !== cpu) bus.become(cpu);
-      bus.adoptRun();
     }
     resumable.parked = false;
     if (resumable.held.length > 0) resumable.held.length = 0;
@@ -91,13 +91,15 @@ export class Group implements FiberGroup {
   }
 
   /** A run from its first choice to its end. */
-  run(): void {
+  run(): boolean {
     const [first] = this.fibers;
+    for (const { bus } of this.fibers) bus.adoptRun();
     withBus(first!.bus, () => {
       attach(first);
       for (let next = first!.bus.core.decide(); next !== AT_REST;) next = this.#turn(next);
       attach(undefined);
     });
+    return true;
   }
 
   /** Lets an actor go on until somebody else is chosen. Answers whom. */

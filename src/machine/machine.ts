@@ -234,7 +234,7 @@ export class Machine {
   }
 
   /**
-   * From here on the machine's CPUs serve runs of its scenario (cpu-worker/campaign.ts), which ThreadExecutor starts.
+   * From here on the machine's CPUs serve runs of its scenario (cpu-worker/campaign.ts), which ScenarioExecutor starts.
    * There is no way back but powering off.
    */
   async beginCampaign(): Promise<void> {

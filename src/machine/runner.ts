@@ -1,0 +1,17 @@
+/**
+ * What a CPU runs on, seen from whoever runs a scenario: who waits, who goes on, where a CPU's calls live. There are two:
+ * threads (thread-runner.ts), and fibers on this thread (room fibers). Bus, strategies, checkers, tokens and the log do not
+ * know which.
+ */
+import type { Actor } from '#base/strategy';
+
+export interface Runner {
+  /** Takes every CPU back to where it was when memory was kept. `restore` copies that memory. */
+  goHome(restore: () => void): void;
+  /**
+   * A run from its first choice to its end.
+   * @param first who is likely to begin
+   * @returns false if a CPU makes no step any more: this machine cannot be used again
+   */
+  run(first: Actor): boolean;
+}

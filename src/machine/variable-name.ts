@@ -1,0 +1,25 @@
+/** Names of what lies in memory, for reports. */
+import { CONTEXT_BYTES, CPU_BLOCK_BYTES, type Geometry, PERCPU_BYTES, PERCPU_TEMPLATE } from '#memory/layout';
+
+/**
+ * Name of the variable at an address, or of what else is there.
+ * @param data names of static data
+ */
+export function variableName(
+  layout: Geometry,
+  data: (address: number) => string | undefined,
+  address: number,
+): string {
+  const area = address - layout.perCpuAreas;
+  if (area >= 0 && area < layout.nrPossible * PERCPU_BYTES) {
+    const name = data(PERCPU_TEMPLATE + (area % PERCPU_BYTES));
+    if (name !== undefined) return `${name} (cpu ${Math.floor(area / PERCPU_BYTES)})`;
+  }
+  const block = address - layout.cpuBlocks;
+  if (block >= 0 && block < layout.nrPossible * CPU_BLOCK_BYTES)
+    return `interrupts of cpu ${Math.floor(block / CPU_BLOCK_BYTES)}`;
+  const context = address - layout.contexts;
+  if (context >= 0 && context < layout.nrPossible * CONTEXT_BYTES)
+    return `stack of cpu ${Math.floor(context / CONTEXT_BYTES)}+${context % CONTEXT_BYTES}`;
+  return data(address) ?? `0x${(address >>> 0).toString(16).padStart(8, '0')}`;
+}
