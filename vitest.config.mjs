@@ -1,6 +1,7 @@
 // @ts-check
 import path from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { viteResumable } from './scripts/resumable.mjs';
 
 const TEST_TIMEOUT_MILLISECONDS = 30_000;
 
@@ -11,6 +12,7 @@ const builtSuites = ['threads', 'litmus', 'gallery', 'replay', 'cli', 'explore']
 const outsideVite = [path.join(import.meta.dirname, 'dist')];
 
 export default defineConfig({
+  plugins: [viteResumable()],
   test: {
     testTimeout: TEST_TIMEOUT_MILLISECONDS,
     hookTimeout: TEST_TIMEOUT_MILLISECONDS,

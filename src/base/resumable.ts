@@ -17,6 +17,30 @@ export const resumable: {
   readonly held: Resumable[];
 } = { parked: false, held: [] };
 
+/** Turns of a loop without a step, after which it is taken for endless: seconds, where a turn does anything at all. */
+const TURNS_MAX = 10_000_000;
+const turns = { made: 0 };
+
+/** A loop that goes round for ever and touches no shared memory: no step comes at which its CPU could be stopped. */
+export class EndlessLoop extends Error {
+  constructor() {
+    super(`a loop has gone round ${TURNS_MAX.toLocaleString('en')} times without touching shared memory`);
+    this.name = 'EndlessLoop';
+  }
+}
+
+/** One more turn of a loop in compiled code. @throws EndlessLoop */
+export function turn(): void {
+  if (++turns.made <= TURNS_MAX) return;
+  turns.made = 0;
+  throw new EndlessLoop();
+}
+
+/** A step was made: whatever loop there is does something. */
+export function progress(): void {
+  turns.made = 0;
+}
+
 /** Keeps a suspended call for the driver. */
 export function hold(call: Resumable): void {
   resumable.held.push(call);

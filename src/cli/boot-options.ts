@@ -1,5 +1,6 @@
 /** The options of `smplab boot`, and the machine they ask for. */
 import type { Fault, MachineConfig } from '#machine/config';
+import type { ExecutorKind } from '#machine/runner';
 import { UsageError } from './exit-code.ts';
 import { type QuirkSpec, quirkLayers } from './parse.ts';
 
@@ -17,6 +18,7 @@ export interface BootOptions {
   readonly mode: 'parallel' | 'deterministic';
   readonly seed?: number;
   readonly strategy?: string;
+  readonly executor?: ExecutorKind;
   readonly maxSteps?: number;
   readonly fault?: readonly Fault[];
   readonly quirk?: readonly QuirkSpec[];
@@ -48,6 +50,7 @@ export function machineOf(options: BootOptions): MachineConfig {
     for (const [name, value] of Object.entries({
       seed: options.seed,
       strategy: options.strategy,
+      executor: options.executor,
       'max-steps': options.maxSteps,
     })) {
       if (value !== undefined) throw new UsageError(`--${name}: needs --mode deterministic`);
@@ -63,6 +66,7 @@ export function machineOf(options: BootOptions): MachineConfig {
     arch: options.arch,
     allocator: options.slub === true ? 'slub' : 'slab',
     mode: options.mode,
+    ...(options.executor === undefined ? {} : { executor: options.executor }),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     ...(options.strategy === undefined ? {} : { strategy: options.strategy }),
     ...(options.maxSteps === undefined ? {} : { stepsMax: options.maxSteps }),

@@ -5,6 +5,7 @@ import { type CampaignOptions, type CampaignReport, beginBranches, runCampaign }
 import { compileScenario } from '#explore/compile';
 import { galleryScenario } from '#explore/gallery';
 import type { StrategyName } from '#explore/strategies';
+import type { ExecutorKind } from '#machine/runner';
 import type { ScenarioSource } from '#machine/scenario';
 import type { Context } from './boot.ts';
 import { ExitCode, UsageError } from './exit-code.ts';
@@ -24,6 +25,7 @@ export interface ExploreOptions {
   readonly jobs: number;
   readonly shard?: { readonly index: number; readonly of: number };
   readonly keepGoing?: boolean;
+  readonly executor: ExecutorKind;
   readonly json?: boolean;
   /** Of one of several jobs: the core to stay on, and the part of an exhaustive search. */
   readonly core?: number;
@@ -77,6 +79,7 @@ function campaignOptions(name: string, options: ExploreOptions, context: Context
     keepGoing: options.keepGoing,
     signal: context.signal,
     core: options.core,
+    executor: options.executor,
     branch: branchOf(options),
     ...(isTold ? { onProgress: progressLine } : {}),
   };
@@ -97,7 +100,7 @@ export async function explore(name: string, options: ExploreOptions, context: Co
       `--shard: ${options.strategy} is not searched in shards, each would search it all; dpor takes --jobs`,
     );
   }
-  const source = await compileScenario(scenarioFile(name));
+  const source = await compileScenario(scenarioFile(name), options.executor);
   let report: CampaignReport | undefined;
   let document: ExploreDocument;
   if (options.jobs > 1 && options.shard === undefined) {
@@ -161,6 +164,7 @@ function partArguments(options: ExploreOptions): string[] {
     ['--seed', options.seed],
     ['--memory-model', options.memoryModel],
     ['--max-steps', options.maxSteps],
+    ['--executor', options.executor],
   ];
   const all = given.flatMap(([option, value]) => (value === undefined ? [] : [option, String(value)]));
   return options.keepGoing === true ? [...all, '--keep-going'] : all;

@@ -7,6 +7,7 @@ import {
   type Verified,
   verifyEntry,
 } from '#explore/gallery';
+import type { ExecutorKind } from '#machine/runner';
 import type { Paint } from '#report/paint';
 import type { Context } from './boot.ts';
 import { ExitCode, UsageError } from './exit-code.ts';
@@ -14,6 +15,7 @@ import { ExitCode, UsageError } from './exit-code.ts';
 export interface GalleryOptions {
   readonly seed: number;
   readonly fixedRuns?: number;
+  readonly executor: ExecutorKind;
   readonly json?: boolean;
 }
 
@@ -89,7 +91,12 @@ async function verify(
   const done: Verified[] = [];
   for (const entry of chosen) {
     if (signal.aborted) break;
-    const verified = await verifyEntry(entry, { seed: options.seed, fixedRuns: options.fixedRuns, signal });
+    const verified = await verifyEntry(entry, {
+      seed: options.seed,
+      fixedRuns: options.fixedRuns,
+      executor: options.executor,
+      signal,
+    });
     done.push(verified);
     if (options.json === true) continue;
     output.line(row(verified, width, output.paint));

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { runLitmus } from '#explore/litmus';
 import { pinToOneCore } from '#explore/pin';
+import type { ExecutorKind } from '#machine/runner';
 import { litmusJson, litmusLog } from '#litmus/log';
 import type { Context } from './boot.ts';
 import { ExitCode, UsageError } from './exit-code.ts';
@@ -9,6 +10,7 @@ import { ExitCode, UsageError } from './exit-code.ts';
 export interface LitmusOptions {
   readonly memoryModel: 'sc' | 'tso';
   readonly runs?: number;
+  readonly executor: ExecutorKind;
   readonly json?: boolean;
 }
 
@@ -30,13 +32,14 @@ export async function litmus(
   const { output, signal } = context;
   // Unreadable files are said before anything runs.
   const tests = files.map((file) => ({ file, text: readTest(file) }));
-  pinToOneCore();
+  if (options.executor === 'threads') pinToOneCore();
   const documents: object[] = [];
   let code: ExitCode = ExitCode.GOOD;
   for (const { file, text } of tests) {
     if (signal.aborted) return ExitCode.INTERRUPTED;
     const { program, verdict, complete, incomplete } = await runLitmus(text, file, {
       memoryModel: options.memoryModel,
+      executor: options.executor,
       signal,
       ...(options.runs === undefined ? {} : { runs: options.runs }),
     });

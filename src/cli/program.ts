@@ -1,6 +1,7 @@
 /** Which commands and options there are. */
 import { Command, CommanderError, Option } from 'commander';
 import { STRATEGIES } from '#explore/strategies';
+import { EXECUTORS } from '#machine/runner';
 import { strategyNames } from '#machine/choices';
 import { type Context, boot } from './boot.ts';
 import { type BootOptions, TRACE_FORMATS } from './boot-options.ts';
@@ -94,6 +95,15 @@ function logLevel(): Option {
     .default('warn');
 }
 
+function executor(): Option {
+  return new Option(
+    '--executor <kind>',
+    'CPUs share one thread, or each has its own: same answers, other speed',
+  )
+    .choices([...EXECUTORS])
+    .default('fibers');
+}
+
 function addBoot(
   program: Command,
   action: (options: BootOptions & { logLevel: LogLevel }) => Promise<void>,
@@ -113,6 +123,11 @@ function addBoot(
       new Option('--mode <mode>', 'CPUs run at once, or one at a time in an order made from the seed')
         .choices(['parallel', 'deterministic'])
         .default('parallel'),
+    )
+    .addOption(
+      new Option('--executor <kind>', 'deterministic: CPUs are threads, or share one').choices([
+        ...EXECUTORS,
+      ]),
     )
     .addOption(
       new Option('--seed <s>', 'deterministic: 32-bit number').argParser(wholeNumber('--seed', 0, U32_MAX)),
@@ -187,6 +202,7 @@ function addExplore(
     .addOption(new Option('--core <n>').argParser(wholeNumber('--core', 0, JOBS_MAX)).hideHelp())
     .addOption(new Option('--branch <file>').hideHelp())
     .addOption(new Option('--shard <i/n>', 'the i-th of n parts, from 1').argParser(parseShard))
+    .addOption(executor())
     .option('--keep-going', 'look for more after the first failure')
     .option('--json', 'one JSON document (smplab.explore/1) on stdout and nothing else')
     .addOption(logLevel())
@@ -201,6 +217,7 @@ function addReplay(
     .command('replay <token>')
     .description('run the schedule a token stands for, and show it')
     .addOption(new Option('--view <view>', 'how to show it').choices([...RUN_VIEWS]).default('diagram'))
+    .addOption(executor())
     .option('--out <file>', 'write the view there')
     .option('--scenario <file>', 'the scenario, if it is not where the token says')
     .option('--tolerant', 'follow the names of operations through edited code; needs the long token')
@@ -226,6 +243,7 @@ function addLitmus(
         wholeNumber('--runs', 1, STEPS_MAX),
       ),
     )
+    .addOption(executor())
     .option('--json', 'one JSON document (smplab.litmus/1) on stdout and nothing else')
     .addOption(logLevel())
     .action(action);
@@ -248,6 +266,7 @@ function addGallery(
         wholeNumber('--fixed-runs', 1, STEPS_MAX),
       ),
     )
+    .addOption(executor())
     .option('--json', 'one JSON document (smplab.gallery/1) on stdout and nothing else')
     .addOption(logLevel())
     .action((name: string | undefined, ids: string[], options: GalleryOptions & { logLevel: LogLevel }) =>

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { compileScenario } from '#explore/compile';
 import { type ReplayReport, readToken, replayToken } from '#explore/replay-token';
+import type { ExecutorKind } from '#machine/runner';
 import { plain } from '#report/paint';
 import type { Context } from './boot.ts';
 import { ExitCode, UsageError } from './exit-code.ts';
@@ -13,14 +14,16 @@ export interface ReplayOptions {
   readonly out?: string;
   readonly tolerant?: boolean;
   readonly scenario?: string;
+  readonly executor: ExecutorKind;
   readonly json?: boolean;
 }
 
 export async function replay(text: string, options: ReplayOptions, context: Context): Promise<ExitCode> {
   const { output } = context;
   const { token } = readToken(text);
-  const source = await compileScenario(scenarioFile(options.scenario ?? token.scenario));
-  const report = await replayToken(text, source, { tolerant: options.tolerant === true });
+  const { executor } = options;
+  const source = await compileScenario(scenarioFile(options.scenario ?? token.scenario), executor);
+  const report = await replayToken(text, source, { tolerant: options.tolerant === true, executor });
   const run = { shown: report.shown, explanation: report.explanation, finding: report.findings[0] };
   const view = viewText(options.view, run, options.out === undefined ? output.paint : plain);
   if (options.out !== undefined) write(options.out, view);

@@ -2,6 +2,7 @@
  * The thread that is a CPU: takes interrupts, runs tasks to their end, survives oopses, and comes to rest when the host
  * says so.
  */
+import { EndlessLoop } from '#base/resumable';
 import { machineWord } from '#memory/base-bus';
 import type { BusClient } from '#memory/bus';
 import { DeterministicBus, RunOver } from '#memory/deterministic-bus';
@@ -256,6 +257,10 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
 
   /** An exception nobody in the simulated kernel threw: a defect of its code, reported as an oops would be. */
   #reportException(error: unknown): void {
+    if (error instanceof EndlessLoop) {
+      report_finding('no-progress', `CPU ${this.bus.cpu} makes no step: ${error.message}`, error.stack);
+      return;
+    }
     const title = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     const detail = error instanceof Error ? error.stack : undefined;
     report_finding('javascript-exception', `kernel code threw ${title}`, detail);

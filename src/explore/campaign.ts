@@ -4,6 +4,7 @@
  */
 import { SmplabError } from '#base/errors';
 import { ScenarioExecutor } from '#machine/scenario-executor';
+import type { ExecutorKind } from '#machine/runner';
 import type { ScenarioSource } from '#machine/scenario';
 import { policyNumber } from '#scheduler/policies';
 import { DporSearch } from './dpor.ts';
@@ -41,7 +42,9 @@ export interface CampaignOptions extends StrategyOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** Strategy dpor: only this part of the search, as `beginBranches` gave it away. */
   readonly branch?: string | undefined;
-  /** Core to stay on, or undefined for any; false: do not pin. */
+  /** What CPUs run on. Default: fibers. */
+  readonly executor?: ExecutorKind | undefined;
+  /** Threads only: core to stay on, or undefined for any; false: do not pin. */
   readonly core?: number | false | undefined;
 }
 
@@ -93,7 +96,7 @@ const STAY = policyNumber('stay');
 
 /** Searches one scenario. The executor's machine is off when this answers. */
 export async function runCampaign(source: ScenarioSource, options: CampaignOptions): Promise<CampaignReport> {
-  if (options.core !== false) pinToOneCore(options.core);
+  if (options.executor === 'threads' && options.core !== false) pinToOneCore(options.core);
   const executor = await createExecutor(source, options);
   try {
     return await new Campaign(executor, source, options).report();
@@ -122,7 +125,7 @@ export async function beginBranches(
   options: CampaignOptions,
   jobs: number,
 ): Promise<{ readonly report: CampaignReport; readonly branches: readonly string[] }> {
-  if (options.core !== false) pinToOneCore(options.core);
+  if (options.executor === 'threads' && options.core !== false) pinToOneCore(options.core);
   const executor = await createExecutor(source, options);
   try {
     const search = new DporSearch({ runs: options.runs });
@@ -143,6 +146,7 @@ export async function beginBranches(
 
 async function createExecutor(source: ScenarioSource, options: CampaignOptions): Promise<ScenarioExecutor> {
   return ScenarioExecutor.create(source, {
+    executor: options.executor,
     ...(options.memoryModel === undefined ? {} : { memoryModel: options.memoryModel }),
     ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
   });

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { type BuildFailure, type Plugin, build } from 'esbuild';
 import { SmplabError } from '#base/errors';
 import { PassError, makeResumable } from '#fibers/pass';
+import type { ExecutorKind } from '#machine/runner';
 import type { ScenarioSource } from '#machine/scenario';
 
 /** As scenario/program.ts answers for it. */
@@ -11,11 +12,12 @@ const RUNTIME = 'smplab/resumable';
 
 /**
  * Compiles a scenario from TypeScript or JavaScript.
+ * @param executor what it is to run on: fibers need functions that can be suspended
  * @throws SmplabError SMPLAB_BAD_SCENARIO if the file is not there or cannot be compiled: file, line and reason
  */
 export async function compileScenario(
   file: string,
-  executor: 'threads' | 'fibers' = 'threads',
+  executor: ExecutorKind = 'fibers',
 ): Promise<ScenarioSource> {
   const shown = path.relative(process.cwd(), path.resolve(file)) || file;
   try {
@@ -39,6 +41,7 @@ const resumablePlugin: Plugin = {
           runtime: { resumable: RUNTIME, callbacks: RUNTIME },
           computed: true,
           strict: true,
+          loops: true,
         });
         return { contents, loader: /\.[cm]?ts$/.test(file) ? 'ts' : 'js' };
       } catch (error) {

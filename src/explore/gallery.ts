@@ -9,6 +9,7 @@ import { SmplabError } from '#base/errors';
 import { type CampaignReport, type FailureFound, runCampaign } from './campaign.ts';
 import { compileScenario } from './compile.ts';
 import { replayToken } from './replay-token.ts';
+import type { ExecutorKind } from '#machine/runner';
 import type { StrategyName } from './strategies.ts';
 
 /** entry.json */
@@ -36,6 +37,8 @@ export interface VerifyOptions {
   /** Runs to make the failure small; 0: the token is that of the run that was met. */
   readonly shrinkRuns?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** What CPUs run on. Default: fibers. */
+  readonly executor?: ExecutorKind | undefined;
 }
 
 export interface Verified {
@@ -122,10 +125,10 @@ function isExpected(
 /** Searches the broken kernel with the entry's own strategy and budget. */
 async function findBroken(
   entry: GalleryEntry,
-  { seed = 1, shrinkRuns = SHRINK_RUNS, signal }: VerifyOptions,
+  { seed = 1, shrinkRuns = SHRINK_RUNS, signal, executor }: VerifyOptions,
 ): Promise<FailureFound | undefined> {
   const { strategy = 'portfolio', depth, runs } = entry.search;
-  const source = await compileScenario(galleryScenario(entry.id)!);
+  const source = await compileScenario(galleryScenario(entry.id)!, executor);
   const report = await runCampaign(source, {
     name: entry.id,
     strategy,
@@ -134,18 +137,24 @@ async function findBroken(
     seed,
     shrinkRuns,
     signal,
+    executor,
   });
   return report.failures.find((failure) => isExpected(entry, failure));
 }
 
-async function replays(entry: GalleryEntry, token: string): Promise<boolean> {
-  const source = await compileScenario(galleryScenario(entry.id)!);
-  const { findings, diverged } = await replayToken(token, source);
+async function replays(
+  entry: GalleryEntry,
+  token: string,
+  executor: ExecutorKind | undefined,
+): Promise<boolean> {
+  const source = await compileScenario(galleryScenario(entry.id)!, executor);
+  const { findings, diverged } = await replayToken(token, source, { executor });
   return diverged === undefined && findings.some((finding) => isExpected(entry, finding));
 }
 
 async function searchFixed(entry: GalleryEntry, options: VerifyOptions): Promise<CampaignReport[]> {
-  const source = await compileScenario(galleryScenario(`${entry.id}/fixed`)!);
+  const { executor } = options;
+  const source = await compileScenario(galleryScenario(`${entry.id}/fixed`)!, executor);
   if (entry.provable === true) {
     const { seed = 1, signal } = options;
     const name = `${entry.id}/fixed`;
@@ -157,6 +166,7 @@ async function searchFixed(entry: GalleryEntry, options: VerifyOptions): Promise
         seed,
         shrinkRuns: SHRINK_RUNS,
         signal,
+        executor,
       }),
     ];
   }
@@ -173,6 +183,7 @@ async function searchFixed(entry: GalleryEntry, options: VerifyOptions): Promise
         seed,
         shrinkRuns: SHRINK_RUNS,
         signal,
+        executor,
       }),
     );
   }
@@ -183,7 +194,7 @@ async function searchFixed(entry: GalleryEntry, options: VerifyOptions): Promise
 export async function verifyEntry(entry: GalleryEntry, options: VerifyOptions = {}): Promise<Verified> {
   const began = performance.now();
   const failure = await findBroken(entry, options);
-  const replayed = failure !== undefined && (await replays(entry, failure.token));
+  const replayed = failure !== undefined && (await replays(entry, failure.token, options.executor));
   const fixed = await searchFixed(entry, options);
   const failures = fixed.flatMap((report) => report.failures.map(({ kind, title }) => `${kind}: ${title}`));
   // A schedule that was cut short has not been seen to its end.

@@ -6,6 +6,7 @@ import { parseLitmus } from '#litmus/parse';
 import type { LitmusProgram } from '#litmus/program';
 import { SmplabError } from '#base/errors';
 import { LitmusEnd, type LitmusScenario, type ScenarioSource } from '#machine/scenario';
+import type { ExecutorKind } from '#machine/runner';
 import { ScenarioExecutor } from '#machine/scenario-executor';
 import { DporSearch } from './dpor.ts';
 import { type RunResult, RunStop } from './executor.ts';
@@ -15,6 +16,8 @@ export interface LitmusOptions {
   /** Schedules at most; an incomplete answer says so. */
   readonly runs?: number;
   readonly signal?: AbortSignal;
+  /** What CPUs run on. Default: fibers. */
+  readonly executor?: ExecutorKind | undefined;
 }
 
 export interface LitmusResult {
@@ -42,7 +45,10 @@ function sourceOf(text: string, file: string): ScenarioSource {
  */
 export async function runLitmus(text: string, file: string, options: LitmusOptions): Promise<LitmusResult> {
   const program = parseLitmus(text, file);
-  const executor = await ScenarioExecutor.create(sourceOf(text, file), { memoryModel: options.memoryModel });
+  const executor = await ScenarioExecutor.create(sourceOf(text, file), {
+    memoryModel: options.memoryModel,
+    executor: options.executor,
+  });
   try {
     return await new LitmusRun(executor, program, file, options).result();
   } finally {

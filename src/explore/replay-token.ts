@@ -1,6 +1,7 @@
 /** `smplab replay`: from a token back to the run it stands for. */
 import { SmplabError } from '#base/errors';
 import { ScenarioExecutor } from '#machine/scenario-executor';
+import type { ExecutorKind } from '#machine/runner';
 import type { ScenarioSource } from '#machine/scenario';
 import { policyNumber } from '#scheduler/policies';
 import type { RunFinding, Segment } from './executor.ts';
@@ -35,6 +36,12 @@ export function readToken(text: string): {
   return { token: long.token, names: long.schedule };
 }
 
+export interface ReplayTokenOptions {
+  readonly tolerant?: boolean;
+  /** What CPUs run on. Default: fibers. */
+  readonly executor?: ExecutorKind | undefined;
+}
+
 /**
  * Runs a token's schedule again.
  * @param tolerant follow it by the names of its operations, whatever has changed; else it is refused unless all is as it was
@@ -43,11 +50,12 @@ export function readToken(text: string): {
 export async function replayToken(
   text: string,
   source: ScenarioSource,
-  { tolerant = false }: { readonly tolerant?: boolean } = {},
+  { tolerant = false, executor: kind }: ReplayTokenOptions = {},
 ): Promise<ReplayReport> {
-  pinToOneCore();
+  if (kind === 'threads') pinToOneCore();
   const { token, names } = readToken(text);
   const executor = await ScenarioExecutor.create(source, {
+    executor: kind,
     memoryModel: token.memoryModel,
     ...((token.stepsMax ?? 0) === 0 ? {} : { stepsMax: token.stepsMax! }),
   });

@@ -21,6 +21,8 @@ export interface PassOptions {
   readonly runtime: { readonly resumable: string; readonly callbacks: string };
   /** `v[name]` may be a field of a view too. */
   readonly computed?: boolean;
+  /** Count the turns of loops, so that one that never ends and never touches memory is noticed. */
+  readonly loops?: boolean;
   /** Refuse what cannot be suspended, instead of leaving it plain. */
   readonly strict?: boolean;
 }
@@ -68,6 +70,7 @@ const ONE_OPERATION =
 
 const HOLD = '$hold';
 const BOTH = '$both';
+const TURN = '$turn';
 const STATE = '$fiber';
 const ARRAYS = '$arrays';
 
@@ -171,7 +174,9 @@ class Pass {
       );
       return types.importDeclaration(specifiers, types.stringLiteral(module));
     };
-    const imports = [from(resumable, { [STATE]: 'resumable', [HOLD]: 'hold', [BOTH]: 'both' })];
+    const imports = [
+      from(resumable, { [STATE]: 'resumable', [HOLD]: 'hold', [BOTH]: 'both', [TURN]: 'turn' }),
+    ];
     if (this.#usesArrays) imports.push(from(callbacks, { [ARRAYS]: 'arrays' }));
     return imports;
   }
@@ -247,9 +252,29 @@ class Pass {
       case 'ClassDeclaration':
       case 'ClassExpression':
         return this.#class(node);
+      case 'WhileStatement':
+      case 'DoWhileStatement':
+      case 'ForStatement':
+      case 'ForOfStatement':
+      case 'ForInStatement':
+        return this.#loop(node);
       default:
         return this.#temporaries === undefined ? undefined : this.#inTwin(node);
     }
+  }
+
+  #loop(
+    node: t.WhileStatement | t.DoWhileStatement | t.ForStatement | t.ForOfStatement | t.ForInStatement,
+  ): t.Node {
+    const made = (this.#temporaries === undefined ? undefined : this.#inTwin(node)) ?? this.#copy(node);
+    if (this.#options.loops !== true) return made;
+    const types = this.#t;
+    this.#usesRuntime = true;
+    const loop = made as unknown as { body: t.Statement };
+    const turn = types.expressionStatement(types.callExpression(types.identifier(TURN), []));
+    const { body } = loop;
+    loop.body = types.blockStatement([turn, ...(body.type === 'BlockStatement' ? body.body : [body])]);
+    return made;
   }
 
   /** Whether a function is given a twin. */

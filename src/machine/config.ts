@@ -3,6 +3,7 @@ import { SmplabError } from '#base/errors';
 import { CALL_TIMEOUT_MS_DEFAULT, NR_CPUS, STEPS_MAX_DEFAULT, TRACE_EVENTS_MAX_DEFAULT } from '#base/limits';
 import { type HardwareConfig, validateHardware } from '#memory/firmware';
 import { TraceMask } from '#memory/layout';
+import { EXECUTORS, type ExecutorKind } from './runner.ts';
 import { policyNames as strategyNames } from '#scheduler/policies';
 
 /** One call that is made to fail: the n-th allocation, or a named site. */
@@ -20,6 +21,8 @@ export interface MachineConfig {
   /** Which x86 kernel. Default x86_64. */
   readonly arch?: 'x86_64' | 'i386';
   readonly mode?: 'parallel' | 'deterministic';
+  /** What CPUs run on. Default: threads; fibers, which share the calling thread, only in deterministic mode. */
+  readonly executor?: ExecutorKind;
   /** Deterministic mode: a 32-bit number. Default 0. */
   readonly seed?: number;
   /** Deterministic mode: who goes next. Default random. */
@@ -87,6 +90,11 @@ export function resolveConfig(config: MachineConfig, hostCores: number): Resolve
   if (allocator !== 'slab' && allocator !== 'slub') {
     bad(`allocator is ${String(allocator)}: expected slab or slub`);
   }
+  const executor = config.executor ?? 'threads';
+  if (!EXECUTORS.includes(executor))
+    bad(`executor is ${String(executor)}: expected ${EXECUTORS.join(' or ')}`);
+  if (executor === 'fibers' && mode !== 'deterministic')
+    bad('executor is fibers: CPUs that share a thread need mode deterministic');
   const strategy = config.strategy ?? 'random';
   if (!strategyNames.includes(strategy))
     bad(`strategy is ${strategy}: expected ${strategyNames.join(' or ')}`);
@@ -102,6 +110,7 @@ export function resolveConfig(config: MachineConfig, hostCores: number): Resolve
     present,
     arch,
     mode,
+    executor,
     seed,
     strategy,
     stepsMax: config.stepsMax ?? STEPS_MAX_DEFAULT,

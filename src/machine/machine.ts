@@ -51,6 +51,7 @@ import { encodeTrace } from '#trace/format';
 import { clearRing, mergeEvents, readRing } from '#trace/ring';
 import { type MachineConfig, type ResolvedConfig, resolveConfig } from './config.ts';
 import { freshMemory } from './memory-image.ts';
+import { FiberPool } from '#fibers/pool';
 import { type CpuPool, hostCores, sharedPool } from './pool.ts';
 
 /** Host milliseconds CPUs get to come to rest after a stop before their threads are ended. */
@@ -179,7 +180,11 @@ export class Machine {
    *   start the threads
    */
   static async powerOn(config: MachineConfig, options: PowerOnOptions = {}): Promise<Machine> {
-    const machine = new Machine(resolveConfig(config, hostCores), options.pool ?? sharedPool(), options);
+    const machine = new Machine(
+      resolveConfig(config, hostCores),
+      options.pool ?? (config.executor === 'fibers' ? new FiberPool() : sharedPool()),
+      options,
+    );
     try {
       const patience = START_TIMEOUT_MS + START_TIMEOUT_MS_EACH * machine.config.possible;
       const started = await machine.#awaitRest(patience);

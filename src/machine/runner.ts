@@ -5,6 +5,10 @@
  */
 import type { Actor } from '#base/strategy';
 
+/** What CPUs run on. */
+export const EXECUTORS = ['fibers', 'threads'] as const;
+export type ExecutorKind = (typeof EXECUTORS)[number];
+
 export interface Runner {
   /** Takes every CPU back to where it was when memory was kept. `restore` copies that memory. */
   goHome(restore: () => void): void;

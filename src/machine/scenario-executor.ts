@@ -31,15 +31,15 @@ import type { TraceEvent } from '#trace/events';
 import { type LogRecord, dmesg } from '#kernel/dmesg';
 import { Machine, type PowerOnOptions } from './machine.ts';
 import { Outcome } from './outcome.ts';
-import type { Runner } from './runner.ts';
+import type { ExecutorKind, Runner } from './runner.ts';
 import { keepStart, perCpuOverrides, setUp, startOfScheduling } from './start-state.ts';
 import { STUCK_MS, ThreadRunner } from './thread-runner.ts';
 import { variableName } from './variable-name.ts';
 
 export interface ExecutorOptions extends Pick<PowerOnOptions, 'pool'> {
   readonly memoryModel?: 'sc' | 'tso';
-  /** What CPUs run on: a thread each, or all on this one. Default: threads. */
-  readonly executor?: 'threads' | 'fibers';
+  /** What CPUs run on: a thread each, or all on this one. Default: fibers. */
+  readonly executor?: ExecutorKind | undefined;
   readonly stepsMax?: number;
   /** Records of the operation log: a run that needs more ends there. */
   readonly logRecords?: number;
@@ -148,11 +148,12 @@ export class ScenarioExecutor implements Executor {
    * @throws SmplabError SMPLAB_BAD_SCENARIO for a file that is no scenario, or whose set-up fails
    */
   static async create(source: ScenarioSource, options: ExecutorOptions = {}): Promise<ScenarioExecutor> {
+    const isThreaded = options.executor === 'threads' || options.pool !== undefined;
     const loaded = loadScenario(source);
     const { scenario } = loaded;
     const stepsMax = options.stepsMax ?? scenario.stepsMax ?? STEPS_MAX;
     let machine: Machine | undefined;
-    const fibers = options.executor === 'fibers' ? new FiberPool() : undefined;
+    const fibers = isThreaded ? undefined : new FiberPool();
     try {
       machine = await Machine.powerOn(
         {

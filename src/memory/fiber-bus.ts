@@ -4,7 +4,7 @@
  */
 import { assert } from '#base/assert';
 import { type Actor, type Policy, cpuOf, flowOf } from '#base/strategy';
-import { type Resumable, resumable, twinOf } from '#base/resumable';
+import { type Resumable, progress, resumable, twinOf } from '#base/resumable';
 import type { BusClient } from './bus.ts';
 import { DeterministicBus } from './deterministic-bus.ts';
 import { Baton, CpuWord, type Geometry, Status } from './layout.ts';
@@ -125,6 +125,7 @@ export class FiberBus extends DeterministicBus {
 
   protected override step(head: number, address: number, size: number, visible: boolean): boolean {
     if (this.isUnseen) return true;
+    progress();
     if (this.#granted) {
       this.#granted = false;
       return true;

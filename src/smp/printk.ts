@@ -55,6 +55,8 @@ export interface FindingRecord {
     | 'leak'
     | 'slab-corruption'
     | 'javascript-exception'
+    /** a loop that touches no memory */
+    | 'no-progress'
     /** a scenario's own check */
     | 'check'
     | 'machine-check';
