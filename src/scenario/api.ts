@@ -109,7 +109,7 @@ export {
   raw_smp_processor_id,
 } from '#smp/irqflags';
 export { smp_processor_id } from '#smp/smp_processor_id';
-export { kthread_create, kthread_stop, preempt_enable, wake_up_process } from '#smp/sched';
+export { kthread_create, kthread_stop, preempt_enable, wait_event, wake_up_process } from '#smp/sched';
 export {
   CALL_FUNCTION_VECTOR,
   call_lock,

@@ -32,7 +32,7 @@ export {
   MSR_VM_HSAVE_PA,
 } from '#kernel/kvm/msr_index';
 export { svm_cpu_data, svm_data } from '#kernel/kvm/svm_data';
-export { current_vmcs, vmxarea } from '#kernel/kvm/vmx_data';
+export { current_vmcs, to_vmx, vmxarea } from '#kernel/kvm/vmx_data';
 export { kvm_x86_ops } from '#kernel/kvm/x86';
 
 const EFER_SVME = 0x1000;
