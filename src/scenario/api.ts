@@ -112,6 +112,8 @@ export { smp_processor_id } from '#smp/smp_processor_id';
 export { kthread_create, kthread_stop, preempt_enable, wait_event, wake_up_process } from '#smp/sched';
 export {
   CALL_FUNCTION_VECTOR,
+  call_data,
+  call_data_struct,
   call_lock,
   on_each_cpu,
   send_IPI_mask,

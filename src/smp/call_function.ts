@@ -44,7 +44,7 @@ export const CALL_FUNCTION_VECTOR: Vector = 2;
  * On the initiator's stack. `func`, `info` and `wait` are written before call_data is published and only read then;
  * the counters belong to everybody.
  */
-const call_data_struct = struct('call_data_struct', {
+export const call_data_struct = struct('call_data_struct', {
   func: ptr,
   info: ptr,
   wait: u32,
@@ -55,7 +55,7 @@ const call_data_struct = struct('call_data_struct', {
 /** Guards call_data and whatever it points to. A CPU comes online under it too, so that counts and receivers agree (6.7). */
 export const call_lock = vmlinux.DEFINE('call_lock', spinlock_t);
 /** The slot. Guarded by call_lock; targets read it while the initiator holds the lock for them. */
-const call_data = vmlinux.DEFINE('call_data', ptr);
+export const call_data = vmlinux.DEFINE('call_data', ptr);
 
 /** A starting CPU sets its online bit between these two; the second leaves interrupts on. */
 export const lock_ipi_call_lock = kernel_function('lock_ipi_call_lock', (): void => {

@@ -28,6 +28,7 @@ describe('gallery', () => {
   it('has these races', () => {
     expect(entries.map(({ id }) => id)).toEqual([
       'broadcast-before-notifier-registered',
+      'broadcast-ipi-hits-a-booting-cpu',
       'cached-msr-value-survives-a-cpu-reset',
       'clock-switch-against-cpu-up',
       'compat-check-of-a-cpu-that-left',
@@ -37,6 +38,7 @@ describe('gallery', () => {
       'disable-ipi-wants-the-lock-it-interrupted',
       'dying-cpus-counter-is-not-summed',
       'failed-down-forgets-to-reactivate',
+      'hotplug-flushes-work-that-wants-hotplug',
       'init-loop-inside-hotplug-lock',
       'ipi-rendezvous-meets-irq-off-spinner',
       'offline-between-broadcast-and-notifier',
