@@ -48,6 +48,7 @@ describe('gallery', () => {
       'offline-between-unregister-and-disable',
       'on-each-cpu-work-runs-twice',
       'online-between-setup-and-broadcast',
+      'online-but-stopper-still-parked',
       'online-only-sum-goes-negative',
       'per-cpu-struct-freed-under-a-migrated-task',
       'percpu-call-data-reused-under-a-walker',
@@ -55,6 +56,7 @@ describe('gallery', () => {
       'rdmsr-here-wrmsr-there',
       'second-module-destroys-caches',
       'stack-call-data-outlives-the-waiter',
+      'stop-machine-irqs-off-before-everyone-holds',
       'svm-area-for-online-cpus-only',
       'vcpu-before-cpu-online',
     ]);
