@@ -61,9 +61,11 @@ export {
   cpu_isset,
   cpu_set,
   cpumask_t,
+  cpus_and,
   cpus_clear,
   cpus_copy,
   cpus_empty,
+  cpus_equal,
   cpus_weight,
   first_cpu,
   next_cpu,
@@ -107,9 +109,14 @@ export {
   raw_smp_processor_id,
 } from '#smp/irqflags';
 export { smp_processor_id } from '#smp/smp_processor_id';
-export { preempt_enable } from '#smp/sched';
+export { kthread_create, kthread_stop, preempt_enable, wait_event, wake_up_process } from '#smp/sched';
 export {
+  CALL_FUNCTION_VECTOR,
+  call_data,
+  call_data_struct,
+  call_lock,
   on_each_cpu,
+  send_IPI_mask,
   smp_call_function,
   smp_call_function_mask,
   smp_call_function_single,
@@ -124,7 +131,9 @@ export {
   CPU_UP_PREPARE,
   cpu_down,
   cpu_up,
+  lock_cpu_hotplug,
   register_cpu_notifier,
+  unlock_cpu_hotplug,
   unregister_cpu_notifier,
 } from '#smp/cpu';
 export { NOTIFY_BAD, NOTIFY_DONE, NOTIFY_OK, NOTIFY_STOP, notifier_block } from '#smp/notifier';

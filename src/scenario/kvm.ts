@@ -18,15 +18,21 @@ export {
   raw_notifier_chain_unregister,
 } from '#smp/notifier';
 export { set_cpus_allowed } from '#smp/sched';
-export { rdmsrl, wrmsrl } from '#kernel/msr';
+export { rdmsr_safe, rdmsrl, wrmsr_safe, wrmsrl } from '#kernel/msr';
 export { __free_page } from '#kernel/page_alloc';
 export { kvm_x86_ops_t } from '#kernel/kvm/kvm';
 export { KVM_CREATE_VCPU, KVM_CREATE_VM, KVM_RUN, KVM_SET_TSS_ADDR } from '#kernel/kvm/kvm_abi';
 export { cpus_hardware_enabled, kvm_cpu_notifier } from '#kernel/kvm/kvm_main_hardware';
 export { mmu_page_header_cache, pte_chain_cache, rmap_desc_cache } from '#kernel/kvm/mmu';
-export { MSR_EFER, MSR_EFER_SVME_MASK, MSR_VM_HSAVE_PA } from '#kernel/kvm/msr_index';
+export {
+  MSR_EFER,
+  MSR_EFER_SVME_MASK,
+  MSR_FS_BASE,
+  MSR_IA32_SYSENTER_ESP,
+  MSR_VM_HSAVE_PA,
+} from '#kernel/kvm/msr_index';
 export { svm_cpu_data, svm_data } from '#kernel/kvm/svm_data';
-export { vmxarea } from '#kernel/kvm/vmx_data';
+export { current_vmcs, to_vmx, vmxarea } from '#kernel/kvm/vmx_data';
 export { kvm_x86_ops } from '#kernel/kvm/x86';
 
 const EFER_SVME = 0x1000;

@@ -12,7 +12,7 @@ import { vmlinux } from '#memory/image';
 import { stack_alloc } from '#memory/stack';
 import { type Ptr, type StructView, ptr, smp_mb, struct, u32 } from '#memory/struct';
 import { type KernelFunction, call_pointer, kernel_function } from '#memory/symbols';
-import { arch } from './arch.ts';
+import { type Vector, arch } from './arch.ts';
 import {
   NR_CPUS,
   cpu_clear,
@@ -38,13 +38,13 @@ import { is_i386 } from './subarch.ts';
 /** A function that a cross call can run: one pointer argument, no result. */
 export type CallFunction = KernelFunction<[info: Ptr], unknown>;
 
-const CALL_FUNCTION_VECTOR = 2;
+export const CALL_FUNCTION_VECTOR: Vector = 2;
 
 /**
  * On the initiator's stack. `func`, `info` and `wait` are written before call_data is published and only read then;
  * the counters belong to everybody.
  */
-const call_data_struct = struct('call_data_struct', {
+export const call_data_struct = struct('call_data_struct', {
   func: ptr,
   info: ptr,
   wait: u32,
@@ -55,7 +55,7 @@ const call_data_struct = struct('call_data_struct', {
 /** Guards call_data and whatever it points to. A CPU comes online under it too, so that counts and receivers agree (6.7). */
 export const call_lock = vmlinux.DEFINE('call_lock', spinlock_t);
 /** The slot. Guarded by call_lock; targets read it while the initiator holds the lock for them. */
-const call_data = vmlinux.DEFINE('call_data', ptr);
+export const call_data = vmlinux.DEFINE('call_data', ptr);
 
 /** A starting CPU sets its online bit between these two; the second leaves interrupts on. */
 export const lock_ipi_call_lock = kernel_function('lock_ipi_call_lock', (): void => {
@@ -66,9 +66,9 @@ export const unlock_ipi_call_lock = kernel_function('unlock_ipi_call_lock', (): 
   spin_unlock_irq(call_lock);
 });
 
-function send_IPI_mask(mask: cpumask_t): void {
-  for (let cpu = first_cpu(mask); cpu < NR_CPUS; cpu = next_cpu(cpu, mask))
-    arch.sendIpi(cpu, CALL_FUNCTION_VECTOR);
+/** An interrupt to each CPU of `mask`, whether the kernel calls it online or not: what its local APIC makes of it is its own affair. */
+export function send_IPI_mask(mask: cpumask_t, vector: Vector): void {
+  for (let cpu = first_cpu(mask); cpu < NR_CPUS; cpu = next_cpu(cpu, mask)) arch.sendIpi(cpu, vector);
 }
 
 /**
@@ -104,7 +104,7 @@ export const native_smp_call_function_mask = kernel_function(
     smp_mb();
 
     if (cpus_equal(targets, allbutself)) send_IPI_allbutself(allbutself);
-    else send_IPI_mask(targets);
+    else send_IPI_mask(targets, CALL_FUNCTION_VECTOR);
 
     bus.waitUntil(data.started.addr, () => atomic_read(data.started) === cpus);
     if (wait !== 0) bus.waitUntil(data.finished.addr, () => atomic_read(data.finished) === cpus);
@@ -115,7 +115,7 @@ export const native_smp_call_function_mask = kernel_function(
 
 /** The broadcast shorthand. The local APICs of CPUs that are off ignore it, so it reaches the online map. */
 function send_IPI_allbutself(allbutself: cpumask_t): void {
-  send_IPI_mask(allbutself);
+  send_IPI_mask(allbutself, CALL_FUNCTION_VECTOR);
 }
 
 /** `smp_ops`: on real hardware the native function, a hypervisor may put its own here. */
