@@ -154,6 +154,10 @@ export abstract class BaseBus {
     this.i32[address >>> 2] = value;
   }
 
+  storeLocalBytes(address: number, bytes: Uint8Array): void {
+    this.u8.set(bytes, address);
+  }
+
   tally32(address: number, operand: number): number {
     return Atomics.add(this.u32, address >>> 2, operand);
   }

@@ -89,6 +89,7 @@ export interface Bus {
   /** Memory that only this CPU uses: no scheduling point, no trace event. */
   loadLocal32(address: number): number;
   storeLocal32(address: number, value: number): void;
+  storeLocalBytes(address: number, bytes: Uint8Array): void;
 
   /**
    * Blocks until `condition` over memory holds, taking interrupts meanwhile if they are enabled.

@@ -289,6 +289,11 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     super.storeLocal32(address, value);
   }
 
+  override storeLocalBytes(address: number, bytes: Uint8Array): void {
+    this.written(address, bytes.length);
+    super.storeLocalBytes(address, bytes);
+  }
+
   override tally32(address: number, operand: number): number {
     this.written(address, 4);
     return super.tally32(address, operand);
