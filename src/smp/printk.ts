@@ -85,10 +85,14 @@ function write_finding(number: number, kind: FindingRecord['kind'], title: strin
   if (json.length > FINDING_BYTES - 4) {
     json = ByteRecord.encode(JSON.stringify({ ...record, detail: 'cut', stack: record.stack.slice(0, 16) }));
   }
-  const bytes = new ByteRecord(4 + json.length);
+  const bytes = new ByteRecord(4 + Math.ceil(json.length / 4) * 4);
   bytes.setU32(0, json.length);
   bytes.bytes.set(json, 4);
-  bus.storeBytes(bus.layout.findings + number * FINDING_BYTES, bytes.bytes);
+  // Not a step: a search ends the run at the next one after a finding, and this may be the second. A count without its
+  // record is none that can be read.
+  const at = bus.layout.findings + number * FINDING_BYTES;
+  for (let offset = 0; offset < bytes.bytes.length; offset += 4)
+    bus.storeLocal32(at + offset, bytes.getU32(offset));
 }
 
 /** Prints a report's head, its call trace, and its end. */
