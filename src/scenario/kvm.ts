@@ -40,7 +40,12 @@ export {
 } from '#kernel/kvm/kvm_abi';
 export { kvm_dev } from '#kernel/kvm/kvm_main';
 export { kvm_vcpu_fops, kvm_vm_fops } from '#kernel/kvm/kvm_main_fd';
-export { cpus_hardware_enabled, kvm_cpu_notifier } from '#kernel/kvm/kvm_main_hardware';
+export {
+  cpus_hardware_enabled,
+  hardware_disable,
+  hardware_enable,
+  kvm_cpu_notifier,
+} from '#kernel/kvm/kvm_main_hardware';
 export { kvm_flush_remote_tlbs } from '#kernel/kvm/kvm_main_vcpu';
 export { kvm_lock, vm_list } from '#kernel/kvm/kvm_main_vm';
 export { mmu_page_header_cache, pte_chain_cache, rmap_desc_cache } from '#kernel/kvm/mmu';

@@ -3,13 +3,19 @@ import {
   KVM_CREATE_VCPU,
   KVM_CREATE_VM,
   KVM_SET_TSS_ADDR,
+  NULL,
+  type Ptr,
   call,
   cpu_set,
   cpumask_t,
   cpus_clear,
   expect,
+  kvm,
+  kvm_dev,
   set_cpus_allowed,
   stack_alloc,
+  vcpu_slot,
+  vm_list,
 } from 'smplab';
 
 const TSS_ADDR = 0xfffbd000;
@@ -42,4 +48,15 @@ export function run_on(cpu: number): number {
   cpus_clear(only);
   cpu_set(cpu, only);
   return set_cpus_allowed(only);
+}
+
+/** Sleeps until /dev/kvm is registered: what a program does that udev starts for a new device. */
+export function wait_for_dev_kvm(): void {
+  const { list } = kvm_dev;
+  call('wait_event', list.addr, () => list.next !== NULL && list.next !== list.addr);
+}
+
+/** Address of the first vCPU of the VM that was made last; without a lock. */
+export function newest_vcpu(): Ptr {
+  return vcpu_slot(kvm.container(vm_list.next, 'vm_list'), 0);
 }

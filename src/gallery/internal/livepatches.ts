@@ -5,15 +5,18 @@ import {
   MSR_EFER,
   MSR_EFER_SVME_MASK,
   MSR_VM_HSAVE_PA,
+  NOTIFY_OK,
   NULL,
   __free_page,
   __get_cpu_var,
+  __raw_notifier_call_chain,
   call,
   call_pointer,
   cpu_add_remove_lock,
   cpu_chain,
   cpu_possible_map,
   first_cpu,
+  hardware_enable,
   kfree,
   kvm_x86_ops,
   kvm_x86_ops_t,
@@ -27,6 +30,7 @@ import {
   raw_notifier_chain_register,
   raw_notifier_chain_unregister,
   rdmsrl,
+  smp_processor_id,
   svm_cpu_data,
   svm_data,
   wrmsrl,
@@ -132,3 +136,20 @@ export const checksBeforeCaches = {
  * more of it from 2.6.27 on (543e42436643, 7cc8883074b0). For entries whose subject this is not.
  */
 export const noWalkOverVms = { decache_vcpus_on_cpu(): void {} };
+
+/** A number no event of 2.6.24 has: the event of a new CPU itself, before its online bit. Since 2.6.28. */
+export const CPU_STARTING = 0x000b;
+
+/** A CPU is enabled before it is online, and so before a task can run there. After da908f2fb4e7 (2.6.36). */
+export const enabledWhileStarting = {
+  // The starting CPU tells the chain of itself, with interrupts off, before it is in the online map.
+  smp_callin(): void {
+    old_func('smp_callin')();
+    __raw_notifier_call_chain(cpu_chain, CPU_STARTING, smp_processor_id(), -1, NULL);
+  },
+  kvm_cpu_hotplug(nb: Ptr, action: number, cpu: number): unknown {
+    if (action !== CPU_STARTING) return old_func('kvm_cpu_hotplug')(nb, action, cpu);
+    hardware_enable(NULL);
+    return NOTIFY_OK;
+  },
+};
