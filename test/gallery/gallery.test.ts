@@ -27,23 +27,33 @@ const folderOf = ({ id }: GalleryEntry): string => path.dirname(galleryScenario(
 describe('gallery', () => {
   it('has its entries', () => {
     expect(entries.map(({ id }) => id)).toEqual([
+      'asid-generation-restarts-on-online',
       'broadcast-before-notifier-registered',
       'compat-check-of-a-cpu-that-left',
+      'cpu-missed-between-callback-and-online-bit',
       'cross-call-with-irqs-off-abba',
       'dev-kvm-before-anon-inodes',
+      'dev-node-before-per-cpu-list-heads',
       'disable-ipi-wants-the-lock-it-interrupted',
+      'disable-twice-without-a-tracking-mask',
+      'down-prepare-disables-under-a-running-task',
+      'dying-callback-makes-cross-call',
       'dying-cpu-skips-locked-vcpu',
       'dying-event-before-disable-may-fail',
+      'hotplug-ipi-before-online-callback',
       'module-text-gone-under-vm-release',
       'offline-between-broadcast-and-notifier',
       'offline-between-unregister-and-disable',
       'online-between-setup-and-broadcast',
+      'osvw-shared-word-lost-update',
       'reboot-vmxoff-under-running-vcpu',
       'request-bit-returns-before-flush-is-done',
       'second-module-destroys-caches',
       'svm-area-for-online-cpus-only',
       'two-vendor-modules-pass-the-same-check',
       'vcpu-before-cpu-online',
+      'vm-create-slips-past-reboot-hook',
+      'vm-published-before-its-locks',
     ]);
   });
 
