@@ -49,6 +49,7 @@ const STEPS_MAX = 20_000;
 /** Most steps make one record, some two. */
 const RECORDS_PER_STEP = 3;
 const RUN_END = machineWord(MachineWord.RUN_END);
+const FINDINGS_WRITTEN = machineWord(MachineWord.FINDINGS_WRITTEN);
 const DOORBELL = machineWord(MachineWord.DOORBELL);
 const TRACE_MASK = machineWord(MachineWord.TRACE_MASK);
 /** Words of the machine block that a run may change. */
@@ -269,10 +270,12 @@ export class ScenarioExecutor implements Executor {
   }
 
   #findings(stop: RunStop): readonly RunFinding[] {
-    const written = this.#i32[machineWord(MachineWord.FINDINGS_WRITTEN)]!;
-    if (written !== 0) return this.machine.findings().records;
-    const complaint = stop === RunStop.COMPLETE ? this.#check() : undefined;
-    return complaint === undefined ? NO_FINDINGS : [{ kind: 'check', title: complaint }];
+    const written = this.#i32[FINDINGS_WRITTEN]!;
+    const said = written === 0 ? NO_FINDINGS : this.machine.findings().records;
+    // After a warning the kernel goes on, and its end means something.
+    if (stop !== RunStop.COMPLETE || said.some(({ kind }) => kind !== 'warning')) return said;
+    const complaint = this.#check();
+    return complaint === undefined ? said : [...said, { kind: 'check', title: complaint }];
   }
 
   /** Words that more than one actor is known to use, by number; another machine of the scenario can be told them. */

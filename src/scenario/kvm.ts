@@ -20,9 +20,34 @@ export {
 export { set_cpus_allowed } from '#smp/sched';
 export { rdmsr_safe, rdmsrl, wrmsr_safe, wrmsrl } from '#kernel/msr';
 export { __free_page } from '#kernel/page_alloc';
-export { kvm_x86_ops_t } from '#kernel/kvm/kvm';
-export { KVM_CREATE_VCPU, KVM_CREATE_VM, KVM_RUN, KVM_SET_TSS_ADDR } from '#kernel/kvm/kvm_abi';
-export { cpus_hardware_enabled, kvm_cpu_notifier } from '#kernel/kvm/kvm_main_hardware';
+export { module_put, try_module_get } from '#kernel/module';
+export {
+  LINUX_REBOOT_CMD_RESTART,
+  SYSTEM_RESTART,
+  SYSTEM_RUNNING,
+  SYS_RESTART,
+  system_state,
+} from '#kernel/reboot';
+export { file_operations, init_files } from '#kernel/file';
+export { IS_ERR, KVM_MAX_VCPUS, kvm, kvm_vcpu, kvm_x86_ops_t, vcpu_slot } from '#kernel/kvm/kvm';
+export {
+  KVM_CREATE_VCPU,
+  KVM_CREATE_VM,
+  KVM_EXIT_FAIL_ENTRY,
+  KVM_RUN,
+  KVM_SET_TSS_ADDR,
+  kvm_run,
+} from '#kernel/kvm/kvm_abi';
+export { kvm_dev } from '#kernel/kvm/kvm_main';
+export { kvm_vcpu_fops, kvm_vm_fops } from '#kernel/kvm/kvm_main_fd';
+export {
+  cpus_hardware_enabled,
+  hardware_disable,
+  hardware_enable,
+  kvm_cpu_notifier,
+} from '#kernel/kvm/kvm_main_hardware';
+export { kvm_flush_remote_tlbs } from '#kernel/kvm/kvm_main_vcpu';
+export { kvm_lock, vm_list } from '#kernel/kvm/kvm_main_vm';
 export { mmu_page_header_cache, pte_chain_cache, rmap_desc_cache } from '#kernel/kvm/mmu';
 export {
   MSR_EFER,
@@ -31,8 +56,9 @@ export {
   MSR_IA32_SYSENTER_ESP,
   MSR_VM_HSAVE_PA,
 } from '#kernel/kvm/msr_index';
-export { svm_cpu_data, svm_data } from '#kernel/kvm/svm_data';
-export { current_vmcs, to_vmx, vmxarea } from '#kernel/kvm/vmx_data';
+export { svm_cpu_data, svm_data, to_svm, vmcb_of } from '#kernel/kvm/svm_data';
+export { current_vmcs, to_vmx, vcpu_vmx, vmxarea } from '#kernel/kvm/vmx_data';
+export { __vcpu_clear } from '#kernel/kvm/vmx_vmcs';
 export { kvm_x86_ops } from '#kernel/kvm/x86';
 
 const EFER_SVME = 0x1000;

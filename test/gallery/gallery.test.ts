@@ -1,8 +1,8 @@
 /**
  * The gallery holds: each race is found in its broken kernel with its stated search, fails again from its token, and is gone
- * from its fixed kernel. With SMPLAB_LONG=1 for twenty seeds, and with as many schedules of the fixed kernel as issue 5 asks for.
+ * from its fixed kernel. With SMPLAB_LONG=1 for twenty seeds, and with 100,000 schedules of each fixed kernel.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import {
   type GalleryEntry,
@@ -25,41 +25,12 @@ const entries = galleryEntries();
 const folderOf = ({ id }: GalleryEntry): string => path.dirname(galleryScenario(id)!);
 
 describe('gallery', () => {
-  it('has these races', () => {
-    expect(entries.map(({ id }) => id)).toEqual([
-      'broadcast-before-notifier-registered',
-      'broadcast-ipi-hits-a-booting-cpu',
-      'cached-msr-value-survives-a-cpu-reset',
-      'call-stranded-on-a-dying-cpu',
-      'clock-switch-against-cpu-up',
-      'compat-check-of-a-cpu-that-left',
-      'cross-call-from-a-call-handler',
-      'cross-call-with-irqs-off-abba',
-      'current-vmcs-belongs-to-another-task',
-      'debug-descriptor-lock-not-atomic',
-      'disable-ipi-wants-the-lock-it-interrupted',
-      'dying-cpus-counter-is-not-summed',
-      'failed-down-forgets-to-reactivate',
-      'hotplug-flushes-work-that-wants-hotplug',
-      'init-loop-inside-hotplug-lock',
-      'ipi-rendezvous-meets-irq-off-spinner',
-      'mask-changes-under-the-sender',
-      'offline-between-broadcast-and-notifier',
-      'offline-between-unregister-and-disable',
-      'on-each-cpu-work-runs-twice',
-      'online-between-setup-and-broadcast',
-      'online-but-stopper-still-parked',
-      'online-only-sum-goes-negative',
-      'per-cpu-struct-freed-under-a-migrated-task',
-      'percpu-call-data-reused-under-a-walker',
-      'raw-per-cpu-write-lands-on-an-offline-cpu',
-      'rdmsr-here-wrmsr-there',
-      'second-module-destroys-caches',
-      'stack-call-data-outlives-the-waiter',
-      'stop-machine-irqs-off-before-everyone-holds',
-      'svm-area-for-online-cpus-only',
-      'vcpu-before-cpu-online',
-    ]);
+  it('ships every entry there is, under its own name', () => {
+    const folders = readdirSync('src/gallery', { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && entry.name !== 'internal')
+      .map(({ name }) => name);
+    expect(entries.map(({ id }) => id)).toEqual(folders.toSorted());
+    expect(entries.length).toBeGreaterThanOrEqual(49);
   });
 
   it('knows an id from a path, and the fixed kernel from the broken one', () => {

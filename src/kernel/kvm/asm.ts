@@ -48,6 +48,15 @@ function run_guest(vcpu: kvm_vcpu): number {
   return GUEST_CPUID;
 }
 
+/**
+ * The instruction behind the host's STI: an interrupt that made the guest exit is taken here, and not some time later. A
+ * loop of entries that its own interrupt ends at once would otherwise be a schedule, and no processor runs it.
+ */
+export function interrupt_window(): void {
+  if ((bus.registers.get(CpuWord.PENDING) & PENDING_MASKABLE) === 0) return;
+  bus.waitUntil(0, () => (bus.registers.get(CpuWord.PENDING) & PENDING_MASKABLE) === 0);
+}
+
 function require_svme(instruction: string): void {
   if ((own_msr(MSR_EFER) & MSR_EFER_SVME_MASK) === 0n) do_invalid_op(instruction);
 }

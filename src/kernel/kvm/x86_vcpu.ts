@@ -12,6 +12,7 @@ import { call_pointer, kernel_function } from '#memory/symbols';
 import { local_irq_disable, local_irq_enable, preempt_disable } from '#smp/irqflags';
 import { BUG_ON } from '#smp/printk';
 import { current_task, preempt_enable, yield_cpu } from '#smp/sched';
+import { interrupt_window } from './asm.ts';
 import { KVM_EXIT_HLT, KVM_EXIT_INTR, type kvm_regs, kvm_run } from './kvm_abi.ts';
 import {
   KVM_REQ_TLB_FLUSH,
@@ -97,6 +98,7 @@ function enter_guest(vcpu: kvm_vcpu, run: kvm_run): number {
   call_pointer(x86_ops().run, vcpu.addr, run.addr);
   vcpu.guest_mode = 0;
   local_irq_enable();
+  interrupt_window();
   vcpu.stat.exits += 1;
   preempt_enable();
 
