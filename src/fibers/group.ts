@@ -93,7 +93,7 @@ export class Group implements FiberGroup {
   /** A run from its first choice to its end. */
   run(): boolean {
     const [first] = this.fibers;
-    for (const { bus } of this.fibers) bus.adoptRun();
+    for (const { bus } of this.fibers) bus.beginRun(idle_is_over);
     withBus(first!.bus, () => {
       attach(first);
       for (let next = first!.bus.core.decide(); next !== AT_REST;) next = this.#turn(next);

@@ -416,8 +416,9 @@ export class Machine {
       this.#state = 'off';
       Atomics.store(this.bus.i32, RUN_STATE, RunState.OFF);
       this.#ringAll();
-      this.#pool.advance?.();
     }
+    // CPUs that share this thread do not leave by themselves in the middle of something, and nobody has to wait for them.
+    if (this.#pool.advance !== undefined) this.#abort.abort();
     const all = Promise.all(this.#threads);
     let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise<void>((resolve) => {

@@ -98,6 +98,8 @@ export function keepStart(machine: Machine, loaded: LoadedScenario, options: Sta
   armRun(words, options, loaded);
   withBus(bus, () => armFlows(words, machine, loaded));
   markOwners(machine, loaded);
+  // From here on only what a run writes goes back. The tasks of the flows have been written into the copy alone.
+  bus.u8.set(start.subarray(layout.tasks, layout.tasks + layout.nrTasks * TASK_BYTES), layout.tasks);
   return start;
 }
 

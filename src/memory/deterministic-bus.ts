@@ -208,9 +208,14 @@ export class DeterministicBus extends OperationBus implements Bus {
 
   /** Nothing is on this CPU's stack: it waits in its idle loop, and says for what. */
   protected beIdle(condition: () => boolean): void {
+    this.isIdle(condition);
+    this.lookAgain();
+  }
+
+  /** The same where memory says already what it waits for. */
+  protected isIdle(condition: () => boolean): void {
     this.#condition = condition;
     this.#blockedAs = Status.IDLE;
-    this.lookAgain();
   }
 
   /** The wait of an idle CPU is over. */

@@ -102,9 +102,10 @@ export class FiberBus extends DeterministicBus {
     return super.commandFor(actor);
   }
 
-  /** A new run begins, and this CPU's stack is empty. */
-  override adoptRun(): void {
-    super.adoptRun();
+  /** A new run begins, and this CPU's stack is empty: it is idle, until its flow begins. */
+  beginRun(idle: () => boolean): void {
+    this.adoptRun();
+    this.isIdle(idle);
     this.#granted = false;
     this.#fault = undefined;
   }
