@@ -36,6 +36,8 @@ export { runCampaign } from '#explore/campaign';
 export type { CampaignOptions, CampaignReport, FailureFound } from '#explore/campaign';
 export { replayToken } from '#explore/replay-token';
 export type { ReplayReport } from '#explore/replay-token';
+export { compareExecutors } from '#explore/both-executors';
+export type { Comparison, ComparisonOptions, Difference } from '#explore/both-executors';
 export { runLitmus } from '#explore/litmus';
 export type { LitmusResult } from '#explore/litmus';
 export { parseLitmus } from '#litmus/parse';

@@ -12,6 +12,7 @@ import { type GalleryOptions, gallery } from './gallery.ts';
 import { collect, cpuCount, parseFault, parseQuirk, parseShard, wholeNumber } from './parse.ts';
 import { type LitmusOptions, litmus } from './litmus.ts';
 import { type ReplayOptions, replay } from './replay.ts';
+import { type SelfcheckOptions, selfcheck } from './selfcheck.ts';
 import { RUN_VIEWS } from './run-views.ts';
 import { type TourOptions, tour } from './tour.ts';
 
@@ -71,6 +72,9 @@ export function commandLine(
   });
   addGallery(program, async (action, ids, options) => {
     result.code = await gallery(action, ids, options, context(options));
+  });
+  addSelfcheck(program, async (options) => {
+    result.code = await selfcheck(options, context(options));
   });
   refuseUnknown(program);
   return { program, result };
@@ -272,6 +276,28 @@ function addGallery(
     .action((name: string | undefined, ids: string[], options: GalleryOptions & { logLevel: LogLevel }) =>
       action(name ?? 'list', ids, options),
     );
+}
+
+function addSelfcheck(
+  program: Command,
+  action: (options: SelfcheckOptions & { logLevel: LogLevel }) => Promise<void>,
+): void {
+  program
+    .command('selfcheck')
+    .description('run a sample of everything on both executors, and compare: fibers search what threads are')
+    .addOption(
+      new Option('--time <seconds>', 'host seconds; everything once in any case')
+        .argParser(wholeNumber('--time', 0, SECONDS_MAX))
+        .default(60),
+    )
+    .addOption(
+      new Option('--seed <s>', 'what chance starts from, 32 bits')
+        .argParser(wholeNumber('--seed', 0, U32_MAX))
+        .default(1),
+    )
+    .option('--json', 'one JSON document (smplab.selfcheck/1) on stdout and nothing else')
+    .addOption(logLevel())
+    .action(action);
 }
 
 function addTour(

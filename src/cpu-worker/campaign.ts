@@ -53,11 +53,12 @@ export function waitForStart(bus: DeterministicBus): void {
 
 /** The flow that the scenario gives this CPU, from its first step to its last. */
 export function runFlow(bus: DeterministicBus, thread: CpuThread): void {
+  const fn = bus.registers.get(CpuWord.FLOW_FUNCTION) >>> 0;
   const task = beginFlow(bus);
   // A kernel thread may wait for this CPU since before.
   if (kthreads_wait()) preempt_check_resched();
-  thread.runTask(bus.registers.get(CpuWord.FLOW_FUNCTION) >>> 0, 0, 0, 0, '');
-  // The task may have moved: this may be another CPU.
+  // From here on the task may have moved: this may be another CPU.
+  thread.runTask(fn, 0, 0, 0, '');
   endFlow(bus, task);
 }
 

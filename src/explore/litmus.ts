@@ -34,7 +34,7 @@ const RUNS_MAX = 5_000_000;
 const RUNS_AT_ONCE = 2_000;
 
 /** The scenario that a litmus text is, as CPU threads take it. */
-function sourceOf(text: string, file: string): ScenarioSource {
+export function litmusSource(text: string, file: string): ScenarioSource {
   const made = `require('smplab').litmusScenario(${JSON.stringify(text)}, ${JSON.stringify(file)})`;
   return { file, code: `exports.default = ${made};` };
 }
@@ -45,7 +45,7 @@ function sourceOf(text: string, file: string): ScenarioSource {
  */
 export async function runLitmus(text: string, file: string, options: LitmusOptions): Promise<LitmusResult> {
   const program = parseLitmus(text, file);
-  const executor = await ScenarioExecutor.create(sourceOf(text, file), {
+  const executor = await ScenarioExecutor.create(litmusSource(text, file), {
     memoryModel: options.memoryModel,
     executor: options.executor,
   });

@@ -60,7 +60,7 @@ const HOST_FUNCTIONS = new Set('Number String Boolean BigInt Symbol parseInt ass
 /** What these get is looked at in one step: the plain form of a condition is all they use. */
 const TAKE_CONDITIONS = new Set('waitUntil waitUntilTimeout unseen look'.split(' '));
 /** Never a field of a view. */
-const PLAIN_PROPERTIES = new Set(['length', 'addr', 'prototype', '$']);
+const PLAIN_PROPERTIES = new Set(['addr', 'prototype', '$']);
 /** Array methods that call back: done by loops of our own (base/callbacks.ts). */
 const CALLS_BACK = new Set('map forEach filter some every find findIndex reduce flatMap'.split(' '));
 
@@ -158,7 +158,11 @@ class Pass {
     this.#options = options;
   }
 
+  /** Functions that have a name only by what they are assigned to. */
+  readonly #names = new WeakMap<t.Node, string>();
+
   module(program: t.Program): void {
+    this.#inferNames(program);
     const body = this.#block(program.body);
     const runtime = program.sourceType === 'module' ? this.#runtimeImports() : this.#runtimeRequires();
     if (this.#usesRuntime) body.splice(firstNonImport(body), 0, ...runtime);
@@ -389,12 +393,44 @@ class Pass {
 
   #functionValue(node: t.FunctionExpression | t.ArrowFunctionExpression): Expression {
     const plain = this.#plain(node);
-    return this.#canWait(node) ? this.#both(plain, this.#twin(node)) : plain;
+    return this.#canWait(node) ? this.#both(plain, this.#twin(node), this.#names.get(node)) : plain;
   }
 
-  #both(plain: Expression, twin: Expression): Expression {
+  #both(plain: Expression, twin: Expression, name?: string): Expression {
+    const types = this.#t;
     this.#usesRuntime = true;
-    return this.#t.callExpression(this.#t.identifier(BOTH), [plain, twin]);
+    // `{ f: () => 1 }.f` is called f, and `both(() => 1)` nothing.
+    const named =
+      name === undefined
+        ? plain
+        : types.memberExpression(
+            types.objectExpression([types.objectProperty(types.stringLiteral(name), plain)]),
+            types.stringLiteral(name),
+            true,
+          );
+    return types.callExpression(types.identifier(BOTH), [named, twin]);
+  }
+
+  /** What the language calls a function that is assigned to something, where that is said. */
+  #inferNames(node: t.Node): void {
+    const name = (to: t.Node, value: t.Node | null | undefined, computed = false): void => {
+      const isNameless =
+        value?.type === 'ArrowFunctionExpression' ||
+        (value?.type === 'FunctionExpression' && value.id == null);
+      if (!isNameless || computed) return;
+      if (to.type === 'Identifier') this.#names.set(value, to.name);
+      if (to.type === 'StringLiteral') this.#names.set(value, to.value);
+    };
+    if (node.type === 'VariableDeclarator') name(node.id, node.init);
+    if (node.type === 'AssignmentExpression' || node.type === 'AssignmentPattern')
+      name(node.left, node.right);
+    if (node.type === 'ObjectProperty' || node.type === 'ClassProperty')
+      name(node.key, node.value as t.Node, node.computed === true);
+    for (const key of this.#t.VISITOR_KEYS[node.type] ?? []) {
+      const child = (node as Node)[key] as t.Node | t.Node[] | null | undefined;
+      for (const one of Array.isArray(child) ? child : [child])
+        if (one !== null && one !== undefined) this.#inferNames(one);
+    }
   }
 
   #objectMethod(node: t.ObjectMethod): t.ObjectMethod | t.ObjectProperty {
@@ -411,7 +447,8 @@ class Pass {
       false,
       false,
     );
-    return types.objectProperty(plain.key, this.#both(asFunction, this.#twin(node)), plain.computed);
+    const name = !node.computed && node.key.type === 'Identifier' ? node.key.name : undefined;
+    return types.objectProperty(plain.key, this.#both(asFunction, this.#twin(node), name), plain.computed);
   }
 
   #class(node: t.ClassDeclaration | t.ClassExpression): t.Node {

@@ -196,11 +196,19 @@ export class DeterministicBus extends OperationBus implements Bus {
   protected continueStep(first: Baton): void {
     let command = first;
     for (;;) {
-      this.obey(command);
       if (command === Baton.RUN) {
+        this.obey(command);
         this.stepGranted();
         return;
       }
+      const { actor, core } = this;
+      const head = core.nextHead[actor]!;
+      const address = core.nextAddress[actor]!;
+      const size = core.nextSize[actor]!;
+      const visible = core.nextVisible[actor]! !== 0;
+      this.obey(command);
+      // What the interrupt let run here has published steps of its own, and may have taken the task to another CPU.
+      core.publish(this.actor, head, address, size, visible);
       this.registers.set(CpuWord.STATUS, Status.READY);
       command = this.#command(this.core.decide());
     }

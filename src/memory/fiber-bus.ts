@@ -8,7 +8,7 @@ import { type Resumable, progress, resumable, twinOf } from '#base/resumable';
 import type { BusClient } from './bus.ts';
 import { DeterministicBus } from './deterministic-bus.ts';
 import { Baton, CpuWord, type Geometry, Status } from './layout.ts';
-import { AT_REST } from './scheduler-core.ts';
+import { AT_REST, NEEDS_DRAIN } from './scheduler-core.ts';
 
 /** The CPUs of a machine that share a thread. */
 export interface FiberGroup {
@@ -129,6 +129,7 @@ export class FiberBus extends DeterministicBus {
     progress();
     if (this.#granted) {
       this.#granted = false;
+      if (!this.#isPublished(head, address)) throw new NotResumableError();
       return true;
     }
     assert(!this.isWatching, 'DeterministicBus: a condition may only read');
@@ -147,6 +148,14 @@ export class FiberBus extends DeterministicBus {
     this.#chosen = chosen;
     resumable.parked = true;
     return false;
+  }
+
+  /** Whether that is the step that was granted: what was parked has to be what is done again. */
+  #isPublished(head: number, address: number): boolean {
+    const { actor, core } = this;
+    // By now the store buffer may have drained.
+    const same = ((core.nextHead[actor]! ^ head) & ~NEEDS_DRAIN) === 0;
+    return same && core.nextAddress[actor] === address >>> 0;
   }
 
   protected override raiseFault(address: number, size: number, write: boolean): void {
