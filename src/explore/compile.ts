@@ -64,7 +64,8 @@ async function bundle(file: string, plugins: Plugin[]): Promise<string> {
     target: 'node20',
     external: ['smplab', RUNTIME],
     plugins,
-    keepNames: false,
+    // Functions are called what their author called them, however the bundle renames them.
+    keepNames: true,
     minify: false,
     legalComments: 'none',
     sourcemap: 'inline',

@@ -5,6 +5,7 @@
 import { assert } from '#base/assert';
 import { type Actor, type Policy, cpuOf, flowOf } from '#base/strategy';
 import { type Resumable, progress, resumable, twinOf } from '#base/resumable';
+import { OpType } from '#trace/operations';
 import type { BusClient } from './bus.ts';
 import { DeterministicBus } from './deterministic-bus.ts';
 import { Baton, CpuWord, type Geometry, Status } from './layout.ts';
@@ -155,7 +156,8 @@ export class FiberBus extends DeterministicBus {
     const { actor, core } = this;
     // By now the store buffer may have drained.
     const same = ((core.nextHead[actor]! ^ head) & ~NEEDS_DRAIN) === 0;
-    return same && core.nextAddress[actor] === address >>> 0;
+    // An interrupt flag is that of the CPU the task has been taken to meanwhile.
+    return same && (core.nextAddress[actor] === address >>> 0 || (head & 0xff) === OpType.IRQ_FLAG);
   }
 
   protected override raiseFault(address: number, size: number, write: boolean): void {

@@ -320,7 +320,8 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
       const address = this.pendingIndex * 4;
       // Only where interrupts come at all is it a choice whether one comes before.
       if (!this.step(OpType.IRQ_FLAG, address, 4, this.claim(address, 4))) return;
-      this.log(OpType.IRQ_FLAG, 0, address, 4, 1, 0);
+      // The task may have been taken to another CPU meanwhile.
+      this.log(OpType.IRQ_FLAG, 0, this.pendingIndex * 4, 4, 1, 0);
     }
     this.registers.set(CpuWord.IRQS_ENABLED, on ? 1 : 0);
   }
@@ -336,7 +337,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
       return;
     const address = this.pendingIndex * 4;
     if (!this.step(OpType.IRQ_FLAG, address, 4, this.claim(address, 4))) return;
-    this.log(OpType.IRQ_FLAG, 0, address, 4, 1, 1);
+    this.log(OpType.IRQ_FLAG, 0, this.pendingIndex * 4, 4, 1, 1);
   }
 
   interruptEnters(vector: number): number {
