@@ -39,7 +39,7 @@ const roomRules = Object.entries(mayImport).map(([room, others]) => {
 
 /** One rule a package: only these rooms open it. */
 const packageRules = Object.entries(packageRooms).map(([name, allowed]) => ({
-  name: `package-${name}`,
+  name: `package-${name.replace('@', '').replace('/', '-')}`,
   severity,
   comment: `${name} may be imported in ${allowed.join(', ')}. Instead: ${packageInstead[/** @type {keyof typeof packageInstead} */ (name)]}`,
   from: { path: '^src/', pathNot: `^src/${either(allowed)}/` },

@@ -35,7 +35,7 @@ export interface ComparisonOptions {
   /** Host seconds; everything is compared once in any case, and then again with other seeds. */
   readonly seconds: number;
   readonly seed: number;
-  /** More scenarios: paths. */
+  /** These scenarios, paths, instead of the gallery. */
   readonly files?: readonly string[];
   readonly signal?: AbortSignal;
   readonly onProgress?: (compared: number, what: string) => void;
@@ -65,20 +65,20 @@ const STORE_BUFFERING = `X86_64 SB
 exists (0:rax=0 /\\ 1:rax=0)
 `;
 
-function subjects(files: readonly string[]): Subject[] {
-  const scenarios = galleryEntries().flatMap(({ id }) => [id, `${id}/fixed`]);
+function subjects(files: readonly string[] | undefined): Subject[] {
+  const ids = files === undefined ? galleryEntries().flatMap(({ id }) => [id, `${id}/fixed`]) : [];
   return [
     {
       what: STORE_BUFFERING_NAME,
       models: MODELS,
       source: () => Promise.resolve(litmusSource(STORE_BUFFERING, STORE_BUFFERING_NAME)),
     },
-    ...scenarios.map((id) => ({
+    ...ids.map((id) => ({
       what: id,
       models: MODELS,
       source: (executor: ExecutorKind) => compileScenario(galleryScenario(id)!, executor),
     })),
-    ...files.map((file) => ({
+    ...(files ?? []).map((file) => ({
       what: file,
       models: MODELS,
       source: (executor: ExecutorKind) => compileScenario(file, executor),
@@ -144,7 +144,7 @@ class BothExecutors {
   }
 
   async compare(): Promise<Comparison> {
-    const all = subjects(this.#options.files ?? []);
+    const all = subjects(this.#options.files);
     for (let round = 0; !this.#isOver(round); round++) {
       await this.#boot(round);
       for (const subject of all) {

@@ -27,7 +27,12 @@ function closed(node: unknown): unknown {
   return 'properties' in node ? { additionalProperties: false, ...copy } : copy;
 }
 
-const validate = { explore: schema('explore'), replay: schema('replay'), litmus: schema('litmus') };
+const validate = {
+  explore: schema('explore'),
+  replay: schema('replay'),
+  litmus: schema('litmus'),
+  selfcheck: schema('selfcheck'),
+};
 
 interface Failure {
   readonly kind: string;
@@ -245,4 +250,17 @@ describe('an unusable search', () => {
       expect(code).toBe(2);
     },
   );
+});
+
+describe('smplab selfcheck --json', () => {
+  it('compares everything once, and finds it the same', async () => {
+    const ran = await smplab(['selfcheck', '--time', '0', '--json']);
+    const checked = documentOf<{ readonly compared: number; readonly different: readonly object[] }>(
+      ran,
+      'selfcheck',
+    );
+    expect(checked.different).toEqual([]);
+    expect(checked.compared).toBeGreaterThan(1_000);
+    expect(ran.code).toBe(0);
+  });
 });

@@ -1,0 +1,113 @@
+/** Fibers search what threads are: one schedule is the same run on both, and a token of one is a token of the other. */
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import {
+  type ScenarioExecutor as Executor,
+  ScenarioExecutor,
+  compareExecutors,
+  compileScenario,
+  policyNumber,
+} from 'smplab';
+import { describe, expect, it, vi } from 'vitest';
+import { smplab } from '../cli/run.ts';
+import { TIMEOUT_MS, explore } from './scenarios.ts';
+
+vi.setConfig({ testTimeout: TIMEOUT_MS });
+
+const isLong = process.env['SMPLAB_LONG'] !== undefined;
+const RANDOM = policyNumber('random');
+const COMPLETE = 1;
+
+const programs = ['test/programs', 'test/programs/fixed'].flatMap((folder) =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.ts') && name !== 'reorder.ts')
+    .map((name) => path.join(folder, name)),
+);
+
+describe('two executors', () => {
+  it('run the programs and a boot with hotplug with the same bytes', async () => {
+    const seconds = isLong ? 600 : 0;
+    const { compared, different } = await compareExecutors({ seconds, seed: 1, files: programs });
+    expect(different).toEqual([]);
+    expect(compared).toBeGreaterThan(500);
+  });
+
+  it.each([
+    ['fibers', 'threads'],
+    ['threads', 'fibers'],
+  ])('a failure found on %s is replayed on %s', async (finds, replays) => {
+    const { json } = await explore('test/programs/reorder_3.ts', '--executor', finds);
+    const [failure] = json.failures;
+    const { code, stdout } = await smplab(['replay', failure!.token, '--executor', replays]);
+    expect(stdout).toContain(failure!.title);
+    expect(code).toBe(1);
+  });
+
+  it('count the same executions of an exhaustive search', async () => {
+    const [fibers, threads] = await Promise.all(
+      ['fibers', 'threads'].map((kind) =>
+        explore('test/programs/fixed/lazy01.ts', '--strategy', 'dpor', '--executor', kind),
+      ),
+    );
+    expect(fibers!.json.complete).toBe(true);
+    expect(fibers!.json.runs).toBe(threads!.json.runs);
+  });
+
+  it('boot a machine as `smplab boot` does', async () => {
+    const { code, stdout } = await smplab([
+      'boot',
+      '--mode',
+      'deterministic',
+      '--executor',
+      'fibers',
+      '--json',
+    ]);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ schema: 'smplab.boot/1', ok: true });
+  });
+
+  it('fibers need a deterministic machine', async () => {
+    const { code, stderr } = await smplab(['boot', '--executor', 'fibers']);
+    expect(code).toBe(2);
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+  });
+});
+
+/** The same runs again, in the same machine: nothing of one is left for the next. */
+function digests(executor: Executor, seeds: readonly number[]): string[] {
+  return seeds.map((seed) => {
+    const { log, stop, steps } = executor.run({ prefix: [], policy: RANDOM, seed });
+    return `${stop} ${steps} ${log.words.slice(0, log.records * 8).join()}`;
+  });
+}
+
+describe('a machine on fibers', () => {
+  it('is the same at the start of every run, also after a deadlock', async () => {
+    const source = await compileScenario('test/programs/deadlock01.ts');
+    const executor = await ScenarioExecutor.create(source);
+    try {
+      const seeds = Array.from({ length: 40 }, (_, index) => index + 1);
+      // What is shared becomes known first.
+      digests(executor, seeds);
+      const once = digests(executor, seeds);
+      expect(digests(executor, seeds.toReversed()).toReversed()).toEqual(once);
+      expect(once.some((digest) => digest.startsWith('2 '))).toBe(true);
+    } finally {
+      await executor.close();
+    }
+  });
+
+  it('under tso a CPU sees the kernel thread that it woke for itself: loading a module ends', async () => {
+    const source = await compileScenario('src/gallery/broadcast-before-notifier-registered/fixed.ts');
+    const executor = await ScenarioExecutor.create(source, { memoryModel: 'tso' });
+    try {
+      const stops = Array.from(
+        { length: 5 },
+        (_, index) => executor.run({ prefix: [], policy: RANDOM, seed: index + 1 }).stop,
+      );
+      expect(new Set(stops)).toEqual(new Set([COMPLETE]));
+    } finally {
+      await executor.close();
+    }
+  });
+});
