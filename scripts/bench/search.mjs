@@ -12,6 +12,7 @@ const { BareBaton } = await import('./bare-baton.mjs');
 const { fastCheckFindsRace, fastCheckSchedules } = await import('./fast-check-peer.mjs');
 
 /** @typedef {import('./table.mjs').Row} Row */
+/** @typedef {'fibers' | 'threads'} Kind */
 
 smplab.pinToOneCore();
 const only = new Set(process.argv.slice(2));
@@ -21,6 +22,8 @@ const SEED = 0x2a;
 const RUNS_MAX = 100_000_000;
 const LOCK_TRACES = 2520;
 const RACE_SEEDS = 51;
+/** @type {readonly Kind[]} */
+const KINDS = ['fibers', 'threads'];
 const SHAPES = new URL('../../test/litmus/shapes/', import.meta.url);
 
 /** @param {string} name */
@@ -52,9 +55,11 @@ async function section(name, measure) {
 /**
  * A booted machine for a scenario, with its checkers. `close` when done.
  * @param {string} file
+ * @param {Kind} kind what its CPUs run on
  */
-async function laboratory(file) {
-  const executor = await smplab.ScenarioExecutor.create(await smplab.compileScenario(scenarioFile(file)));
+async function laboratory(file, kind) {
+  const source = await smplab.compileScenario(scenarioFile(file), kind);
+  const executor = await smplab.ScenarioExecutor.create(source, { executor: kind });
   const lab = new smplab.Laboratory(executor, executor.loaded.scenario);
   return { lab, close: () => executor.close() };
 }
@@ -79,190 +84,197 @@ function endless(lab, strategy) {
   return { make, total };
 }
 
-await section('rate24', async () => {
-  const { lab, close } = await laboratory('hotplug24');
-  const bare = new BareBaton();
-  let bareSeed = 1;
-  let bareSwitches = 0;
-  /** @param {'random' | 'pct'} policy @param {number} runs */
-  const bareRuns = (policy, runs) => {
-    bareSwitches = 0;
-    for (let run = 0; run < runs; run++) bareSwitches += bare.run(policy, bareSeed++);
-  };
-  for (const policy of /** @type {const} */ (['random', 'pct'])) {
-    const ours = endless(lab, policy);
-    const runs = policy === 'pct' ? 3000 : 1500;
-    // Until what runs is compiled code, on every thread.
-    ours.make(runs * 4);
-    bareRuns(policy, runs * 4);
-    if (policy === 'random') await fastCheckSchedules(runs, SEED);
-    Object.assign(ours.total, { runs: 0, steps: 0, switches: 0 });
-    const us = numbers();
-    const bares = numbers();
-    const peers = numbers();
-    const ratios = numbers();
-    const peerRatios = numbers();
-    for (let round = 0; round < ROUNDS; round++) {
-      const own = await cpuSeconds(() => ours.make(runs));
-      const base = await cpuSeconds(() => bareRuns(policy, runs));
-      us.push(runs / own);
-      bares.push(runs / base);
-      ratios.push(own / base);
-      if (policy !== 'random') continue;
-      const peer = await cpuSeconds(() => fastCheckSchedules(runs, SEED + round));
-      peers.push(runs / peer);
-      peerRatios.push(own / peer);
+for (const kind of KINDS)
+  await section('rate24', async () => {
+    const { lab, close } = await laboratory('hotplug24', kind);
+    const bare = new BareBaton();
+    let bareSeed = 1;
+    let bareSwitches = 0;
+    /** @param {'random' | 'pct'} policy @param {number} runs */
+    const bareRuns = (policy, runs) => {
+      bareSwitches = 0;
+      for (let run = 0; run < runs; run++) bareSwitches += bare.run(policy, bareSeed++);
+    };
+    for (const policy of /** @type {const} */ (['random', 'pct'])) {
+      const ours = endless(lab, policy);
+      const runs = policy === 'pct' ? 3000 : 1500;
+      // Until what runs is compiled code, on every thread.
+      ours.make(runs * 4);
+      bareRuns(policy, runs * 4);
+      const hasPeer = policy === 'random' && kind === 'fibers';
+      if (hasPeer) await fastCheckSchedules(runs, SEED);
+      Object.assign(ours.total, { runs: 0, steps: 0, switches: 0 });
+      const us = numbers();
+      const bares = numbers();
+      const peers = numbers();
+      const ratios = numbers();
+      const peerRatios = numbers();
+      for (let round = 0; round < ROUNDS; round++) {
+        const own = await cpuSeconds(() => ours.make(runs));
+        const base = await cpuSeconds(() => bareRuns(policy, runs));
+        us.push(runs / own);
+        bares.push(runs / base);
+        ratios.push(own / base);
+        if (!hasPeer) continue;
+        const peer = await cpuSeconds(() => fastCheckSchedules(runs, SEED + round));
+        peers.push(runs / peer);
+        peerRatios.push(own / peer);
+      }
+      const { total } = ours;
+      const perRun = (/** @type {number} */ sum) => (sum / total.runs).toFixed(1);
+      const note = `${perRun(total.steps)} steps and ${perRun(total.switches)} switches a run, checkers on`;
+      const bareRate = median(bares);
+      const unit = 'schedules/CPU-s';
+      tell({
+        name: `${kind}/${policy}24`,
+        value: median(us),
+        unit,
+        baseline: bareRate,
+        ratio: median(ratios),
+        note,
+      });
+      const bareNote = `${(bareSwitches / runs).toFixed(1)} switches a run; no kernel, views, log or checkers`;
+      if (kind === 'threads')
+        tell({
+          name: `bare-baton/${policy}24`,
+          value: bareRate,
+          unit,
+          baseline: null,
+          ratio: null,
+          note: bareNote,
+        });
+      if (!hasPeer) continue;
+      const peerNote = 'beside it: fibers/random24; its ratio is ours over its time';
+      tell({
+        name: 'fastcheck/random24',
+        value: median(peers),
+        unit,
+        baseline: median(us),
+        ratio: median(peerRatios),
+        note: peerNote,
+      });
     }
-    const { total } = ours;
-    const perRun = (/** @type {number} */ sum) => (sum / total.runs).toFixed(1);
-    const note = `${perRun(total.steps)} steps and ${perRun(total.switches)} switches a run, checkers on`;
-    const bareRate = median(bares);
-    const unit = 'schedules/CPU-s';
+    await bare.close();
+    await close();
+  });
+
+for (const kind of KINDS)
+  await section('dpor', async () => {
+    const { lab, close } = await laboratory('lock4x2', kind);
+    const rates = numbers();
+    for (let round = 0; round <= ROUNDS; round++) {
+      const search = smplab.searchFor({ strategy: 'dpor', seed: SEED, runs: RUNS_MAX });
+      let runs = 0;
+      const seconds = await cpuSeconds(() => {
+        runs = smplab.runSearch(search, lab, () => false);
+      });
+      const { complete, traces } = search.statement();
+      if (!complete || traces !== LOCK_TRACES)
+        throw new Error(
+          `bench: the lock program has ${LOCK_TRACES} traces, dpor found ${traces} in ${runs} runs`,
+        );
+      // The first round compiles, and learns which memory is shared.
+      if (round > 0) rates.push(runs / seconds);
+    }
+    const note = `${LOCK_TRACES} traces, complete`;
     tell({
-      name: `threads/${policy}24`,
-      value: median(us),
-      unit,
-      baseline: bareRate,
-      ratio: median(ratios),
-      note,
-    });
-    const bareNote = `${(bareSwitches / runs).toFixed(1)} switches a run; no kernel, views, log or checkers`;
-    tell({
-      name: `bare-baton/${policy}24`,
-      value: bareRate,
-      unit,
+      name: `${kind}/dpor-lock4x2`,
+      value: median(rates),
+      unit: 'executions/CPU-s',
       baseline: null,
       ratio: null,
-      note: bareNote,
+      note,
     });
-    if (policy !== 'random') continue;
-    const peerNote = 'beside it: threads/random24; its ratio is ours over its time';
+    await close();
+  });
+
+for (const kind of KINDS)
+  await section('boot-vs-hotplug', async () => {
+    const { lab, close } = await laboratory('boot-vs-hotplug', kind);
+    const campaign = endless(lab, 'random');
+    campaign.make(150);
+    Object.assign(campaign.total, { runs: 0, steps: 0, switches: 0 });
+    const rates = numbers();
+    for (let round = 0; round < 5; round++) rates.push(60 / (await cpuSeconds(() => campaign.make(60))));
+    const { total } = campaign;
+    const note = `random walk: ${(total.steps / total.runs).toFixed(0)} steps and ${(total.switches / total.runs).toFixed(0)} switches a run`;
     tell({
-      name: 'fastcheck/random24',
-      value: median(peers),
-      unit,
-      baseline: median(us),
-      ratio: median(peerRatios),
-      note: peerNote,
+      name: `${kind}/boot-vs-hotplug`,
+      value: median(rates),
+      unit: 'schedules/CPU-s',
+      baseline: null,
+      ratio: null,
+      note,
     });
-  }
-  await bare.close();
-  await close();
-});
-
-await section('dpor', async () => {
-  const { lab, close } = await laboratory('lock4x2');
-  const rates = numbers();
-  for (let round = 0; round <= ROUNDS; round++) {
-    const search = smplab.searchFor({ strategy: 'dpor', seed: SEED, runs: RUNS_MAX });
-    let runs = 0;
-    const seconds = await cpuSeconds(() => {
-      runs = smplab.runSearch(search, lab, () => false);
-    });
-    const { complete, traces } = search.statement();
-    if (!complete || traces !== LOCK_TRACES)
-      throw new Error(
-        `bench: the lock program has ${LOCK_TRACES} traces, dpor found ${traces} in ${runs} runs`,
-      );
-    // The first round compiles, and learns which memory is shared.
-    if (round > 0) rates.push(runs / seconds);
-  }
-  const note = `${LOCK_TRACES} traces, complete`;
-  tell({
-    name: 'threads/dpor-lock4x2',
-    value: median(rates),
-    unit: 'executions/CPU-s',
-    baseline: null,
-    ratio: null,
-    note,
+    await close();
   });
-  await close();
-});
 
-await section('boot-vs-hotplug', async () => {
-  const { lab, close } = await laboratory('boot-vs-hotplug');
-  const campaign = endless(lab, 'random');
-  campaign.make(150);
-  Object.assign(campaign.total, { runs: 0, steps: 0, switches: 0 });
-  const rates = numbers();
-  for (let round = 0; round < 5; round++) rates.push(60 / (await cpuSeconds(() => campaign.make(60))));
-  const { total } = campaign;
-  const note = `random walk: ${(total.steps / total.runs).toFixed(0)} steps and ${(total.switches / total.runs).toFixed(0)} switches a run`;
-  tell({
-    name: 'threads/boot-vs-hotplug',
-    value: median(rates),
-    unit: 'schedules/CPU-s',
-    baseline: null,
-    ratio: null,
-    note,
-  });
-  await close();
-});
-
-await section('litmus', async () => {
-  const files = readdirSync(SHAPES).filter((file) => file.endsWith('.litmus'));
-  const texts = files.map((file) => ({
-    file,
-    text: readFileSync(new URL(encodeURIComponent(file), SHAPES), 'utf8'),
-  }));
-  let schedules = 0;
-  const all = async () => {
-    for (const memoryModel of /** @type {const} */ (['sc', 'tso'])) {
-      for (const { file, text } of texts) {
-        const result = await smplab.runLitmus(text, file, { memoryModel });
-        if (!result.complete) throw new Error(`bench: ${file} under ${memoryModel}: ${result.incomplete}`);
-        schedules += result.schedules;
+for (const kind of KINDS)
+  await section('litmus', async () => {
+    const files = readdirSync(SHAPES).filter((file) => file.endsWith('.litmus'));
+    const texts = files.map((file) => ({
+      file,
+      text: readFileSync(new URL(encodeURIComponent(file), SHAPES), 'utf8'),
+    }));
+    let schedules = 0;
+    const all = async () => {
+      for (const memoryModel of /** @type {const} */ (['sc', 'tso'])) {
+        for (const { file, text } of texts) {
+          const result = await smplab.runLitmus(text, file, { memoryModel, executor: kind });
+          if (!result.complete) throw new Error(`bench: ${file} under ${memoryModel}: ${result.incomplete}`);
+          schedules += result.schedules;
+        }
       }
-    }
-  };
-  const [first] = texts;
-  if (first === undefined) throw new Error('bench: no litmus shapes');
-  await smplab.runLitmus(first.text, first.file, { memoryModel: 'sc' });
-  const seconds = await cpuSeconds(all);
-  const note = `${files.length} shapes, sc and tso, each to its last schedule (${schedules}); each boots its machine`;
-  tell({
-    name: 'threads/litmus',
-    value: (files.length * 2) / seconds,
-    unit: 'tests/CPU-s',
-    baseline: null,
-    ratio: null,
-    note,
+    };
+    const [first] = texts;
+    if (first === undefined) throw new Error('bench: no litmus shapes');
+    await smplab.runLitmus(first.text, first.file, { memoryModel: 'sc', executor: kind });
+    const seconds = await cpuSeconds(all);
+    const note = `${files.length} shapes, sc and tso, each to its last schedule (${schedules}); each boots its machine`;
+    tell({
+      name: `${kind}/litmus`,
+      value: (files.length * 2) / seconds,
+      unit: 'tests/CPU-s',
+      baseline: null,
+      ratio: null,
+      note,
+    });
   });
-});
 
-await section('race', async () => {
-  const { lab, close } = await laboratory('double-enable');
-  /** Schedules to the first bug. @param {number} seed */
-  const find = (seed) => {
-    const search = smplab.searchFor({ strategy: 'portfolio', seed, runs: 10_000 });
-    return smplab.runSearch(search, lab, (result) => result.findings.length > 0);
-  };
-  for (let seed = 1000; seed < 1400; seed++) {
-    find(seed);
-    await fastCheckFindsRace(seed, 10_000);
-  }
-  const us = numbers();
-  const peers = numbers();
-  const runs = numbers();
-  const peerRuns = numbers();
-  for (let seed = 1; seed <= RACE_SEEDS; seed++) {
-    us.push((await cpuSeconds(() => runs.push(find(seed)))) * 1e3);
-    peers.push(
-      (await cpuSeconds(async () => peerRuns.push((await fastCheckFindsRace(seed, 10_000)) ?? NaN))) * 1e3,
-    );
-  }
-  const note = `first bug, ${RACE_SEEDS} seeds: ${median(runs)} schedules of the default strategy; fast-check ${median(peerRuns)}`;
-  const [own, peer] = [median(us), median(peers)];
-  tell({
-    name: 'threads/double-enable-ms',
-    value: own,
-    unit: 'CPU ms',
-    baseline: peer,
-    ratio: own / peer,
-    note,
+for (const kind of KINDS)
+  await section('race', async () => {
+    const { lab, close } = await laboratory('double-enable', kind);
+    /** Schedules to the first bug. @param {number} seed */
+    const find = (seed) => {
+      const search = smplab.searchFor({ strategy: 'portfolio', seed, runs: 10_000 });
+      return smplab.runSearch(search, lab, (result) => result.findings.length > 0);
+    };
+    for (let seed = 1000; seed < 1400; seed++) {
+      find(seed);
+      await fastCheckFindsRace(seed, 10_000);
+    }
+    const us = numbers();
+    const peers = numbers();
+    const runs = numbers();
+    const peerRuns = numbers();
+    for (let seed = 1; seed <= RACE_SEEDS; seed++) {
+      us.push((await cpuSeconds(() => runs.push(find(seed)))) * 1e3);
+      peers.push(
+        (await cpuSeconds(async () => peerRuns.push((await fastCheckFindsRace(seed, 10_000)) ?? NaN))) * 1e3,
+      );
+    }
+    const note = `first bug, ${RACE_SEEDS} seeds: ${median(runs)} schedules of the default strategy; fast-check ${median(peerRuns)}`;
+    const [own, peer] = [median(us), median(peers)];
+    tell({
+      name: `${kind}/double-enable-ms`,
+      value: own,
+      unit: 'CPU ms',
+      baseline: peer,
+      ratio: own / peer,
+      note,
+    });
+    await close();
   });
-  await close();
-});
 
 await smplab.closeSharedPool();
 process.disconnect?.();
