@@ -7,12 +7,10 @@
  * --write puts the table into docs/search-strategies.md. The figures count schedules and so do not depend on the machine.
  * With each seed the flows run on other CPUs, too: what is found must not hang on who has the lower number.
  */
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { build } from 'esbuild';
 import { ensureBuild, ensureDependencies, root } from './prepare.mjs';
 
 const DOCUMENT = path.join(root, 'docs/search-strategies.md');
@@ -43,44 +41,9 @@ const { values: given } = parseArgs({
 });
 const [SEEDS, RUNS] = [Number(given.seeds), Number(given.runs)];
 
-/** The engine's own modules, which the package does not offer, from the same sources as the build. */
-async function loadEngine() {
-  const folder = path.join(root, 'dist/tools');
-  mkdirSync(folder, { recursive: true });
-  const file = path.join(folder, `strategy-table-${process.pid}.js`);
-  try {
-    await build({
-      absWorkingDir: root,
-      stdin: {
-        contents: `import '#machine/link-order';
-          export { compileScenario } from '#explore/compile';
-          export { Laboratory } from '#explore/laboratory';
-          export { pinToOneCore } from '#explore/pin';
-          export { STRATEGIES, searchFor } from '#explore/strategies';
-          export { ScenarioExecutor } from '#machine/scenario-executor';
-          export { closeSharedPool } from '#machine/pool';`,
-        resolveDir: root,
-        loader: 'ts',
-      },
-      outfile: file,
-      bundle: true,
-      format: 'esm',
-      platform: 'node',
-      target: 'node20',
-      packages: 'external',
-      conditions: ['smplab-source'],
-      logLevel: 'warning',
-    });
-    return await import(pathToFileURL(file).href);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
 ensureDependencies();
 ensureBuild();
-const engine = await loadEngine();
-engine.pinToOneCore();
+const engine = await import('smplab');
 
 const folder = path.join(root, 'test/programs');
 const programs =
@@ -88,7 +51,7 @@ const programs =
   readdirSync(folder)
     .filter((name) => name.endsWith('.ts') && name !== 'reorder.ts')
     .map((name) => name.slice(0, -'.ts'.length));
-/** @type {string[]} */
+/** @type {readonly string[]} */
 const strategies = given.strategies?.split(',') ?? engine.STRATEGIES;
 const scratch = mkdtempSync(path.join(tmpdir(), 'smplab-table-'));
 
@@ -109,8 +72,8 @@ function rotated(name, by) {
 async function schedulesToFail(source, strategy, seed) {
   const executor = await engine.ScenarioExecutor.create(source);
   try {
-    const lab = new engine.Laboratory(executor, 'ignore');
-    const search = engine.searchFor({ strategy, seed, runs: RUNS });
+    const lab = new engine.Laboratory(executor, { races: 'ignore' });
+    const search = engine.searchFor({ strategy: /** @type {any} */ (strategy), seed, runs: RUNS });
     let runs = 0;
     for (let plan = search.next(); plan !== undefined && runs < RUNS; plan = search.next()) {
       runs++;

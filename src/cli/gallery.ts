@@ -8,14 +8,17 @@ import {
   verifyEntry,
 } from '#explore/gallery';
 import type { ExecutorKind } from '#machine/runner';
+import { runInParallel } from '#explore/parallel';
 import type { Paint } from '#report/paint';
 import type { Context } from './boot.ts';
+import { childDocument } from './child.ts';
 import { ExitCode, UsageError } from './exit-code.ts';
 
 export interface GalleryOptions {
   readonly seed: number;
   readonly fixedRuns?: number;
   readonly executor: ExecutorKind;
+  readonly jobs: number;
   readonly json?: boolean;
 }
 
@@ -81,6 +84,20 @@ function row(
   return found && replayed && fixedClean ? text : paint.bad(text);
 }
 
+/** In this process, or where several are verified at once, in one of its own. Undefined if it was interrupted. */
+async function verifyOne(
+  entry: GalleryEntry,
+  { seed, fixedRuns, executor, jobs }: GalleryOptions,
+  signal: AbortSignal,
+): Promise<Verified | undefined> {
+  if (jobs === 1) return verifyEntry(entry, { seed, fixedRuns, executor, signal });
+  const given = ['gallery', 'verify', entry.id, '--seed', String(seed), '--executor', executor, '--json'];
+  const runs = fixedRuns === undefined ? [] : ['--fixed-runs', String(fixedRuns)];
+  const text = await childDocument([...given, ...runs], signal);
+  if (text === undefined) return undefined;
+  return (JSON.parse(text) as { readonly entries: readonly Verified[] }).entries[0];
+}
+
 async function verify(
   ids: readonly string[],
   options: GalleryOptions,
@@ -89,19 +106,15 @@ async function verify(
   const chosen: GalleryEntry[] = ids.length === 0 ? galleryEntries() : ids.map((id) => galleryEntry(id));
   const width = Math.max(...chosen.map(({ id }) => id.length));
   const done: Verified[] = [];
-  for (const entry of chosen) {
-    if (signal.aborted) break;
-    const verified = await verifyEntry(entry, {
-      seed: options.seed,
-      fixedRuns: options.fixedRuns,
-      executor: options.executor,
-      signal,
-    });
+  await runInParallel(options.jobs, chosen, async (entry) => {
+    const verified = signal.aborted ? undefined : await verifyOne(entry, options, signal);
+    if (verified === undefined) return;
     done.push(verified);
-    if (options.json === true) continue;
+    if (options.json === true) return;
     output.line(row(verified, width, output.paint));
     for (const failure of verified.fixedFailures) output.line(`  fixed kernel: ${failure}`);
-  }
+  });
+  done.sort((a, b) => chosen.findIndex(({ id }) => id === a.id) - chosen.findIndex(({ id }) => id === b.id));
   if (options.json === true) output.raw(`${JSON.stringify({ schema: 'smplab.gallery/1', entries: done })}\n`);
   if (signal.aborted) return ExitCode.INTERRUPTED;
   return done.every(({ found, replayed, fixedClean }) => found && replayed && fixedClean)

@@ -5,7 +5,7 @@ import '#machine/link-order';
 import { closeSharedPool } from '#machine/pool';
 import { readFileSync } from 'node:fs';
 import { CommanderError } from 'commander';
-import { PartFailed } from './explore-jobs.ts';
+import { PartFailed } from './child.ts';
 import { ExitCode, UsageError, exitCodeOf } from './exit-code.ts';
 import { outputTo } from './output.ts';
 import { commandLine } from './program.ts';

@@ -270,6 +270,11 @@ function addGallery(
         wholeNumber('--fixed-runs', 1, STEPS_MAX),
       ),
     )
+    .addOption(
+      new Option('--jobs <n>', 'verify: so many entries at once, each in a process of its own')
+        .argParser(wholeNumber('--jobs', 1, JOBS_MAX))
+        .default(1),
+    )
     .addOption(executor())
     .option('--json', 'one JSON document (smplab.gallery/1) on stdout and nothing else')
     .addOption(logLevel())
