@@ -74,6 +74,7 @@ export const packageRooms = {
   '@babel/parser': ['fibers'],
   '@babel/generator': ['fibers'],
   '@babel/types': ['fibers'],
+  '@jridgewell/trace-mapping': ['explore'],
   pino: ['machine', 'explore', 'cli'],
   commander: ['cli'],
 };
@@ -85,6 +86,7 @@ export const packageInstead = {
   '@babel/generator': 'let fibers make code resumable.',
   '@babel/types': 'let fibers make code resumable.',
   esbuild: 'let explore compile a scenario; code travels as ScenarioSource.',
+  '@jridgewell/trace-mapping': 'let explore say where a stack is in what was written.',
   'p-queue': 'let explore decide how many runs go at once.',
   pino: 'take a logger as an argument; what the simulated machine says is a trace event.',
   commander: 'a command line is parsed in cli and nowhere else.',

@@ -6,6 +6,7 @@
  *   heap-state      smp, kernel: no mutable module-level variable: state lives in the machine's memory
  *   no-suspend      smp, kernel: no async, await, Promise, generator: only the bus makes a CPU wait
  *   no-getter       smp, kernel: no getter or setter of its own: an access must be visible as an access
+ *   no-callback     smp, kernel: inside a function, no function given to a built-in that calls it back
  *   no-clock        the pure rooms: no clock, no chance, no timer, no process
  *   shared-memory   SharedArrayBuffer and Atomics only where raw memory is handled
  *   typed-array     typed arrays are made only where raw memory is handled
@@ -34,6 +35,13 @@ const TYPED_ARRAYS = setOf(
   'Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array ' +
     'BigInt64Array BigUint64Array Float32Array Float64Array DataView ArrayBuffer',
 );
+
+/** Methods of built-ins that call back whatever function they are given. */
+const CALLING_BACK = setOf(
+  'map forEach filter some every find findIndex findLast findLastIndex reduce reduceRight flatMap sort toSorted',
+);
+/** Methods that may be given something else in its place. */
+const MAY_CALL_BACK = setOf('from replace replaceAll');
 
 /** Children that hold types only; a type runs nothing. */
 const TYPE_KEYS = new Set(['typeAnnotation', 'typeParameters', 'typeParams', 'typeArguments', 'returnType']);
@@ -188,6 +196,62 @@ function noGetter(node, tell) {
     tell(node, 'no-getter', 'write a function: an access that hides work hides a scheduling point.');
 }
 
+const FUNCTIONS = setOf(
+  'FunctionDeclaration FunctionExpression ArrowFunctionExpression ClassMethod PrivateMethod MethodProperty Constructor',
+);
+
+/** @param {Node} node */
+const isFunctionValue = (node) =>
+  node?.type === 'ArrowFunctionExpression' || node?.type === 'FunctionExpression';
+
+/** The built-in's method that a call hands a function to, if it is one. @param {Node} node */
+function callingBack(node) {
+  if (node.type !== 'CallExpression') return undefined;
+  const callee = node.callee.type === 'OptionalChainingExpression' ? node.callee.base : node.callee;
+  if (callee.type !== 'MemberExpression') return undefined;
+  const name = callee.property.value;
+  /** @type {Node[]} */
+  const given = node.arguments.map((/** @type {Node} */ argument) => argument.expression);
+  const isGivenFunction = given.some(isFunctionValue);
+  const isGivenName = given[0]?.type === 'Identifier' || given[0]?.type === 'MemberExpression';
+  if (CALLING_BACK.has(name)) return isGivenFunction || isGivenName ? name : undefined;
+  return MAY_CALL_BACK.has(name) && isGivenFunction ? name : undefined;
+}
+
+/**
+ * A CPU that shares its thread is suspended by leaving every function on its stack; a built-in in the middle of them
+ * cannot be left. What makes a table while the module is loaded runs before there is a CPU.
+ * @param {Node} value
+ * @param {Tell} tell
+ * @param {boolean} inFunction
+ */
+function noCallback(value, tell, inFunction = false) {
+  if (Array.isArray(value)) {
+    for (const item of value) noCallback(isNode(item) ? item : (item?.expression ?? item), tell, inFunction);
+    return;
+  }
+  if (typeof value !== 'object' || value === null || TYPE_NODES.has(value.type)) return;
+  const name = isNode(value) ? callingBack(value) : undefined;
+  if (name !== undefined && inFunction) {
+    tell(
+      value,
+      'no-callback',
+      `'${name}' calls a function back, and a CPU in it cannot be suspended: write a for loop, or fill a table while the module is loaded.`,
+    );
+  }
+  if (name !== undefined && !inFunction) {
+    // Called at once, while the module is loaded: still no kernel function.
+    noCallback(value.callee, tell);
+    for (const { expression } of value.arguments)
+      noCallback(isFunctionValue(expression) ? expression.body : expression, tell);
+    return;
+  }
+  const within = inFunction || FUNCTIONS.has(value.type);
+  for (const [child, below] of Object.entries(value)) {
+    if (!TYPE_KEYS.has(child) && typeof below === 'object' && below !== null) noCallback(below, tell, within);
+  }
+}
+
 /** @param {Node} node @param {string} key @param {Tell} tell */
 function noClock(node, key, tell) {
   const instead = 'time is ticks, chance is the seeded generator of base/prng.ts, the host is somebody else.';
@@ -271,7 +335,10 @@ export function wallsOf(file, text) {
     faults.push({ file, line, rule, message });
   };
   const inKernel = kernelRooms.includes(room);
-  if (inKernel) heapState(body, tell);
+  if (inKernel) {
+    heapState(body, tell);
+    noCallback(body, tell);
+  }
   walk(body, (node, key) => {
     if (inKernel) {
       linuxSpelling(node, tell);

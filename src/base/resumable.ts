@@ -58,3 +58,40 @@ export function twinOf(
 ): ((...args: unknown[]) => Resumable) | undefined {
   return (plain as { $?: (...args: unknown[]) => Resumable }).$;
 }
+
+type Callable = ((...args: unknown[]) => unknown) & { $?: (...args: unknown[]) => Resumable };
+
+/** A function's twin, if it has one, or else the function itself: one operation, done when it is this CPU's turn. */
+function* runFor(f: Callable, self: unknown, given: readonly unknown[]): Resumable {
+  const { $: twin } = f;
+  if (twin === undefined) {
+    let result = f.apply(self, given as unknown[]);
+    if (!resumable.parked) return result;
+    yield;
+    result = f.apply(self, given as unknown[]);
+    if (resumable.parked) yield;
+    return result;
+  }
+  const call = twin.apply(self, given as unknown[]);
+  const { done, value } = call.next();
+  if (done === true) return value;
+  hold(call);
+  return yield;
+}
+
+/** What the host's methods of functions do, for functions that can be suspended. */
+export const functions = {
+  call: both(
+    (f: Callable, self: unknown, ...given: readonly unknown[]): unknown => f.call(self, ...given),
+    (f: Callable, self: unknown, ...given: readonly unknown[]) => runFor(f, self, given),
+  ),
+  apply: both(
+    (f: Callable, self?: unknown, given?: readonly unknown[]): unknown =>
+      f.apply(self, (given ?? []) as unknown[]),
+    (f: Callable, self?: unknown, given?: readonly unknown[]) => runFor(f, self, given ?? []),
+  ),
+  bind(f: Callable, self?: unknown, ...given: readonly unknown[]): unknown {
+    const bound = f.bind(self, ...given);
+    return f.$ === undefined ? bound : both(bound, f.$.bind(self, ...given));
+  },
+};

@@ -182,7 +182,7 @@ class Campaign {
   ) {
     const { scenario } = executor.loaded;
     this.#executor = executor;
-    this.#lab = new Laboratory(executor, scenario);
+    this.#lab = new Laboratory(executor, scenario, source);
     this.#source = source;
     this.#options = options;
     this.#search = search;

@@ -8,7 +8,8 @@ import { livelockFinding } from '#checkers/livelock';
 import type { TraceEvent } from '#trace/events';
 import { OP_WORDS, OpFlag, OpWord, opActor, opFlags } from '#trace/operations';
 import type { ScenarioExecutor } from '#machine/scenario-executor';
-import type { Scenario } from '#machine/scenario';
+import type { Scenario, ScenarioSource } from '#machine/scenario';
+import { SourceLines } from './source-lines.ts';
 import { type StackAt, stacksOf } from './stacks.ts';
 import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from './executor.ts';
 
@@ -23,14 +24,16 @@ export class Laboratory implements Executor {
   readonly #checkers: RunCheckers;
   readonly #races: RaceMeaning;
   readonly #leaks: boolean;
+  readonly #lines: SourceLines | undefined;
   readonly #seen = new Map<string, RunFinding>();
 
-  constructor(inner: ScenarioExecutor, scenario: Pick<Scenario, 'races' | 'leaks'>) {
+  constructor(inner: ScenarioExecutor, scenario: Pick<Scenario, 'races' | 'leaks'>, source?: ScenarioSource) {
     const { names } = inner;
     const { races = 'fail' } = scenario;
     this.actors = inner.actors;
     this.inner = inner;
     this.#races = races;
+    this.#lines = source === undefined ? undefined : new SourceLines(source);
     this.#leaks = scenario.leaks === 'fail';
     this.#checkers = new RunCheckers({ names, races: races !== 'ignore' });
   }
@@ -64,7 +67,7 @@ export class Laboratory implements Executor {
       findings ??= [];
       findings.push(finding);
     };
-    for (const finding of result.findings) this.#judge(finding, add);
+    for (const finding of result.findings) this.#judge(this.#readable(finding), add);
     for (const finding of said) this.#judge(finding, add);
     if (result.stop === RunStop.DEADLOCK)
       add(deadlockFinding(result.log, (result.waiting ?? []) as readonly Waiting[], { names }));
@@ -72,6 +75,13 @@ export class Laboratory implements Executor {
     return findings === undefined && result.findings.length === 0
       ? result
       : new Judged(result, findings ?? []);
+  }
+
+  /** With the stack of an exception as the scenario's author knows it. */
+  #readable(finding: RunFinding): RunFinding {
+    const { kind, detail } = finding;
+    if (kind !== 'javascript-exception' || detail === undefined || this.#lines === undefined) return finding;
+    return { ...finding, detail: this.#lines.readable(detail) };
   }
 
   #judge(finding: RunFinding, add: (finding: RunFinding) => void): void {

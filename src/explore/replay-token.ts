@@ -60,7 +60,7 @@ export async function replayToken(
     ...((token.stepsMax ?? 0) === 0 ? {} : { stepsMax: token.stepsMax! }),
   });
   try {
-    const lab = new Laboratory(executor, executor.loaded.scenario);
+    const lab = new Laboratory(executor, executor.loaded.scenario, source);
     if (tolerant) return tolerantReport(lab, token, names);
     checkTokenFits(
       token,

@@ -62,7 +62,17 @@ const TAKE_CONDITIONS = new Set('waitUntil waitUntilTimeout unseen look'.split('
 /** Never a field of a view. */
 const PLAIN_PROPERTIES = new Set(['addr', 'prototype', '$']);
 /** Array methods that call back: done by loops of our own (base/callbacks.ts). */
-const CALLS_BACK = new Set('map forEach filter some every find findIndex reduce flatMap'.split(' '));
+const CALLS_BACK = new Set(
+  'map forEach filter some every find findIndex findLast findLastIndex reduce reduceRight flatMap'.split(' '),
+);
+/** Those whose second argument is what `this` is in the first. */
+const REDUCES = new Set(['reduce', 'reduceRight']);
+/** Methods of functions, which run the function itself. */
+const OF_FUNCTIONS = new Set(['call', 'apply', 'bind']);
+/** Methods of the host that call back in an order of their own. */
+const HOST_CALLS_BACK = new Set('sort toSorted replace replaceAll'.split(' '));
+/** Methods that the host itself calls. */
+const CALLED_BY_HOST = new Set(['toString', 'valueOf', 'toJSON', 'then']);
 
 /** Methods of the bus that are one operation, or none. */
 const ONE_OPERATION =
@@ -148,6 +158,8 @@ class Pass {
   #usesRuntime = false;
   #usesArrays = false;
   #wholes = 0;
+  /** What the module itself calls so: the pass knows nothing of those. */
+  #own: ReadonlySet<string> = new Set();
   /** Private methods of the classes around, that have twins. */
   #privateMethods: ReadonlySet<string> = new Set();
   /** Set inside a twin. */
@@ -163,10 +175,34 @@ class Pass {
 
   module(program: t.Program): void {
     this.#inferNames(program);
+    if (this.#options.strict === true) this.#own = this.#namesIn(program);
     const body = this.#block(program.body);
     const runtime = program.sourceType === 'module' ? this.#runtimeImports() : this.#runtimeRequires();
     if (this.#usesRuntime) body.splice(firstNonImport(body), 0, ...runtime);
     program.body = body;
+  }
+
+  /** Every name that is declared in a module, but for what it imports. */
+  #namesIn(program: t.Program): Set<string> {
+    const types = this.#t;
+    const names = new Set<string>();
+    const declare = (pattern: t.Node | null | undefined): void => {
+      if (pattern != null)
+        for (const name of Object.keys(types.getBindingIdentifiers(pattern))) names.add(name);
+    };
+    anyNode(types, program, (node) => {
+      if (node.type === 'VariableDeclarator') declare(node.id);
+      else if (node.type === 'CatchClause') declare(node.param);
+      else if (types.isClass(node)) declare(node.id);
+      if (types.isFunction(node)) {
+        for (const param of node.params) declare(param);
+        if ('id' in node) declare(node.id);
+      }
+      const isMember = types.isMethod(node) || types.isProperty(node);
+      if (isMember && 'key' in node && node.key.type === 'Identifier') names.add(node.key.name);
+      return false;
+    });
+    return names;
   }
 
   #runtimeImports(): t.Statement[] {
@@ -213,6 +249,14 @@ class Pass {
         statement.type === 'ExportNamedDeclaration' || statement.type === 'ExportDefaultDeclaration'
           ? statement.declaration
           : statement;
+      if (declared?.type === 'FunctionDeclaration' && declared.id == null) {
+        const { params, body, async, generator, loc } = declared;
+        const value = types.functionExpression(null, params as t.FunctionParameter[], body, generator, async);
+        value.loc = loc ?? null;
+        value.leadingComments = statement.leadingComments ?? null;
+        this.#names.set(value, 'default');
+        return [types.exportDefaultDeclaration(this.#visit(value))];
+      }
       if (declared?.type === 'FunctionDeclaration' && declared.id != null && this.#canWait(declared)) {
         const twin = this.#twin(declared);
         const member = types.memberExpression(types.identifier(declared.id.name), types.identifier('$'));
@@ -236,7 +280,7 @@ class Pass {
       const child = (node as Node)[key];
       if (Array.isArray(child)) {
         copy[key] =
-          key === 'body' && this.#t.isBlock(node)
+          key === 'body' && (this.#t.isBlock(node) || node.type === 'StaticBlock')
             ? this.#block(child as t.Statement[])
             : child.map((one: t.Node | null) => (one === null ? null : this.#visit(one)));
       } else if (child !== null && child !== undefined) copy[key] = this.#visit(child as t.Node);
@@ -246,6 +290,19 @@ class Pass {
 
   #special(node: t.Node): t.Node | undefined {
     switch (node.type) {
+      case 'SwitchCase':
+        for (const one of node.consequent)
+          if (one.type === 'FunctionDeclaration' && this.#canWait(one))
+            this.#refuse(one, 'a function declared in a case cannot be suspended: put the case into braces');
+        return undefined;
+      case 'MemberExpression':
+        if (node.property.type === 'PrivateName') {
+          const method = this.#privateMethod(node);
+          if (method !== undefined) return method;
+        }
+        return this.#temporaries === undefined ? undefined : this.#inTwin(node);
+      case 'CallExpression':
+        return this.#temporaries === undefined ? this.#plainCall(node) : this.#inTwin(node);
       case 'FunctionDeclaration':
         return this.#plain(node);
       case 'FunctionExpression':
@@ -265,6 +322,32 @@ class Pass {
       default:
         return this.#temporaries === undefined ? undefined : this.#inTwin(node);
     }
+  }
+
+  /** A private method as a value: unlike others it cannot carry its twin. */
+  #privateMethod(node: t.MemberExpression): t.Node | undefined {
+    const types = this.#t;
+    const { object } = node;
+    const { name } = (node.property as t.PrivateName).id;
+    if (!this.#privateMethods.has(name)) return undefined;
+    if (object.type !== 'ThisExpression')
+      return this.#refuse(
+        node,
+        'a private method of something other than this, as a value, cannot be suspended',
+      );
+    const member = (called: string): t.MemberExpression =>
+      types.memberExpression(types.thisExpression(), types.privateName(types.identifier(called)));
+    return this.#both(member(name), member(`${name}$`));
+  }
+
+  /** A call in plain code: what is called stays what it is. */
+  #plainCall(node: t.CallExpression): t.Node | undefined {
+    const { callee } = node;
+    if (callee.type !== 'MemberExpression' || callee.property.type !== 'PrivateName') return undefined;
+    const types = this.#t;
+    const called = types.memberExpression(this.#visit(callee.object as Expression), callee.property);
+    const given = node.arguments.map((argument) => this.#visit(argument));
+    return located(types.callExpression(called, given), node);
   }
 
   #loop(
@@ -291,7 +374,10 @@ class Pass {
         );
       return false;
     }
-    return !isMarkedPlain(node) && this.#mayOperate(node.body) && !this.#isOneOperation(node.body);
+    if (isMarkedPlain(node)) return false;
+    const params = node.params.filter(({ type }) => type !== 'Identifier');
+    if (params.some((param) => this.#mayOperate(param))) return true;
+    return this.#mayOperate(node.body) && !this.#isOneOperation(node.body);
   }
 
   /**
@@ -328,12 +414,12 @@ class Pass {
         return sum(bare.test, bare.consequent, bare.alternate);
       case 'MemberExpression':
         if (bare.computed) return Infinity;
-        return sum(bare.object) + (this.#maybeField(bare) && !isBus(bare.object) ? 1 : 0);
+        return sum(bare.object) + (this.#maybeField(bare) && !this.#isBus(bare.object) ? 1 : 0);
       case 'CallExpression': {
         const callee = withoutTypes(bare.callee);
         if (this.#isHostCall(bare)) return sum(...bare.arguments);
         const name =
-          callee.type === 'MemberExpression' && isBus(callee.object) ? calleeName(bare) : undefined;
+          callee.type === 'MemberExpression' && this.#isBus(callee.object) ? calleeName(bare) : undefined;
         return name === undefined || !ONE_OPERATION.test(name) ? Infinity : 1 + sum(...bare.arguments);
       }
       default:
@@ -346,6 +432,7 @@ class Pass {
     if (this.#t.isFunction(node) || this.#t.isClass(node)) return false;
     if (node.type === 'CallExpression' && !this.#isHostCall(node)) return true;
     if (node.type === 'OptionalCallExpression' || node.type === 'OptionalMemberExpression') return true;
+    if (node.type === 'TaggedTemplateExpression') return true;
     if (node.type === 'MemberExpression' && this.#maybeField(node)) return true;
     if (node.type === 'ObjectPattern') return true;
     for (const key of this.#t.VISITOR_KEYS[node.type] ?? []) {
@@ -358,26 +445,34 @@ class Pass {
 
   #isHostCall(node: t.CallExpression): boolean {
     const { callee } = node;
-    if (callee.type === 'Identifier') return HOST_FUNCTIONS.has(callee.name);
-    return (
-      callee.type === 'MemberExpression' &&
-      callee.object.type === 'Identifier' &&
-      HOST_OBJECTS.has(callee.object.name)
-    );
+    if (callee.type === 'Identifier') return HOST_FUNCTIONS.has(callee.name) && !this.#own.has(callee.name);
+    if (callee.type !== 'MemberExpression') return false;
+    return this.#isHostObject(callee.object);
+  }
+
+  #isHostObject(node: t.Node): boolean {
+    return node.type === 'Identifier' && HOST_OBJECTS.has(node.name) && !this.#own.has(node.name);
+  }
+
+  #isBus(node: t.Node): boolean {
+    return node.type === 'Identifier' && node.name === 'bus' && !this.#own.has('bus');
   }
 
   #maybeField(node: t.MemberExpression): boolean {
     const { object, property } = node;
     if (object.type === 'ThisExpression' || object.type === 'Super' || property.type === 'PrivateName')
       return false;
-    if (node.computed) return this.#options.computed === true && !this.#t.isLiteral(property);
+    if (node.computed) return this.#options.computed === true;
     if (property.type !== 'Identifier') return false;
     if (PLAIN_PROPERTIES.has(property.name)) return false;
+    if (this.#isHostObject(object)) return false;
+    // A person's structures may be called anything.
+    if (this.#options.strict === true) return true;
+    if (property.name === 'length') return false;
     // CpuWord.STATUS
     const isConstant =
       object.type === 'Identifier' && /^[A-Z]/.test(object.name) && /^[A-Z][A-Z0-9_]*$/.test(property.name);
-    const isHost = object.type === 'Identifier' && HOST_OBJECTS.has(object.name);
-    return !isConstant && !isHost;
+    return !isConstant;
   }
 
   // ---- functions ----
@@ -393,7 +488,17 @@ class Pass {
 
   #functionValue(node: t.FunctionExpression | t.ArrowFunctionExpression): Expression {
     const plain = this.#plain(node);
-    return this.#canWait(node) ? this.#both(plain, this.#twin(node), this.#names.get(node)) : plain;
+    if (!this.#canWait(node)) return plain;
+    const twin = this.#twin(node);
+    const { id } = node as t.FunctionExpression;
+    if (id == null) return this.#both(plain, twin, this.#names.get(node));
+    // Its own name means the function, in its twin too.
+    const types = this.#t;
+    const named = types.variableDeclaration('const', [
+      types.variableDeclarator(types.identifier(id.name), plain),
+    ]);
+    const answer = types.returnStatement(this.#both(types.identifier(id.name), twin));
+    return types.callExpression(types.arrowFunctionExpression([], types.blockStatement([named, answer])), []);
   }
 
   #both(plain: Expression, twin: Expression, name?: string): Expression {
@@ -412,34 +517,33 @@ class Pass {
   }
 
   /** What the language calls a function that is assigned to something, where that is said. */
-  #inferNames(node: t.Node): void {
-    const name = (to: t.Node, value: t.Node | null | undefined, computed = false): void => {
+  #inferNames(program: t.Node): void {
+    const name = (to: t.Node, given: t.Node | null | undefined, computed = false): void => {
+      if (given == null || computed) return;
+      const value = withoutTypes(given);
       const isNameless =
-        value?.type === 'ArrowFunctionExpression' ||
-        (value?.type === 'FunctionExpression' && value.id == null);
-      if (!isNameless || computed) return;
-      if (to.type === 'Identifier') this.#names.set(value, to.name);
-      if (to.type === 'StringLiteral') this.#names.set(value, to.value);
+        value.type === 'ArrowFunctionExpression' || (value.type === 'FunctionExpression' && value.id == null);
+      const called = isNameless ? nameOfKey(withoutTypes(to)) : undefined;
+      if (called !== undefined) this.#names.set(value, called);
     };
-    if (node.type === 'VariableDeclarator') name(node.id, node.init);
-    if (node.type === 'AssignmentExpression' || node.type === 'AssignmentPattern')
-      name(node.left, node.right);
-    if (node.type === 'ObjectProperty' || node.type === 'ClassProperty')
-      name(node.key, node.value as t.Node, node.computed === true);
-    for (const key of this.#t.VISITOR_KEYS[node.type] ?? []) {
-      const child = (node as Node)[key] as t.Node | t.Node[] | null | undefined;
-      for (const one of Array.isArray(child) ? child : [child])
-        if (one !== null && one !== undefined) this.#inferNames(one);
-    }
+    anyNode(this.#t, program, (node) => {
+      if (node.type === 'VariableDeclarator') name(node.id, node.init);
+      if (node.type === 'AssignmentExpression' || node.type === 'AssignmentPattern')
+        name(node.left, node.right);
+      if (node.type === 'ObjectProperty' || node.type === 'ClassProperty')
+        name(node.key, node.value, node.computed === true);
+      return false;
+    });
   }
 
   #objectMethod(node: t.ObjectMethod): t.ObjectMethod | t.ObjectProperty {
     const plain = this.#plain(node);
-    if (node.kind !== 'method' || !this.#canWait(node)) {
-      if (node.kind !== 'method') this.#canWait(node);
-      return plain;
-    }
+    plain.key = this.#visit(node.key);
+    if (!this.#canWait(node) || node.kind !== 'method') return plain;
     const types = this.#t;
+    this.#refuseHostMethod(node);
+    if (mentions(types, node, 'Super'))
+      return this.#refuse(node, 'a method of an object that says super cannot be suspended: write a class');
     const asFunction = types.functionExpression(
       null,
       plain.params as t.FunctionParameter[],
@@ -447,8 +551,22 @@ class Pass {
       false,
       false,
     );
-    const name = !node.computed && node.key.type === 'Identifier' ? node.key.name : undefined;
-    return types.objectProperty(plain.key, this.#both(asFunction, this.#twin(node), name), plain.computed);
+    const name = node.computed ? undefined : nameOfKey(node.key);
+    const both = this.#both(asFunction, this.#twin(node), name);
+    return types.objectProperty(plain.key, both, plain.computed);
+  }
+
+  /** A method that the language itself calls is called by nobody who could be suspended. */
+  #refuseHostMethod(node: t.ObjectMethod | Method): void {
+    if (this.#options.strict !== true) return;
+    const { key } = node;
+    const isSymbol = key.type === 'MemberExpression' && this.#isHostObject(key.object);
+    const isCalled = key.type === 'Identifier' && !node.computed && CALLED_BY_HOST.has(key.name);
+    if (isSymbol || isCalled)
+      this.#refuse(
+        node,
+        'a method that the language itself calls cannot be suspended where it touches shared memory',
+      );
   }
 
   #class(node: t.ClassDeclaration | t.ClassExpression): t.Node {
@@ -458,8 +576,19 @@ class Pass {
         (member.type === 'ClassMethod' || member.type === 'ClassPrivateMethod') && member.kind === 'method',
     );
     const isNamed = (member: Method): boolean =>
-      member.type === 'ClassPrivateMethod' || (member.key.type === 'Identifier' && !member.computed);
-    const waiting = methods.filter((member) => this.#canWait(member) && isNamed(member));
+      member.type === 'ClassPrivateMethod' ||
+      (member.computed !== true && nameOfKey(member.key) !== undefined);
+    const waiting = methods.filter((member) => {
+      if (!this.#canWait(member)) return false;
+      this.#refuseHostMethod(member);
+      if (isNamed(member)) return true;
+      if (this.#options.strict === true)
+        this.#refuse(
+          member,
+          'a method whose name is computed cannot be suspended where it touches shared memory',
+        );
+      return false;
+    });
     for (const member of node.body.body)
       if ((member.type === 'ClassMethod' || member.type === 'ClassPrivateMethod') && isAccessor(member))
         this.#canWait(member);
@@ -476,21 +605,22 @@ class Pass {
       const method =
         member.type === 'ClassPrivateMethod'
           ? types.classPrivateMethod('method', key as t.PrivateName, twin.params, twin.body, member.static)
-          : types.classMethod('method', key as t.Identifier, twin.params, twin.body, false, member.static);
+          : types.classMethod('method', key as t.StringLiteral, twin.params, twin.body, false, member.static);
       method.generator = true;
       copy.body.body.push(method);
-      if (member.type !== 'ClassMethod' || member.key.type !== 'Identifier') continue;
+      if (member.type !== 'ClassMethod') continue;
+      const name = nameOfKey(member.key)!;
       const holder =
         member.static === true
           ? types.thisExpression()
           : types.memberExpression(types.thisExpression(), types.identifier('prototype'));
-      const method_ = types.memberExpression(holder, types.identifier(member.key.name));
+      const method_ = types.memberExpression(holder, types.stringLiteral(name), true);
       attached.push(
         types.expressionStatement(
           types.assignmentExpression(
             '=',
             types.memberExpression(method_, types.identifier('$')),
-            types.memberExpression(types.cloneNode(holder), types.identifier(`${member.key.name}$`)),
+            types.memberExpression(types.cloneNode(holder), types.stringLiteral(`${name}$`), true),
           ),
         ),
       );
@@ -514,6 +644,14 @@ class Pass {
   #twin(node: AnyFunction | Method): t.FunctionExpression & { params: t.FunctionParameter[] } {
     const types = this.#t;
     this.#usesRuntime = true;
+    const isArrow = node.type === 'ArrowFunctionExpression';
+    if (isArrow && mentions(types, node, 'Super'))
+      this.#refuse(node, 'super in an arrow function cannot be suspended: call it in the method itself');
+    if (isArrow && this.#options.strict === true && mentions(types, node, 'arguments'))
+      this.#refuse(
+        node,
+        'arguments in an arrow function cannot be suspended: give the function a name for them',
+      );
     const outer = this.#temporaries;
     const temporaries = new Temporaries();
     this.#temporaries = temporaries;
@@ -530,7 +668,7 @@ class Pass {
     const declared = names.length === 0 ? [] : [types.variableDeclaration('let', names)];
     const block = types.blockStatement([...declared, ...first, ...body]);
     const twin = types.functionExpression(null, params, block, true, false);
-    if (node.type !== 'ArrowFunctionExpression' || !usesThis(types, node.body)) return twin as never;
+    if (!isArrow || !mentions(types, node, 'ThisExpression')) return twin as never;
     return types.callExpression(types.memberExpression(twin, types.identifier('bind')), [
       types.thisExpression(),
     ]) as never;
@@ -550,7 +688,8 @@ class Pass {
       first.push(...this.#declare('let', param.left as t.LVal, value));
       return types.identifier(name);
     }
-    first.push(...this.#declare('let', param as t.LVal, types.identifier(name)));
+    const to = (param.type === 'RestElement' ? param.argument : param) as t.LVal;
+    first.push(...this.#declare('let', to, types.identifier(name)));
     return param.type === 'RestElement' ? types.restElement(types.identifier(name)) : types.identifier(name);
   }
 
@@ -576,6 +715,8 @@ class Pass {
       case 'ForOfStatement':
       case 'ForInStatement':
         return this.#forOf(node);
+      case 'NewExpression':
+        return this.#options.strict === true ? this.#construction(node) : undefined;
       case 'TaggedTemplateExpression':
         return this.#refuse(node, 'a tagged template cannot be suspended');
       case 'ExpressionStatement':
@@ -583,6 +724,23 @@ class Pass {
       default:
         return undefined;
     }
+  }
+
+  /** `r = new C(), parked ? refuse() : r`: a constructor cannot be suspended, nor done twice. */
+  #construction(node: t.NewExpression): Expression | undefined {
+    const types = this.#t;
+    if (node.callee.type === 'Identifier' && /^(Error|\w+Error|Map|Set|Array)$/.test(node.callee.name))
+      return undefined;
+    this.#usesArrays = true;
+    return this.#scoped(() => {
+      const made = this.#take();
+      const parked = types.memberExpression(types.identifier(STATE), types.identifier('parked'));
+      const refuse = types.memberExpression(types.identifier(ARRAYS), types.identifier('refuse'));
+      return types.sequenceExpression([
+        this.#set(made, this.#copy(node) as Expression),
+        types.conditionalExpression(parked, types.callExpression(refuse, []), this.#name(made)),
+      ]);
+    });
   }
 
   /** Temporaries taken by `work` are free again behind it. */
@@ -606,13 +764,23 @@ class Pass {
     return this.#t.identifier(of.name);
   }
 
-  /** `r = operation, parked ? (yield, operation) : r`: done now, or when its turn has come. */
+  /**
+   * `r = operation, parked && (yield, r = operation, parked && (yield)), r`: done now, or when its turn has come. What is
+   * parked then has faulted, and does not come back.
+   */
   #attempt(operation: () => Expression): Expression[] {
-    const types = this.#t;
     const result = this.#take();
-    const parked = types.memberExpression(types.identifier(STATE), types.identifier('parked'));
-    const again = types.sequenceExpression([types.yieldExpression(), operation()]);
-    return [this.#set(result, operation()), types.conditionalExpression(parked, again, this.#name(result))];
+    const attempt = (): Expression => this.#set(result, operation());
+    return [attempt(), this.#orWhenGranted(attempt), this.#name(result)];
+  }
+
+  #orWhenGranted(operation: () => Expression): Expression {
+    const types = this.#t;
+    const parked = (): Expression =>
+      types.memberExpression(types.identifier(STATE), types.identifier('parked'));
+    const fault = types.logicalExpression('&&', parked(), types.yieldExpression());
+    const again = types.sequenceExpression([types.yieldExpression(), operation(), fault]);
+    return types.logicalExpression('&&', parked(), again);
   }
 
   #sequence(parts: readonly Expression[]): Expression {
@@ -623,6 +791,7 @@ class Pass {
   #once(node: t.Node, parts: Expression[]): () => Expression {
     const types = this.#t;
     if (node.type === 'ThisExpression') return () => types.thisExpression();
+    if (node.type === 'Super') return () => types.super() as unknown as Expression;
     if (types.isLiteral(node) && node.type !== 'TemplateLiteral')
       return () => types.cloneNode(node as Expression);
     const name = this.#take();
@@ -663,14 +832,14 @@ class Pass {
   #write(target: () => t.MemberExpression, value: () => Expression): Expression[] {
     const types = this.#t;
     const write = (): Expression => types.assignmentExpression('=', target(), value());
-    const parked = types.memberExpression(types.identifier(STATE), types.identifier('parked'));
-    const again = types.sequenceExpression([types.yieldExpression(), write()]);
-    return [write(), types.logicalExpression('&&', parked, again), value()];
+    return [write(), this.#orWhenGranted(write), value()];
   }
 
   #assignment(node: t.AssignmentExpression): Expression | undefined {
     const types = this.#t;
     const left = withoutTypes(node.left);
+    if (left.type === 'ObjectPattern' || left.type === 'ArrayPattern')
+      return this.#takeApart(left, node.right);
     if (left.type !== 'MemberExpression' || !this.#maybeField(left)) return undefined;
     return this.#scoped(() => {
       const parts: Expression[] = [];
@@ -701,6 +870,93 @@ class Pass {
     });
   }
 
+  /** `({ a: v.x, b = c } = w)`, `[v.x, w.x] = [w.x, v.x]`: each place is found, and then its part read and stored. */
+  #takeApart(pattern: t.ObjectPattern | t.ArrayPattern, value: Expression): Expression | undefined {
+    if (isSimple(pattern)) return undefined;
+    return this.#scoped(() => {
+      const whole = this.#take();
+      const parts = [this.#set(whole, this.#visit(value))];
+      parts.push(...this.#assignParts(pattern, whole), this.#name(whole));
+      return this.#sequence(parts);
+    });
+  }
+
+  #assignParts(pattern: t.ObjectPattern | t.ArrayPattern, whole: t.Identifier): Expression[] {
+    const types = this.#t;
+    const parts: Expression[] = [];
+    if (pattern.type === 'ObjectPattern') {
+      for (const property of pattern.properties) {
+        if (property.type === 'RestElement')
+          return this.#refuse(property, 'the rest of a structure cannot be taken apart');
+        const key = this.#partKey(property, parts);
+        const read = (): Expression =>
+          this.#sequence(this.#attempt(() => this.#property(this.#name(whole), key(), keyed(property))));
+        parts.push(...this.#assignTo(property.value as t.LVal, read));
+      }
+      return parts;
+    }
+    const { taken, each } = this.#elements(pattern, () => this.#take());
+    parts.push(types.assignmentExpression('=', taken, this.#name(whole)));
+    for (const { to, from } of each) parts.push(...this.#assignTo(to, () => this.#name(from)));
+    return parts;
+  }
+
+  /** An array taken apart into names, and what each of them is for. */
+  #elements(
+    pattern: t.ArrayPattern,
+    name: () => t.Identifier,
+  ): { taken: t.ArrayPattern; each: { to: t.LVal; from: t.Identifier }[] } {
+    const types = this.#t;
+    const each: { to: t.LVal; from: t.Identifier }[] = [];
+    const taken = pattern.elements.map((element) => {
+      if (element === null) return null;
+      const from = name();
+      const isRest = element.type === 'RestElement';
+      each.push({ to: (isRest ? element.argument : element) as t.LVal, from });
+      return isRest ? types.restElement(this.#name(from)) : this.#name(from);
+    });
+    return { taken: types.arrayPattern(taken), each };
+  }
+
+  /** The name of a part: evaluated once, where it is computed. */
+  #partKey(property: t.ObjectProperty, parts: Expression[]): () => Expression {
+    return property.computed
+      ? this.#once(property.key, parts)
+      : () => this.#t.cloneNode(property.key as t.Identifier);
+  }
+
+  /** Stores what `read` answers: the place is found first, as the language has it. */
+  #assignTo(target: t.LVal, read: () => Expression): Expression[] {
+    const types = this.#t;
+    let place = withoutTypes(target);
+    let otherwise: Expression | undefined;
+    if (place.type === 'AssignmentPattern') {
+      otherwise = place.right;
+      place = withoutTypes(place.left);
+    }
+    const parts: Expression[] = [];
+    let member: (() => t.MemberExpression) | undefined;
+    if (place.type === 'MemberExpression') {
+      const found = place;
+      const object = this.#once(found.object, parts);
+      const key = this.#key(found, parts);
+      member = () => this.#property(object(), key(), found);
+    }
+    const value = this.#take();
+    parts.push(this.#set(value, read()));
+    if (otherwise !== undefined) {
+      const isNothing = types.binaryExpression('===', this.#name(value), types.identifier('undefined'));
+      parts.push(types.logicalExpression('&&', isNothing, this.#set(value, this.#visit(otherwise))));
+    }
+    if (place.type === 'ObjectPattern' || place.type === 'ArrayPattern')
+      parts.push(...this.#assignParts(place, value));
+    else if (member === undefined) parts.push(this.#set(place as t.Identifier, this.#name(value)));
+    else if (this.#maybeField(place as t.MemberExpression))
+      parts.push(...this.#write(member, () => this.#name(value)).slice(0, -1));
+    else parts.push(types.assignmentExpression('=', member(), this.#name(value)));
+    return parts;
+  }
+
   #update(node: t.UpdateExpression): Expression | undefined {
     const types = this.#t;
     const target = withoutTypes(node.argument);
@@ -722,8 +978,27 @@ class Pass {
 
   #unary(node: t.UnaryExpression): t.Node | undefined {
     const argument = withoutTypes(node.argument);
-    if (argument.type !== 'MemberExpression') return undefined;
     if (node.operator === 'typeof') return undefined;
+    if (argument.type === 'OptionalMemberExpression') {
+      const types = this.#t;
+      return this.#scoped(() =>
+        this.#chain(
+          argument.object,
+          (object) => {
+            const from = this.#take();
+            const first = this.#set(from, object);
+            const key = argument.computed ? this.#visit(argument.property) : argument.property;
+            const gone = types.unaryExpression('delete', this.#property(this.#name(from), key, argument));
+            const whole = argument.optional
+              ? this.#unlessNothing(this.#name(from), gone, types.booleanLiteral(true))
+              : gone;
+            return this.#sequence([first, whole]);
+          },
+          types.booleanLiteral(true),
+        ),
+      );
+    }
+    if (argument.type !== 'MemberExpression') return undefined;
     return this.#t.unaryExpression(
       'delete',
       this.#property(
@@ -737,12 +1012,31 @@ class Pass {
   // ---- calls ----
 
   #call(node: t.CallExpression): Expression | undefined {
+    const types = this.#t;
     const callee = withoutTypes(node.callee);
     if (callee.type === 'Super' || callee.type === 'Import' || this.#isHostCall(node)) return undefined;
+    if (callee.type === 'OptionalMemberExpression') {
+      // (a?.m)(): a chain that ends before the call, and is what `this` is from.
+      return this.#scoped(() =>
+        this.#chain(callee.object, (object) => {
+          const from = this.#take();
+          const first = this.#set(from, object);
+          const call = this.#sequence(this.#methodCall(() => this.#name(from), callee, node));
+          if (!callee.optional) return this.#sequence([first, call]);
+          const nobody = types.callExpression(types.identifier('undefined'), []);
+          return this.#sequence([first, this.#unlessNothing(this.#name(from), call, nobody)]);
+        }),
+      );
+    }
+    if (this.#isArrayFrom(callee) && node.arguments.length > 1) {
+      // Array.from(list, f): a list of its own, and then a method that calls back.
+      const [list, ...rest] = node.arguments;
+      const made = types.callExpression(callee as Expression, [list!]);
+      const map = types.memberExpression(made, types.identifier('map'));
+      return this.#call(located(types.callExpression(map, rest), node));
+    }
     return this.#scoped(() => {
       if (callee.type === 'MemberExpression') {
-        if (callee.object.type === 'Super')
-          return this.#refuse(node, 'a call of a method of super cannot be suspended');
         const parts: Expression[] = [];
         const object = this.#once(callee.object, parts);
         parts.push(...this.#methodCall(object, callee, node));
@@ -755,12 +1049,37 @@ class Pass {
     });
   }
 
+  #isArrayFrom(callee: t.Node): boolean {
+    return (
+      callee.type === 'MemberExpression' &&
+      callee.object.type === 'Identifier' &&
+      callee.object.name === 'Array' &&
+      callee.property.type === 'Identifier' &&
+      callee.property.name === 'from'
+    );
+  }
+
+  /** A function that is given to the host, which calls it in its own order and cannot be suspended. */
+  #refuseHostCallback(node: t.CallExpression | t.OptionalCallExpression): void {
+    const name = calleeName(node);
+    if (this.#options.strict !== true || name === undefined || !HOST_CALLS_BACK.has(name)) return;
+    if (this.#own.has(name)) return;
+    const given = node.arguments.map((one) => withoutTypes(one));
+    for (const one of given)
+      if (this.#t.isFunction(one) && (this.#mayOperate(one.body) || this.#canWait(one as AnyFunction)))
+        this.#refuse(
+          one,
+          `a function that ${name}() calls cannot be suspended: read what it needs into plain values first, or write a loop`,
+        );
+  }
+
   /** Arguments, each evaluated once. */
   #arguments(
     node: t.CallExpression | t.OptionalCallExpression,
     parts: Expression[],
   ): () => (Expression | t.SpreadElement)[] {
     const types = this.#t;
+    this.#refuseHostCallback(node);
     const name = calleeName(node);
     const makers = node.arguments.map((argument): (() => Expression | t.SpreadElement) => {
       if (argument.type === 'SpreadElement') {
@@ -770,7 +1089,8 @@ class Pass {
         return () => types.spreadElement(this.#name(list));
       }
       const bare = withoutTypes(argument);
-      if (types.isFunction(bare) && name !== undefined && TAKE_CONDITIONS.has(name)) {
+      const isCondition = name !== undefined && TAKE_CONDITIONS.has(name) && !this.#own.has(name);
+      if (types.isFunction(bare) && isCondition) {
         const value = this.#take();
         parts.push(this.#set(value, this.#plain(bare as t.ArrowFunctionExpression)));
         return () => this.#name(value);
@@ -787,7 +1107,10 @@ class Pass {
     const given = this.#arguments(node, parts);
     const plain = (): Expression => located(types.callExpression(called(), given()), node);
     const twin = types.memberExpression(called(), types.identifier('$'));
-    parts.push(this.#either(twin, () => types.callExpression(twinOf(types, called()), given()), plain));
+    // A call of its own, not of a method of the function: it has no `this`.
+    const bare = (): Expression =>
+      types.sequenceExpression([types.numericLiteral(0), twinOf(types, called())]);
+    parts.push(this.#either(twin, () => types.callExpression(bare(), given()), plain));
     return parts;
   }
 
@@ -796,49 +1119,88 @@ class Pass {
     callee: t.MemberExpression | t.OptionalMemberExpression,
     node: t.CallExpression | t.OptionalCallExpression,
   ): Expression[] {
-    const types = this.#t;
     const parts: Expression[] = [];
     const { property } = callee;
-    if (property.type === 'PrivateName' && this.#privateMethods.has(property.id.name)) {
-      const given = this.#arguments(node, parts);
-      const twin = types.memberExpression(
-        object(),
-        types.privateName(types.identifier(`${property.id.name}$`)),
-      );
-      parts.push(...this.#suspendable(types.callExpression(twin, given())));
-      return parts;
-    }
+    if (property.type === 'PrivateName' && this.#privateMethods.has(property.id.name))
+      return this.#privateCall(object, property, node);
     const key = this.#key(callee, parts);
     const method = this.#take();
     parts.push(this.#set(method, this.#property(object(), key(), callee)));
+    parts.push(...this.#calledMethod(object, key, method, callee, node));
+    return parts;
+  }
+
+  #privateCall(
+    object: () => Expression,
+    property: t.PrivateName,
+    node: t.CallExpression | t.OptionalCallExpression,
+  ): Expression[] {
+    const types = this.#t;
+    const parts: Expression[] = [];
+    const given = this.#arguments(node, parts);
+    const twin = types.memberExpression(
+      object(),
+      types.privateName(types.identifier(`${property.id.name}$`)),
+    );
+    parts.push(...this.#suspendable(types.callExpression(twin, given())));
+    return parts;
+  }
+
+  /** The call of a method that is in a temporary. */
+  #calledMethod(
+    object: () => Expression,
+    key: () => Expression | t.PrivateName,
+    method: t.Identifier,
+    callee: t.MemberExpression | t.OptionalMemberExpression,
+    node: t.CallExpression | t.OptionalCallExpression,
+  ): Expression[] {
+    const types = this.#t;
+    const parts: Expression[] = [];
+    const { property } = callee;
+    const self = (): Expression => (callee.object.type === 'Super' ? types.thisExpression() : object());
     const given = this.#arguments(node, parts);
     const plain = (): Expression =>
       located(types.callExpression(this.#property(object(), key(), callee), given()), node);
     const bound = (): Expression =>
       types.callExpression(
         types.memberExpression(twinOf(types, this.#name(method)), types.identifier('call')),
-        [object(), ...given()],
+        [self(), ...given()],
       );
     const twin = types.memberExpression(this.#name(method), types.identifier('$'));
     const call = this.#either(twin, bound, plain);
     const name = !callee.computed && property.type === 'Identifier' ? property.name : '';
-    if (!CALLS_BACK.has(name)) {
+    const isOfFunctions = OF_FUNCTIONS.has(name) && this.#options.strict === true;
+    if ((!CALLS_BACK.has(name) && !isOfFunctions) || callee.object.type === 'Super') {
       parts.push(call);
       return parts;
     }
-    // An array that calls back: a loop of our own does.
+    // An array that calls back: a loop of our own does. A function that is called for somebody else.
     this.#usesArrays = true;
-    const isArray = types.callExpression(
-      types.memberExpression(types.identifier('Array'), types.identifier('isArray')),
-      [object()],
-    );
-    const ours = types.memberExpression(
-      types.memberExpression(types.identifier(ARRAYS), types.identifier(name)),
-      types.identifier('$'),
-    );
-    const loop = this.#sequence(this.#suspendable(types.callExpression(ours, [object(), ...given()])));
-    parts.push(types.conditionalExpression(isArray, loop, call));
+    const ours = (of: string): t.MemberExpression =>
+      types.memberExpression(types.identifier(ARRAYS), types.identifier(of));
+    const taken = given();
+    const isBound = CALLS_BACK.has(name) && !REDUCES.has(name) && taken.length > 1;
+    const all = isBound ? [types.callExpression(ours('bind'), taken)] : taken;
+    const run =
+      name === 'bind'
+        ? types.callExpression(ours(name), [object(), ...all])
+        : this.#sequence(
+            this.#suspendable(types.callExpression(twinOf(types, ours(name)), [object(), ...all])),
+          );
+    parts.push(types.conditionalExpression(this.#isOurs(name, object), run, call));
     return parts;
+  }
+
+  /** Whether an object is one whose method of that name we do ourselves. */
+  #isOurs(name: string, object: () => Expression): Expression {
+    const types = this.#t;
+    if (OF_FUNCTIONS.has(name)) {
+      const kind = types.unaryExpression('typeof', object());
+      return types.binaryExpression('===', kind, types.stringLiteral('function'));
+    }
+    const [holder, test] = name === 'forEach' ? [ARRAYS, 'hasForEach'] : ['Array', 'isArray'];
+    const asked = types.memberExpression(types.identifier(holder), types.identifier(test));
+    return types.callExpression(asked, [object()]);
   }
 
   /** The twin if there is one, else the plain function. */
@@ -872,85 +1234,121 @@ class Pass {
   }
 
   /** `a?.b.c()`: nothing behind a `?.` that meets nothing is evaluated. */
-  #chain(node: t.Node, rest: (value: Expression) => Expression): Expression {
+  #chain(
+    node: t.Node,
+    rest: (value: Expression) => Expression,
+    nothing: Expression = this.#t.identifier('undefined'),
+  ): Expression {
     const types = this.#t;
     const bare = withoutTypes(node);
     if (bare.type === 'OptionalMemberExpression') {
-      return this.#chain(bare.object, (object) => {
-        const parts: Expression[] = [];
-        const from = this.#take();
-        parts.push(this.#set(from, object));
-        const inner: Expression[] = [];
-        const key = this.#key(bare, inner);
-        inner.push(...this.#attempt(() => this.#property(this.#name(from), key(), bare)));
-        const value = rest(this.#sequence(inner));
-        if (!bare.optional) return this.#sequence([...parts, value]);
-        return this.#unlessNothing(this.#sequence([...parts, this.#name(from)]), value);
-      });
+      return this.#chain(
+        bare.object,
+        (object) => {
+          const parts: Expression[] = [];
+          const from = this.#take();
+          parts.push(this.#set(from, object));
+          const inner: Expression[] = [];
+          const key = this.#key(bare, inner);
+          inner.push(...this.#attempt(() => this.#property(this.#name(from), key(), bare)));
+          const value = rest(this.#sequence(inner));
+          if (!bare.optional) return this.#sequence([...parts, value]);
+          return this.#unlessNothing(this.#sequence([...parts, this.#name(from)]), value, nothing);
+        },
+        nothing,
+      );
     }
     if (bare.type === 'OptionalCallExpression') {
       const callee = withoutTypes(bare.callee);
-      if (callee.type === 'OptionalMemberExpression' || callee.type === 'MemberExpression') {
-        return this.#chain(callee.object, (object) => {
+      if (callee.type === 'OptionalMemberExpression' || callee.type === 'MemberExpression')
+        return this.#chainedMethod(bare, callee, rest, nothing);
+      return this.#chain(
+        callee,
+        (called) => {
           const from = this.#take();
-          const first = this.#set(from, object);
-          const call = rest(this.#sequence(this.#methodCall(() => this.#name(from), callee, bare)));
-          const guarded = bare.optional
-            ? this.#unlessNothing(
-                this.#property(this.#name(from), this.#visit(callee.property), callee),
-                call,
-              )
-            : call;
-          const whole =
-            callee.type === 'OptionalMemberExpression' && callee.optional
-              ? this.#unlessNothing(this.#name(from), guarded)
-              : guarded;
+          const first = this.#set(from, called);
+          const call = rest(this.#sequence(this.#valueCall(() => this.#name(from), bare)));
+          const whole = bare.optional ? this.#unlessNothing(this.#name(from), call, nothing) : call;
           return this.#sequence([first, whole]);
-        });
-      }
-      return this.#chain(callee, (called) => {
-        const from = this.#take();
-        const first = this.#set(from, called);
-        const call = rest(this.#sequence(this.#valueCall(() => this.#name(from), bare)));
-        const whole = bare.optional ? this.#unlessNothing(this.#name(from), call) : call;
-        return this.#sequence([first, whole]);
-      });
+        },
+        nothing,
+      );
     }
     return rest(this.#visit(types.isExpression(bare) ? bare : (node as Expression)));
   }
 
-  #unlessNothing(value: Expression, otherwise: Expression): Expression {
+  /** `a?.m()`, `a.m?.()` */
+  #chainedMethod(
+    node: t.OptionalCallExpression,
+    callee: t.MemberExpression | t.OptionalMemberExpression,
+    rest: (value: Expression) => Expression,
+    nothing: Expression,
+  ): Expression {
+    const within = (object: () => Expression): Expression => {
+      const { property } = callee;
+      const isPrivate = property.type === 'PrivateName' && this.#privateMethods.has(property.id.name);
+      if (!node.optional || isPrivate) {
+        const call = isPrivate
+          ? this.#privateCall(object, property, node)
+          : this.#methodCall(object, callee, node);
+        return rest(this.#sequence(call));
+      }
+      const parts: Expression[] = [];
+      const key = this.#key(callee, parts);
+      const method = this.#take();
+      parts.push(this.#set(method, this.#property(object(), key(), callee)));
+      const call = rest(this.#sequence(this.#calledMethod(object, key, method, callee, node)));
+      return this.#sequence([...parts, this.#unlessNothing(this.#name(method), call, nothing)]);
+    };
+    if (callee.object.type === 'Super') return within(() => this.#t.super() as unknown as Expression);
+    return this.#chain(
+      callee.object,
+      (object) => {
+        const from = this.#take();
+        const first = this.#set(from, object);
+        const whole = within(() => this.#name(from));
+        const isOptional = callee.type === 'OptionalMemberExpression' && callee.optional;
+        return this.#sequence([
+          first,
+          isOptional ? this.#unlessNothing(this.#name(from), whole, nothing) : whole,
+        ]);
+      },
+      nothing,
+    );
+  }
+
+  #unlessNothing(value: Expression, otherwise: Expression, nothing?: Expression): Expression {
     const types = this.#t;
     const isNothing = types.binaryExpression('==', value, types.nullLiteral());
-    return types.conditionalExpression(isNothing, types.identifier('undefined'), otherwise);
+    const answer = nothing === undefined ? types.identifier('undefined') : types.cloneNode(nothing);
+    return types.conditionalExpression(isNothing, answer, otherwise);
   }
 
   // ---- declarations ----
 
   #declaration(node: t.VariableDeclaration): t.VariableDeclaration {
+    this.#refuseUsing(node);
     const declarations = node.declarations.flatMap((declarator) => {
       const { id, init } = declarator;
-      if (init === null || init === undefined || id.type !== 'ObjectPattern') {
-        const copy = this.#t.variableDeclarator(
-          this.#pattern(id as t.LVal) as t.Identifier,
-          init == null ? init : this.#scoped(() => this.#visit(init)),
-        );
-        return [copy];
-      }
-      return this.#parts(id, this.#visit(init));
+      if (init === null || init === undefined)
+        return [this.#t.variableDeclarator(this.#pattern(id as t.LVal) as t.Identifier, init)];
+      return this.#declarators(
+        id as t.LVal,
+        this.#scoped(() => this.#visit(init)),
+      );
     });
     const copy = this.#t.variableDeclaration(node.kind, declarations);
     copy.loc = node.loc ?? null;
     return copy;
   }
 
+  #refuseUsing(node: t.VariableDeclaration): void {
+    if (this.#options.strict === true && (node.kind === 'using' || node.kind === 'await using'))
+      this.#refuse(node, 'what `using` calls in the end cannot be suspended: write try and finally');
+  }
+
   #declare(kind: 'let' | 'const', to: t.LVal, value: Expression): t.Statement[] {
-    const types = this.#t;
-    const declarators =
-      to.type === 'ObjectPattern'
-        ? this.#parts(to, value)
-        : [types.variableDeclarator(this.#pattern(to) as t.Identifier, value)];
-    return [types.variableDeclaration(kind, declarators)];
+    return [this.#t.variableDeclaration(kind, this.#declarators(to, value))];
   }
 
   /** A pattern that takes apart what is no view: as it is, without its types. */
@@ -959,45 +1357,54 @@ class Pass {
     return this.#copy(node) as t.LVal;
   }
 
+  #declarators(to: t.LVal, value: Expression): t.VariableDeclarator[] {
+    if (to.type === 'ObjectPattern') return this.#parts(to, value);
+    if (to.type === 'ArrayPattern' && !isSimple(to)) {
+      const { taken, each } = this.#elements(to, () => this.#whole());
+      return [
+        this.#t.variableDeclarator(taken, value),
+        ...each.flatMap((one) => this.#part(one.to, this.#name(one.from))),
+      ];
+    }
+    return [this.#t.variableDeclarator(this.#pattern(to) as t.Identifier, value)];
+  }
+
+  /** A name for what is about to be taken apart, free to the end of the module. */
+  #whole(): t.Identifier {
+    return this.#t.identifier(`$w${++this.#wholes}`);
+  }
+
   /** `const { a, b: c = d } = v`: each part is read on its own. The temporary stays taken to the end of the function. */
   #parts(pattern: t.ObjectPattern, value: Expression): t.VariableDeclarator[] {
-    const types = this.#t;
-    const whole = types.identifier(`$w${++this.#wholes}`);
-    const declarators = [types.variableDeclarator(this.#name(whole), value)];
+    const whole = this.#whole();
+    const declarators = [this.#t.variableDeclarator(this.#name(whole), value)];
     for (const property of pattern.properties) {
       if (property.type === 'RestElement')
         return this.#refuse(property, 'the rest of a structure cannot be taken apart');
       const read = this.#scoped(() => {
         const parts: Expression[] = [];
-        const key: () => Expression = property.computed
-          ? this.#once(property.key, parts)
-          : () => types.cloneNode(property.key as t.Identifier);
-        const isComputed = property.computed || property.key.type !== 'Identifier';
-        parts.push(
-          ...this.#attempt(() =>
-            this.#property(this.#name(whole), key(), { computed: isComputed, loc: property.loc ?? null }),
-          ),
-        );
+        const key = this.#partKey(property, parts);
+        parts.push(...this.#attempt(() => this.#property(this.#name(whole), key(), keyed(property))));
         return this.#sequence(parts);
       });
-      let target = property.value as t.LVal | t.AssignmentPattern;
-      let got = read;
-      if (target.type === 'AssignmentPattern') {
-        const right = target.right;
-        got = this.#scoped(() => {
-          const found = this.#take();
-          const isNothing = types.binaryExpression('===', this.#name(found), types.identifier('undefined'));
-          return this.#sequence([
-            this.#set(found, read),
-            types.conditionalExpression(isNothing, this.#visit(right), this.#name(found)),
-          ]);
-        });
-        target = target.left as t.LVal;
-      }
-      if (target.type === 'ObjectPattern') declarators.push(...this.#parts(target, got));
-      else declarators.push(types.variableDeclarator(this.#pattern(target) as t.Identifier, got));
+      declarators.push(...this.#part(property.value as t.LVal, read));
     }
     return declarators;
+  }
+
+  /** One part of what is taken apart, with what it is if it is nothing. */
+  #part(target: t.LVal, read: Expression): t.VariableDeclarator[] {
+    const types = this.#t;
+    if (target.type !== 'AssignmentPattern') return this.#declarators(target, read);
+    const got = this.#scoped(() => {
+      const found = this.#take();
+      const isNothing = types.binaryExpression('===', this.#name(found), types.identifier('undefined'));
+      return this.#sequence([
+        this.#set(found, read),
+        types.conditionalExpression(isNothing, this.#visit(target.right), this.#name(found)),
+      ]);
+    });
+    return this.#declarators(target.left as t.LVal, got);
   }
 
   #forOf(node: t.ForOfStatement | t.ForInStatement): t.Node | undefined {
@@ -1005,21 +1412,30 @@ class Pass {
     const { left } = node;
     if (node.type === 'ForOfStatement' && node.await)
       return this.#refuse(node, 'for await cannot be suspended');
-    if (left.type !== 'VariableDeclaration') return undefined;
+    if (left.type === 'VariableDeclaration') this.#refuseUsing(left);
+    const to = (
+      left.type === 'VariableDeclaration' ? left.declarations[0]!.id : withoutTypes(left)
+    ) as t.LVal;
+    if (to.type === 'Identifier' && left.type !== 'VariableDeclaration') return undefined;
     const right = this.#scoped(() => this.#visit(node.right));
-    const [declarator] = left.declarations;
-    const id = declarator!.id as t.LVal;
-    const name = types.identifier(`$w${++this.#wholes}`);
-    const isPattern = id.type === 'ObjectPattern';
-    const head = types.variableDeclaration(left.kind as 'let' | 'const', [
-      types.variableDeclarator(isPattern ? this.#name(name) : (this.#pattern(id) as t.Identifier)),
+    const isNative = to.type === 'Identifier' || isSimple(to);
+    const name = this.#whole();
+    const kind = left.type === 'VariableDeclaration' ? (left.kind as 'let' | 'const') : 'const';
+    const isPlace = left.type !== 'VariableDeclaration';
+    const head = types.variableDeclaration(kind, [
+      types.variableDeclarator(isNative && !isPlace ? (this.#pattern(to) as t.Identifier) : this.#name(name)),
     ]);
-    const body = isPattern
-      ? types.blockStatement([
-          ...this.#declare(left.kind as 'let' | 'const', id, this.#name(name)),
-          this.#visit(node.body),
-        ])
-      : this.#visit(node.body);
+    const first = isPlace
+      ? [
+          types.expressionStatement(
+            this.#scoped(() => this.#sequence(this.#assignTo(to, () => this.#name(name)))),
+          ),
+        ]
+      : isNative
+        ? []
+        : this.#declare(kind, to, this.#name(name));
+    const inner = this.#visit(node.body);
+    const body = first.length === 0 ? inner : types.blockStatement([...first, inner]);
     const copy =
       node.type === 'ForOfStatement'
         ? types.forOfStatement(head, right, body)
@@ -1043,19 +1459,30 @@ function isMarkedPlain(node: t.Node): boolean {
   return node.leadingComments?.some(({ value }) => value.includes('@plain')) === true;
 }
 
-function isBus(node: t.Node): boolean {
-  return node.type === 'Identifier' && node.name === 'bus';
-}
-
-function twinKey(types: typeof t, member: Method): t.Identifier | t.PrivateName {
+function twinKey(types: typeof t, member: Method): t.StringLiteral | t.PrivateName {
   if (member.type === 'ClassPrivateMethod')
     return types.privateName(types.identifier(`${member.key.id.name}$`));
-  const name = member.key.type === 'Identifier' ? member.key.name : 'computed';
-  return types.identifier(`${name}$`);
+  return types.stringLiteral(`${nameOfKey(member.key)!}$`);
 }
 
 function twinOf(types: typeof t, called: Expression): t.MemberExpression {
   return types.memberExpression(called, types.identifier('$'));
+}
+
+/** Whether taking something apart reads nothing that could be a view's, and evaluates nothing. */
+function isSimple(pattern: t.LVal): boolean {
+  if (pattern.type !== 'ArrayPattern') return false;
+  return pattern.elements.every(
+    (one) =>
+      one === null ||
+      one.type === 'Identifier' ||
+      (one.type === 'RestElement' && one.argument.type === 'Identifier'),
+  );
+}
+
+/** How a part of a structure is named. */
+function keyed(property: t.ObjectProperty): { computed: boolean; loc: t.Node['loc'] } {
+  return { computed: property.computed || property.key.type !== 'Identifier', loc: property.loc ?? null };
 }
 
 function located<N extends t.Node>(made: N, node: t.Node): N {
@@ -1085,15 +1512,34 @@ function calleeName(node: t.CallExpression | t.OptionalCallExpression): string |
   return isMember && callee.property.type === 'Identifier' ? callee.property.name : undefined;
 }
 
-/** Whether an arrow function's body says `this`. */
-function usesThis(types: typeof t, node: t.Node): boolean {
-  if (node.type === 'ThisExpression') return true;
-  if ((types.isFunction(node) && node.type !== 'ArrowFunctionExpression') || types.isClass(node))
-    return false;
+/** What a method is called, if that is known: `name`, `'name'`, `5`. */
+function nameOfKey(key: t.Node): string | undefined {
+  if (key.type === 'Identifier') return key.name;
+  return key.type === 'StringLiteral' || key.type === 'NumericLiteral' ? String(key.value) : undefined;
+}
+
+/** Whether `test` holds for a node or one below it, as far as `enters` goes. */
+function anyNode(
+  types: typeof t,
+  node: t.Node,
+  test: (node: t.Node) => boolean,
+  enters: (node: t.Node) => boolean = () => true,
+): boolean {
+  if (test(node)) return true;
   for (const key of types.VISITOR_KEYS[node.type] ?? []) {
     const child = (node as Node)[key] as t.Node | t.Node[] | null | undefined;
     for (const one of Array.isArray(child) ? child : [child])
-      if (one !== null && one !== undefined && usesThis(types, one)) return true;
+      if (one !== null && one !== undefined && enters(one) && anyNode(types, one, test, enters)) return true;
   }
   return false;
+}
+
+/** Whether a function says `this`, `super` or `arguments` and means its own, or that of the function around it. */
+function mentions(types: typeof t, node: t.Node, what: 'ThisExpression' | 'Super' | 'arguments'): boolean {
+  return anyNode(
+    types,
+    node,
+    (one) => one.type === what || (one.type === 'Identifier' && what === one.name),
+    (one) => !(types.isFunction(one) && one.type !== 'ArrowFunctionExpression') && !types.isClass(one),
+  );
 }
