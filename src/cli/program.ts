@@ -9,6 +9,7 @@ import { ExitCode } from './exit-code.ts';
 import { LOG_LEVELS, type LogLevel, type Output, makeLogger } from './output.ts';
 import { type ExploreOptions, explore } from './explore.ts';
 import { type GalleryOptions, gallery } from './gallery.ts';
+import { init } from './init.ts';
 import { collect, cpuCount, parseFault, parseQuirk, parseShard, wholeNumber } from './parse.ts';
 import { type LitmusOptions, litmus } from './litmus.ts';
 import { type ReplayOptions, replay } from './replay.ts';
@@ -71,6 +72,9 @@ export function commandLine(
   });
   addGallery(program, async (action, ids, options) => {
     result.code = await gallery(action, ids, options, context(options));
+  });
+  addInit(program, (what, name, options) => {
+    result.code = init(what, name, context(options));
   });
   refuseUnknown(program);
   return { program, result };
@@ -272,6 +276,17 @@ function addGallery(
     .action((name: string | undefined, ids: string[], options: GalleryOptions & { logLevel: LogLevel }) =>
       action(name ?? 'list', ids, options),
     );
+}
+
+function addInit(
+  program: Command,
+  action: (what: string, name: string, options: { readonly logLevel: LogLevel }) => void,
+): void {
+  program
+    .command('init <what> <name>')
+    .description('init scenario NAME: a scenario to begin with, and its vitest test, in this folder')
+    .addOption(logLevel())
+    .action(action);
 }
 
 function addTour(
