@@ -20,15 +20,16 @@ export interface ShownRun {
     readonly text: string;
   }[];
   readonly findings: readonly RunFinding[];
-  readonly result: Omit<RunResult, 'log'>;
+  readonly result: Pick<RunResult, 'stop' | 'steps' | 'switches'>;
 }
 
 /** Runs a schedule once more with everything recorded. */
 export function showRun(lab: Laboratory, schedule: readonly Segment[]): ShownRun {
   const { result, events } = lab.trace({ prefix: schedule, policy: policyNumber('stay'), seed: 1 });
-  const { log, ...rest } = result;
+  // By name: a result has its figures from its class, and spreading would leave them behind.
+  const { stop, steps: made, switches } = result;
   const { inner } = lab;
-  const steps = decodeSteps(log);
+  const steps = decodeSteps(result.log);
   return {
     steps,
     names: inner.names,
@@ -37,6 +38,6 @@ export function showRun(lab: Laboratory, schedule: readonly Segment[]): ShownRun
     events,
     printed: inner.dmesg().map(({ seq, cpu, level, text }) => ({ record: seq, cpu, level, text })),
     findings: result.findings,
-    result: rest,
+    result: { stop, steps: made, switches },
   };
 }
