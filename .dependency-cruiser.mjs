@@ -4,6 +4,7 @@ import {
   everyones,
   instead,
   mayImport,
+  outsiders,
   packageInstead,
   packageRooms,
   pureRooms,
@@ -20,7 +21,7 @@ const severity = /** @type {const} */ ('error');
  * @param {string} room
  */
 function commonTo(room) {
-  if (room === 'base' || room === 'gallery') return [];
+  if (room === 'base' || outsiders.includes(room)) return [];
   return room === 'trace' ? ['base'] : everyones;
 }
 

@@ -6,7 +6,7 @@ import { viteResumable } from './scripts/resumable.mjs';
 const TEST_TIMEOUT_MILLISECONDS = 30_000;
 
 /** Tests on the built package, imported by its own name: a worker on Node 20 cannot load .ts. */
-const builtSuites = ['threads', 'litmus', 'gallery', 'replay', 'cli', 'explore'];
+const builtSuites = ['threads', 'litmus', 'gallery', 'replay', 'cli', 'explore', 'package'];
 
 /** What dist holds stays with Node: the test and the threads it starts then load the very same modules. */
 const outsideVite = [path.join(import.meta.dirname, 'dist')];

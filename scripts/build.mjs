@@ -42,6 +42,8 @@ async function buildCode() {
     platform: 'node',
     target: 'node20',
     packages: 'external',
+    // An entry point that imports the package by name meets the very same kernel as the user who does.
+    external: ['smplab'],
     conditions: ['smplab-source'],
     sourcemap: 'linked',
     plugins: [esbuildResumable()],

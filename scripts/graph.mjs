@@ -7,7 +7,7 @@
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { everyones, mayImport } from './rooms.mjs';
+import { everyones, mayImport, outsiders } from './rooms.mjs';
 import { report, rootArgument, textOf } from './sources.mjs';
 
 /** @typedef {import('./sources.mjs').Fault} Fault */
@@ -30,7 +30,7 @@ export function picture() {
     'flowchart TD',
     ...arrows,
     ...lonely.map((room) => `  ${room}`),
-    '  everyone([every room but gallery]) -.-> trace',
+    `  everyone([every room but ${outsiders.join(' and ')}]) -.-> trace`,
     '  trace --> base',
     '```',
   ].join('\n');

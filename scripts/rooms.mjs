@@ -7,12 +7,15 @@
  */
 
 /** Where the build starts. Everything else under src must be reachable from one of these or from a test. */
-export const entryPoints = ['src/index.ts', 'src/cli/main.ts'];
+export const entryPoints = ['src/index.ts', 'src/vitest/index.ts', 'src/cli/main.ts'];
 
 /** What CPU threads run; built apart, as CommonJS. */
 export const threadEntryPoints = ['src/cpu-worker/loader.ts', 'src/cpu-worker/main.ts'];
 
-/** Everybody but a scenario may import these. `base` itself knows nobody, `trace` knows only `base`. */
+/** What comes in by the public door like any user: in these, `smplab` and nothing of src. */
+export const outsiders = ['gallery', 'vitest'];
+
+/** Everybody but an outsider may import these. `base` itself knows nobody, `trace` knows only `base`. */
 export const everyones = ['base', 'trace'];
 
 /**
@@ -33,8 +36,9 @@ export const mayImport = {
   'cpu-worker': ['memory', 'smp', 'kernel', 'scheduler', 'scenario'],
   fibers: ['memory', 'smp', 'kernel', 'scheduler', 'scenario', 'cpu-worker'],
   machine: ['memory', 'smp', 'kernel', 'scheduler', 'scenario', 'fibers'],
-  explore: ['scheduler', 'checkers', 'machine', 'litmus', 'fibers'],
+  explore: ['scheduler', 'checkers', 'machine', 'litmus', 'fibers', 'report'],
   gallery: [],
+  vitest: [],
   lab: ['report'],
   cli: ['checkers', 'machine', 'explore', 'report', 'lab', 'litmus'],
 };
@@ -59,6 +63,7 @@ export const instead = {
   explore: 'explore drives machines from outside: add what it needs to the door of machine.',
   gallery:
     "a scenario is a user like any other: import 'smplab', and widen src/index.ts if that is not enough.",
+  vitest: "a test is a user like any other: import 'smplab', and widen src/index.ts if that is not enough.",
   lab: 'the lab shows what report made from a trace file: add the view to report.',
   cli: 'a command says what to do, a room does it: offer it from machine, explore or report.',
 };
@@ -77,6 +82,7 @@ export const packageRooms = {
   '@jridgewell/trace-mapping': ['explore'],
   pino: ['machine', 'explore', 'cli'],
   commander: ['cli'],
+  vitest: ['vitest'],
 };
 
 /** What to do instead of importing the package elsewhere. */
@@ -90,6 +96,7 @@ export const packageInstead = {
   'p-queue': 'let explore decide how many runs go at once.',
   pino: 'take a logger as an argument; what the simulated machine says is a trace event.',
   commander: 'a command line is parsed in cli and nowhere else.',
+  vitest: 'a test runner is for who tests: put it into the entry point smplab/vitest.',
 };
 
 /** Rooms that start or are a thread. */

@@ -32,6 +32,7 @@ const lineAt = (text, at) => text.slice(0, at).split('\n').length;
  */
 function target(from, specifier) {
   if (specifier === 'smplab') return 'src/index.ts';
+  if (specifier.startsWith('smplab/')) return `src/${specifier.slice('smplab/'.length)}/index.ts`;
   if (specifier.startsWith('#')) return `src/${specifier.slice(1)}.ts`;
   if (!specifier.startsWith('.')) return undefined;
   const file = path.posix.join(path.posix.dirname(from), specifier);

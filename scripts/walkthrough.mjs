@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * Fills docs/walkthrough.md and the README with what the running machine shows, between their markers.
+ * Fills docs/walkthrough.md, docs/per-cpu-variables.md and the README with what the running machine shows, between their
+ * markers.
  *
  *   node scripts/walkthrough.mjs            runs the machines and writes the excerpts
  *   node scripts/walkthrough.mjs --check    fails when an excerpt in a page is not what the machines show
@@ -27,7 +28,7 @@ import { report, rootArgument, textOf } from './sources.mjs';
  * @typedef {import('smplab').KernelInventory} Inventory
  */
 
-const PAGES = ['README.md', 'docs/walkthrough.md'];
+const PAGES = ['README.md', 'docs/walkthrough.md', 'docs/per-cpu-variables.md'];
 const SEED = 1;
 const CPUS = 4;
 const WIDTH = 92;
@@ -336,6 +337,22 @@ function explored(example, code, given = []) {
     .split('\n');
 }
 
+/**
+ * The first failure that `smplab explore` tells of an example of the series on per-CPU variables, without its token.
+ * @param {string} example
+ * @param {string} [from] what of the picture to show: from the line on that begins with this
+ */
+function refuted(example, from) {
+  const lines = explored(`per-cpu/${example}`, 1);
+  const failure = lines.slice(2, lines.indexOf('again:') - 1);
+  if (from === undefined) return failure;
+  const columns = failure.findIndex((line) => line.startsWith('-----')) + 1;
+  const start = failure.findIndex((line) => line.trimStart().startsWith(from));
+  if (columns === 0 || start < columns)
+    throw new Error(`walkthrough: no '${from}' in the picture of ${example}`);
+  return [...failure.slice(0, columns), '...', ...failure.slice(start)];
+}
+
 /** All excerpts, by name. @returns {Promise<Readonly<Record<string, readonly string[]>>>} */
 async function excerpts() {
   const readme = {
@@ -343,7 +360,15 @@ async function excerpts() {
     'readme-proof': explored('counter-fixed', 0, ['--strategy', 'dpor']),
     'readme-tour': tour(['on_each_cpu(hardware_enable)', 'echo 1 >']),
   };
-  return { ...readme, ...(await amd()), ...(await intel()) };
+  const perCpu = {
+    'per-cpu-where': refuted('where'),
+    'per-cpu-one-for-all': refuted('one-for-all'),
+    'per-cpu-preemptible': refuted('preemptible', 'hits_callback()'),
+    'per-cpu-interrupted': refuted('interrupted'),
+    'per-cpu-sum-online': refuted('sum-online'),
+    'per-cpu-kept-pointer': refuted('kept-pointer'),
+  };
+  return { ...readme, ...perCpu, ...(await amd()), ...(await intel()) };
 }
 
 /** @param {string} text */

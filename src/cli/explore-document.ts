@@ -1,7 +1,7 @@
 /** What a campaign came to, as the document `smplab explore --json` prints: one process's, or that of several put together. */
 import type { CampaignReport, FailureFound } from '#explore/campaign';
+import { diagram } from '#explore/failure-text';
 import { plain } from '#report/paint';
-import { diagram } from './run-views.ts';
 
 export interface FailureDocument {
   readonly kind: string;

@@ -1,4 +1,5 @@
 /** What a campaign came to, in words. */
+import { failureLines, isRace } from '#explore/failure-text';
 import type { Paint } from '#report/paint';
 import type { ExploreDocument, FailureDocument } from './explore-document.ts';
 
@@ -44,34 +45,16 @@ export function exploreText(document: ExploreDocument, paint: Paint, drawing: Dr
   const { scenario, cpus, memoryModel, strategy, seed, failures } = document;
   const lines = [`${scenario}: ${cpus} CPUs, ${memoryModel}, strategy ${strategy}, seed ${seed}`, ''];
   // What went wrong first, then the races that may be why.
-  const isRace = ({ kind }: FailureDocument): boolean => kind === 'data-race';
   const wrong = failures.filter((failure) => !isRace(failure));
-  for (const failure of wrong) lines.push(...failureText(failure, paint, drawing(failure)));
+  const told = (failure: FailureDocument, picture: readonly string[]): string[] =>
+    failureLines({ ...failure, ...failure.minimised }, picture, paint);
+  for (const failure of wrong) lines.push(...told(failure, drawing(failure)));
   for (const failure of failures.filter(isRace)) {
-    lines.push(...failureText(failure, paint, wrong.length === 0 ? drawing(failure) : []));
+    lines.push(...told(failure, wrong.length === 0 ? drawing(failure) : []));
   }
   for (const { title } of document.races) lines.push(`reported, no failure here: ${title}`);
   for (const { title } of document.warnings) lines.push(`the kernel warned: ${title}`);
   lines.push(...coverage(document));
   lines.push(failures.length > 0 ? paint.bad(`${failures.length} found`) : paint.good('nothing found'));
   return lines;
-}
-
-function failureText(failure: FailureDocument, paint: Paint, drawing: readonly string[]): string[] {
-  const { preemptions, switches, steps, minimal } = failure.minimised;
-  const least = minimal ? ', the fewest possible' : '';
-  const lines = [
-    paint.bad(`${failure.kind}: ${failure.title}`),
-    `found by schedule ${failure.foundAtRun}; smallest: ${counted(preemptions, 'preemption')}${least}, ${counted(switches, 'switch')}, ${counted(steps, 'step')}`,
-    '',
-  ];
-  if (drawing.length > 0) lines.push(...drawing, '');
-  if (failure.detail !== '') lines.push(...failure.detail.split('\n'), '');
-  lines.push('again:', `  smplab replay ${failure.token}`, '');
-  return lines;
-}
-
-function counted(number: number, what: string): string {
-  if (number === 1) return `1 ${what}`;
-  return `${number} ${what}${what.endsWith('ch') ? 'es' : 's'}`;
 }

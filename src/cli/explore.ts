@@ -3,8 +3,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type CampaignOptions, type CampaignReport, beginBranches, runCampaign } from '#explore/campaign';
 import { compileScenario } from '#explore/compile';
+import { diagram } from '#explore/failure-text';
 import { galleryScenario } from '#explore/gallery';
-import type { StrategyName } from '#explore/strategies';
+import { type StrategyName, isExhaustive, runsAtMost } from '#explore/strategies';
 import type { ExecutorKind } from '#machine/runner';
 import type { ScenarioSource } from '#machine/scenario';
 import type { Context } from './boot.ts';
@@ -12,7 +13,6 @@ import { ExitCode, UsageError } from './exit-code.ts';
 import { type ExploreDocument, exploreDocument, mergeDocuments } from './explore-document.ts';
 import { type PartOptions, runBranches, runShards } from './explore-jobs.ts';
 import { exploreText } from './explore-text.ts';
-import { diagram } from './run-views.ts';
 
 export interface ExploreOptions {
   readonly strategy: StrategyName;
@@ -32,12 +32,6 @@ export interface ExploreOptions {
   readonly branch?: string;
 }
 
-/** Runs of a search by chance that nobody limited. */
-const RUNS_DEFAULT = 10_000;
-/** Exhaustive searches end by themselves; this is for those that would not. */
-const RUNS_EXHAUSTIVE = 10_000_000;
-const EXHAUSTIVE: ReadonlySet<string> = new Set(['dpor', 'preemptions', 'delays']);
-
 /** Where a scenario is that was named by its path or its id in the gallery; a token carries the name. */
 export function scenarioFile(name: string): string {
   const file = path.resolve(name);
@@ -48,11 +42,6 @@ export function scenarioFile(name: string): string {
       `${name}: no such file; a scenario is a .ts or .js file, or an id of smplab gallery list`,
     );
   return file;
-}
-
-function runsOf({ runs, strategy, time }: ExploreOptions): number {
-  if (runs !== undefined) return runs;
-  return EXHAUSTIVE.has(strategy) || time !== undefined ? RUNS_EXHAUSTIVE : RUNS_DEFAULT;
 }
 
 function branchOf({ branch }: ExploreOptions): string | undefined {
@@ -71,7 +60,7 @@ function campaignOptions(name: string, options: ExploreOptions, context: Context
     strategy: options.strategy,
     depth: options.depth,
     seed: options.seed,
-    runs: runsOf(options),
+    runs: runsAtMost(options.strategy, options.runs, options.time),
     seconds: options.time,
     memoryModel: options.memoryModel,
     stepsMax: options.maxSteps,
@@ -95,7 +84,7 @@ const progressLine: CampaignOptions['onProgress'] = ({ runs, seconds, traces, fa
 
 export async function explore(name: string, options: ExploreOptions, context: Context): Promise<ExitCode> {
   const { output, signal } = context;
-  if (options.shard !== undefined && EXHAUSTIVE.has(options.strategy)) {
+  if (options.shard !== undefined && isExhaustive(options.strategy)) {
     throw new UsageError(
       `--shard: ${options.strategy} is not searched in shards, each would search it all; dpor takes --jobs`,
     );
@@ -145,7 +134,7 @@ async function inJobs(
     if (begun.branches.length === 0 || parts.isEnough(first)) return first;
     return mergeDocuments([first, ...(await runBranches(begun.branches, parts))], true);
   }
-  if (EXHAUSTIVE.has(options.strategy)) {
+  if (isExhaustive(options.strategy)) {
     throw new UsageError(
       `--jobs ${options.jobs}: ${options.strategy} is searched by one process; dpor can be divided`,
     );
@@ -176,5 +165,5 @@ function verdict({ failures, limit, strategy, complete }: ExploreDocument, inter
   if (interrupted || limit === 'interrupted') return ExitCode.INTERRUPTED;
   if (limit === 'steps') return ExitCode.INCONCLUSIVE;
   // An exhaustive search that did not come to its end has not answered.
-  return EXHAUSTIVE.has(strategy) && !complete ? ExitCode.INCONCLUSIVE : ExitCode.GOOD;
+  return isExhaustive(strategy) && !complete ? ExitCode.INCONCLUSIVE : ExitCode.GOOD;
 }

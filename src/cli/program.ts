@@ -9,6 +9,7 @@ import { ExitCode } from './exit-code.ts';
 import { LOG_LEVELS, type LogLevel, type Output, makeLogger } from './output.ts';
 import { type ExploreOptions, explore } from './explore.ts';
 import { type GalleryOptions, gallery } from './gallery.ts';
+import { init } from './init.ts';
 import { collect, cpuCount, parseFault, parseQuirk, parseShard, wholeNumber } from './parse.ts';
 import { type LitmusOptions, litmus } from './litmus.ts';
 import { type ReplayOptions, replay } from './replay.ts';
@@ -75,6 +76,9 @@ export function commandLine(
   });
   addSelfcheck(program, async (options) => {
     result.code = await selfcheck(options, context(options));
+  });
+  addInit(program, (what, name, options) => {
+    result.code = init(what, name, context(options));
   });
   refuseUnknown(program);
   return { program, result };
@@ -301,6 +305,17 @@ function addSelfcheck(
         .default(1),
     )
     .option('--json', 'one JSON document (smplab.selfcheck/1) on stdout and nothing else')
+    .addOption(logLevel())
+    .action(action);
+}
+
+function addInit(
+  program: Command,
+  action: (what: string, name: string, options: { readonly logLevel: LogLevel }) => void,
+): void {
+  program
+    .command('init <what> <name>')
+    .description('init scenario NAME: a scenario to begin with, and its vitest test, in this folder')
     .addOption(logLevel())
     .action(action);
 }

@@ -1,13 +1,14 @@
 /** `smplab replay`: the same failure, every time, on any machine. */
 import { writeFileSync } from 'node:fs';
 import { compileScenario } from '#explore/compile';
+import { diagram } from '#explore/failure-text';
 import { type ReplayReport, readToken, replayToken } from '#explore/replay-token';
 import type { ExecutorKind } from '#machine/runner';
 import { plain } from '#report/paint';
 import type { Context } from './boot.ts';
 import { ExitCode, UsageError } from './exit-code.ts';
 import { scenarioFile } from './explore.ts';
-import { type RunView, diagram, viewText } from './run-views.ts';
+import { type RunView, viewText } from './run-views.ts';
 
 export interface ReplayOptions {
   readonly view: RunView;

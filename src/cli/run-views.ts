@@ -1,52 +1,14 @@
 /** A run, in the form that was asked for. */
-import type { Explanation } from '#explore/explain';
-import type { RunFinding } from '#explore/executor';
+import { type DrawnRun, diagram } from '#explore/failure-text';
 import type { ShownRun } from '#explore/shown-run';
 import { callTree } from '#report/call-tree';
 import { ftraceText } from '#report/ftrace';
-import { interleaving } from '#report/interleaving';
 import type { TraceModel } from '#report/model';
 import type { Paint } from '#report/paint';
 import { perfettoTrace } from '#report/perfetto';
 
 export const RUN_VIEWS = ['diagram', 'tree', 'ftrace', 'perfetto'] as const;
 export type RunView = (typeof RUN_VIEWS)[number];
-
-export interface DrawnRun {
-  readonly shown: ShownRun;
-  readonly explanation: Explanation | undefined;
-  readonly finding: RunFinding | undefined;
-}
-
-/** The two-column interleaving. */
-export function diagram({ shown, explanation, finding }: DrawnRun, paint: Paint, width = 100): string[] {
-  return interleaving(
-    {
-      steps: shown.steps,
-      names: shown.names,
-      log: shown.printed,
-      ...(explanation === undefined
-        ? {}
-        : { waiting: explanation.waiting, unreached: explanation.unreached }),
-    },
-    {
-      paint,
-      width,
-      // What a report says at length says it below the drawing.
-      ...(finding === undefined || (finding.detail ?? '') !== ''
-        ? {}
-        : { finding: { title: finding.title } }),
-      ...(explanation === undefined
-        ? {}
-        : {
-            decisive: explanation.decisive.map(({ first, second }) => ({
-              first: first.index,
-              second: second.index,
-            })),
-          }),
-    },
-  );
-}
 
 function modelOf(shown: ShownRun): TraceModel {
   return {

@@ -26,9 +26,10 @@ export interface ShownRun {
 /** Runs a schedule once more with everything recorded. */
 export function showRun(lab: Laboratory, schedule: readonly Segment[]): ShownRun {
   const { result, events } = lab.trace({ prefix: schedule, policy: policyNumber('stay'), seed: 1 });
-  const { log, stop, steps: made, switches } = result;
+  // By name: a result has its figures from its class, and spreading would leave them behind.
+  const { stop, steps: made, switches } = result;
   const { inner } = lab;
-  const steps = decodeSteps(log);
+  const steps = decodeSteps(result.log);
   return {
     steps,
     names: inner.names,

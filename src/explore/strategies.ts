@@ -10,6 +10,22 @@ import type { Search } from './search.ts';
 export const STRATEGIES = ['portfolio', 'dpor', 'preemptions', 'delays', ...SAMPLING_STRATEGIES] as const;
 export type StrategyName = (typeof STRATEGIES)[number];
 
+/** Runs of a search by chance that nobody limited. */
+const RUNS_DEFAULT = 10_000;
+/** Exhaustive searches end by themselves; this is for those that would not. */
+const RUNS_EXHAUSTIVE = 10_000_000;
+const EXHAUSTIVE: ReadonlySet<string> = new Set<StrategyName>(['dpor', 'preemptions', 'delays']);
+
+/** A search that can come to its end, perhaps within a bound. */
+export function isExhaustive(strategy: string): boolean {
+  return EXHAUSTIVE.has(strategy);
+}
+
+/** Runs of a search of which the user said neither, one or both of these. */
+export function runsAtMost(strategy: StrategyName, runs?: number, seconds?: number): number {
+  return runs ?? (isExhaustive(strategy) || seconds !== undefined ? RUNS_EXHAUSTIVE : RUNS_DEFAULT);
+}
+
 export interface StrategyOptions {
   readonly strategy: StrategyName;
   /** pct: depth; preemptions and delays: the last bound. */

@@ -163,15 +163,16 @@ export function checkTokenFits(token: TokenIdentity, here: TokenIdentity): void 
       throw bad(`from another ${what}`, `made with ${String(made)}, got ${String(now)}; ${mend}`);
   };
   differs('version', token.version, here.version, `use smplab ${token.version}, or replay --tolerant`);
+  differs('scenario', token.scenario, here.scenario, 'name the scenario it was made with');
+  const edited = `${token.scenario} was edited since: replay --tolerant`;
+  differs('state of its scenario', hex(token.scenarioHash), hex(here.scenarioHash), edited);
+  // After the scenario: what that declares is part of the image.
   differs(
     'kernel image',
     hex(token.imageHash),
     hex(here.imageHash),
     'the kernel sources differ: replay --tolerant',
   );
-  differs('scenario', token.scenario, here.scenario, 'name the scenario it was made with');
-  const edited = `${token.scenario} was edited since: replay --tolerant`;
-  differs('state of its scenario', hex(token.scenarioHash), hex(here.scenarioHash), edited);
   const set = 'set it as it was';
   differs('configuration', `cpus=${token.cpus}`, `cpus=${here.cpus}`, set);
   differs('configuration', `vendor=${token.vendor}`, `vendor=${here.vendor}`, set);

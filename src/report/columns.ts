@@ -64,7 +64,7 @@ function broken(row: ColumnRow, width: number): string[] {
     const room = Math.max(1, width - start.length);
     const space = rest.lastIndexOf(' ', room);
     const at = space > 0 ? space : room;
-    lines.push(start + rest.slice(0, at));
+    lines.push((start + rest.slice(0, at)).trimEnd());
     rest = rest.slice(at).trimStart();
     start = lead + CONTINUATION;
   }

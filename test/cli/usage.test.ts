@@ -21,6 +21,9 @@ const UNUSABLE: readonly (readonly [string, RegExp])[] = [
   ['boot --quirk svmdis --vendor intel', /--quirk svmdis: expected one of feature-control-locked/],
   ['boot --quirk svmdis@4', /there is no CPU 4, expected 0 to 3/],
   ['boot --seed 1', /--seed: needs --mode deterministic/],
+  ['init', /missing required argument 'what'/],
+  ['init race counter', /init race: expected init scenario NAME/],
+  ['init scenario ../counter', /expected a name of letters, digits/],
   ['boot --possible 2', /--possible 2: expected at least as many as --cpus 4/],
 ];
 
