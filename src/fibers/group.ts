@@ -17,7 +17,7 @@ const START_SIGNALS = Pending.INIT | Pending.SIPI;
 
 /** A function's twin, called. Everything that can be called here waits somewhere. */
 function suspended<A extends unknown[]>(f: (...args: A) => unknown, ...args: A): Resumable {
-  const twin = twinOf(f as never);
+  const twin = twinOf(f);
   assert(
     twin !== undefined,
     'fibers: a kernel function that has not been made resumable: this is not the built code',

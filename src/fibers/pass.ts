@@ -97,7 +97,7 @@ async function compilers(): Promise<Compilers> {
     const inner = generator.default as unknown as { default?: Compilers['generate'] };
     return {
       types,
-      parse: parser.parse as Compilers['parse'],
+      parse: parser.parse,
       generate: inner.default ?? (generator.default as unknown as Compilers['generate']),
     };
   };
@@ -251,7 +251,7 @@ class Pass {
           : statement;
       if (declared?.type === 'FunctionDeclaration' && declared.id == null) {
         const { params, body, async, generator, loc } = declared;
-        const value = types.functionExpression(null, params as t.FunctionParameter[], body, generator, async);
+        const value = types.functionExpression(null, params, body, generator, async);
         value.loc = loc ?? null;
         value.leadingComments = statement.leadingComments ?? null;
         this.#names.set(value, 'default');
@@ -345,7 +345,7 @@ class Pass {
     const { callee } = node;
     if (callee.type !== 'MemberExpression' || callee.property.type !== 'PrivateName') return undefined;
     const types = this.#t;
-    const called = types.memberExpression(this.#visit(callee.object as Expression), callee.property);
+    const called = types.memberExpression(this.#visit(callee.object), callee.property);
     const given = node.arguments.map((argument) => this.#visit(argument));
     return located(types.callExpression(called, given), node);
   }
@@ -531,7 +531,7 @@ class Pass {
       if (node.type === 'AssignmentExpression' || node.type === 'AssignmentPattern')
         name(node.left, node.right);
       if (node.type === 'ObjectProperty' || node.type === 'ClassProperty')
-        name(node.key, node.value, node.computed === true);
+        name(node.key, node.value, node.computed);
       return false;
     });
   }
@@ -544,13 +544,7 @@ class Pass {
     this.#refuseHostMethod(node);
     if (mentions(types, node, 'Super'))
       return this.#refuse(node, 'a method of an object that says super cannot be suspended: write a class');
-    const asFunction = types.functionExpression(
-      null,
-      plain.params as t.FunctionParameter[],
-      plain.body,
-      false,
-      false,
-    );
+    const asFunction = types.functionExpression(null, plain.params, plain.body, false, false);
     const name = node.computed ? undefined : nameOfKey(node.key);
     const both = this.#both(asFunction, this.#twin(node), name);
     return types.objectProperty(plain.key, both, plain.computed);
@@ -576,8 +570,7 @@ class Pass {
         (member.type === 'ClassMethod' || member.type === 'ClassPrivateMethod') && member.kind === 'method',
     );
     const isNamed = (member: Method): boolean =>
-      member.type === 'ClassPrivateMethod' ||
-      (member.computed !== true && nameOfKey(member.key) !== undefined);
+      member.type === 'ClassPrivateMethod' || (!member.computed && nameOfKey(member.key) !== undefined);
     const waiting = methods.filter((member) => {
       if (!this.#canWait(member)) return false;
       this.#refuseHostMethod(member);
@@ -610,10 +603,9 @@ class Pass {
       copy.body.body.push(method);
       if (member.type !== 'ClassMethod') continue;
       const name = nameOfKey(member.key)!;
-      const holder =
-        member.static === true
-          ? types.thisExpression()
-          : types.memberExpression(types.thisExpression(), types.identifier('prototype'));
+      const holder = member.static
+        ? types.thisExpression()
+        : types.memberExpression(types.thisExpression(), types.identifier('prototype'));
       const method_ = types.memberExpression(holder, types.stringLiteral(name), true);
       attached.push(
         types.expressionStatement(
@@ -668,7 +660,7 @@ class Pass {
     const declared = names.length === 0 ? [] : [types.variableDeclaration('let', names)];
     const block = types.blockStatement([...declared, ...first, ...body]);
     const twin = types.functionExpression(null, params, block, true, false);
-    if (!isArrow || !mentions(types, node, 'ThisExpression')) return twin as never;
+    if (!isArrow || !mentions(types, node, 'ThisExpression')) return twin;
     return types.callExpression(types.memberExpression(twin, types.identifier('bind')), [
       types.thisExpression(),
     ]) as never;
@@ -685,7 +677,7 @@ class Pass {
     if (param.type === 'AssignmentPattern') {
       const isNothing = types.binaryExpression('===', types.identifier(name), types.identifier('undefined'));
       const value = types.conditionalExpression(isNothing, this.#visit(param.right), types.identifier(name));
-      first.push(...this.#declare('let', param.left as t.LVal, value));
+      first.push(...this.#declare('let', param.left, value));
       return types.identifier(name);
     }
     const to = (param.type === 'RestElement' ? param.argument : param) as t.LVal;
@@ -791,9 +783,8 @@ class Pass {
   #once(node: t.Node, parts: Expression[]): () => Expression {
     const types = this.#t;
     if (node.type === 'ThisExpression') return () => types.thisExpression();
-    if (node.type === 'Super') return () => types.super() as unknown as Expression;
-    if (types.isLiteral(node) && node.type !== 'TemplateLiteral')
-      return () => types.cloneNode(node as Expression);
+    if (node.type === 'Super') return () => types.super();
+    if (types.isLiteral(node) && node.type !== 'TemplateLiteral') return () => types.cloneNode(node);
     const name = this.#take();
     parts.push(this.#set(name, this.#visit(node as Expression)));
     return () => this.#name(name);
@@ -823,7 +814,7 @@ class Pass {
     key: t.Expression | t.PrivateName,
     { computed, loc }: { readonly computed?: boolean; readonly loc?: t.Node['loc'] },
   ): t.MemberExpression {
-    const member = this.#t.memberExpression(object, key as t.Expression, computed === true);
+    const member = this.#t.memberExpression(object, key, computed === true);
     member.loc = loc ?? null;
     return member;
   }
@@ -1002,7 +993,7 @@ class Pass {
     return this.#t.unaryExpression(
       'delete',
       this.#property(
-        this.#visit(argument.object as Expression),
+        this.#visit(argument.object),
         argument.computed ? this.#visit(argument.property) : argument.property,
         argument,
       ),
@@ -1066,7 +1057,7 @@ class Pass {
     if (this.#own.has(name)) return;
     const given = node.arguments.map((one) => withoutTypes(one));
     for (const one of given)
-      if (this.#t.isFunction(one) && (this.#mayOperate(one.body) || this.#canWait(one as AnyFunction)))
+      if (this.#t.isFunction(one) && (this.#mayOperate(one.body) || this.#canWait(one)))
         this.#refuse(
           one,
           `a function that ${name}() calls cannot be suspended: read what it needs into plain values first, or write a loop`,
@@ -1095,7 +1086,7 @@ class Pass {
         parts.push(this.#set(value, this.#plain(bare as t.ArrowFunctionExpression)));
         return () => this.#name(value);
       }
-      return this.#once(argument, parts) as () => Expression;
+      return this.#once(argument, parts);
     });
     return () => makers.map((make) => make());
   }
@@ -1300,7 +1291,7 @@ class Pass {
       const call = rest(this.#sequence(this.#calledMethod(object, key, method, callee, node)));
       return this.#sequence([...parts, this.#unlessNothing(this.#name(method), call, nothing)]);
     };
-    if (callee.object.type === 'Super') return within(() => this.#t.super() as unknown as Expression);
+    if (callee.object.type === 'Super') return within(() => this.#t.super());
     return this.#chain(
       callee.object,
       (object) => {
@@ -1331,7 +1322,7 @@ class Pass {
     const declarations = node.declarations.flatMap((declarator) => {
       const { id, init } = declarator;
       if (init === null || init === undefined)
-        return [this.#t.variableDeclarator(this.#pattern(id as t.LVal) as t.Identifier, init)];
+        return [this.#t.variableDeclarator(this.#pattern(id as t.LVal), init)];
       return this.#declarators(
         id as t.LVal,
         this.#scoped(() => this.#visit(init)),
@@ -1366,7 +1357,7 @@ class Pass {
         ...each.flatMap((one) => this.#part(one.to, this.#name(one.from))),
       ];
     }
-    return [this.#t.variableDeclarator(this.#pattern(to) as t.Identifier, value)];
+    return [this.#t.variableDeclarator(this.#pattern(to), value)];
   }
 
   /** A name for what is about to be taken apart, free to the end of the module. */
@@ -1404,7 +1395,7 @@ class Pass {
         types.conditionalExpression(isNothing, this.#visit(target.right), this.#name(found)),
       ]);
     });
-    return this.#declarators(target.left as t.LVal, got);
+    return this.#declarators(target.left, got);
   }
 
   #forOf(node: t.ForOfStatement | t.ForInStatement): t.Node | undefined {
@@ -1423,7 +1414,7 @@ class Pass {
     const kind = left.type === 'VariableDeclaration' ? (left.kind as 'let' | 'const') : 'const';
     const isPlace = left.type !== 'VariableDeclaration';
     const head = types.variableDeclaration(kind, [
-      types.variableDeclarator(isNative && !isPlace ? (this.#pattern(to) as t.Identifier) : this.#name(name)),
+      types.variableDeclarator(isNative && !isPlace ? this.#pattern(to) : this.#name(name)),
     ]);
     const first = isPlace
       ? [

@@ -37,7 +37,7 @@ export class FiberPool {
         this.#over.delete(fiber);
         if (group.fibers.every(({ stack }) => stack.length === 0)) this.#groups.delete(task.buffer);
         if (error === undefined) resolve();
-        else reject(error as Error);
+        else reject(error);
       });
       fiber.stack.push(twinOf(serveMachine)!(bus, thread, loaded));
       // It has not begun: what it sleeps on is anything but this.

@@ -91,8 +91,7 @@ export function resolveConfig(config: MachineConfig, hostCores: number): Resolve
     bad(`allocator is ${String(allocator)}: expected slab or slub`);
   }
   const executor = config.executor ?? 'threads';
-  if (!EXECUTORS.includes(executor))
-    bad(`executor is ${String(executor)}: expected ${EXECUTORS.join(' or ')}`);
+  if (!EXECUTORS.includes(executor)) bad(`executor is ${executor}: expected ${EXECUTORS.join(' or ')}`);
   if (executor === 'fibers' && mode !== 'deterministic')
     bad('executor is fibers: CPUs that share a thread need mode deterministic');
   const strategy = config.strategy ?? 'random';

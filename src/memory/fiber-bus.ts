@@ -8,7 +8,8 @@ import { type Resumable, progress, resumable, twinOf } from '#base/resumable';
 import { OpType } from '#trace/operations';
 import type { BusClient } from './bus.ts';
 import { DeterministicBus } from './deterministic-bus.ts';
-import { Baton, CpuWord, type Geometry, Status } from './layout.ts';
+import type { Baton } from './layout.ts';
+import { CpuWord, type Geometry, Status } from './layout.ts';
 import { AT_REST, NEEDS_DRAIN } from './scheduler-core.ts';
 
 /** The CPUs of a machine that share a thread. */
