@@ -7,10 +7,10 @@
  * - a call runs the callee's twin, if it has one, and yields if that was suspended:
  *   `f(a)` -> `(r = f.$(a).next()).done ? r.value : (hold(...), yield)`;
  * - whatever may be one operation on memory (a field of a view, a call of a plain function) is done, and if it turns out
- *   that it is not this CPU's turn, yields and is done again: `v.x` -> `(r = v.x, parked ? (yield, v.x) : r)`.
+ *   that it is not this CPU's turn, yields and is done again: `v.x` -> `(r = v.x, parked && (yield, r = v.x, ...), r)`.
  *
  * `yield` stands inside expressions, so the order of evaluation is the language's own. What cannot be suspended is refused
- * with its line: async and generator functions, getters and setters.
+ * with its line: async and generator functions, getters and setters, functions that the host calls in an order of its own.
  */
 import type * as t from '@babel/types';
 
