@@ -13,7 +13,9 @@ const SCHEDULES_MAX = 15_000;
 const TIMES = Number(process.env['TIMES'] ?? 1);
 
 function waits(body: readonly Toy[]): boolean {
-  return body.some((toy) => toy.op === 'await' || toy.op === 'await2' || toy.op === 'either');
+  return body.some(
+    (toy) => toy.op === 'await' || toy.op === 'await2' || toy.op === 'either' || toy.op === 'await-for',
+  );
 }
 
 /** Programs of at most 8 operations; with interrupts fewer, since brute force tries them everywhere. */
