@@ -47,7 +47,7 @@ export class DporSearch implements Search {
   restarts = 0;
   /** Runs made before the last restart. */
   discarded = 0;
-  /** Runs in which a timed wait gave up. */
+  /** Runs in which a timed wait gave up. Their reversals are looked for, and yet nothing is proved: other strategies still see more. */
   timeouts = 0;
   private limited = 0;
   private readonly task: DporTask;
@@ -228,7 +228,7 @@ export class DporSearch implements Search {
 
   /** Nothing is left, and no limit stood in the way. */
   get isComplete(): boolean {
-    return this.isFinished && this.cutShort === 0 && this.demands.isComplete;
+    return this.isFinished && this.cutShort === 0 && this.timeouts === 0 && this.demands.isComplete;
   }
 
   statement(): Statement {
