@@ -142,6 +142,7 @@ const STEP_WORDS: Readonly<Record<number, string>> = {
   [OpType.IPI]: 'raises an interrupt',
   [OpType.IRQ_ENTRY]: 'takes an interrupt',
   [OpType.IRQ_EXIT]: 'returns from the interrupt',
+  [OpType.IRQ_DROP]: 'drops its interrupts',
   [OpType.IRQ_FLAG]: 'changes the interrupt flag',
   [OpType.TIMEOUT]: 'gives up waiting',
 };

@@ -24,7 +24,7 @@
 import { ACTORS_PER_CPU, type Actor, cpuOf } from '#base/strategy';
 import { NR_CPUS } from '#base/limits';
 import { AccessKind, EventType } from '#trace/events';
-import { OP_WORDS, OpFlag, OpType, OpWord, opKind } from '#trace/operations';
+import { OP_WORDS, OpFlag, OpType, OpWord, STARTUP_SIGNALS, opKind } from '#trace/operations';
 import type { Shadow } from './shadow.ts';
 import { StoreQueues } from './store-queues.ts';
 import { VectorClocks } from './vector-clocks.ts';
@@ -281,9 +281,6 @@ export class Ordering {
     return row === 0 ? (rows[cpu] = this.#clocks.row()) : row;
   }
 }
-
-/** INIT and SIPI among the bits of an IPI (memory/layout): they start a CPU and enter no handler. */
-const STARTUP_SIGNALS = 0x600;
 
 /** Keys of what is no memory word are negative. */
 function vectorKey(cpu: number, bits: number): number {

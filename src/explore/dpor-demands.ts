@@ -88,7 +88,7 @@ export class Demands {
   private isRaisedLast(actor: Actor): boolean {
     const { events } = this.order;
     for (let event = events.count - 1; event >= 0 && events.actor[event] !== actor; event--) {
-      if (flowOf(actor) === Flow.INTERRUPT && this.order.isIpiTo(event, cpuOf(actor))) return true;
+      if (flowOf(actor) === Flow.INTERRUPT && this.order.isInterruptTo(event, cpuOf(actor))) return true;
       if ((events.flags[event]! & EventFlag.VISIBLE) !== 0 && events.couldGo(event, actor)) return true;
     }
     return false;

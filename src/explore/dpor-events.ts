@@ -68,6 +68,7 @@ const DRAINING: ReadonlySet<number> = new Set<number>([
   OpType.RMW,
   OpType.ACQUIRE,
   OpType.IPI,
+  OpType.IRQ_DROP,
   OpType.STORE,
 ]);
 
@@ -273,6 +274,7 @@ export class EventTable {
     const at = record * OP_WORDS;
     const { words } = this.log;
     const does = footprint(opType(words[at]!));
+    if (opType(words[at]!) === OpType.LOOKED) this.recordEnd[event] = record + 1;
     if (does === Footprint.NONE) return;
     this.recordEnd[event] = record + 1;
     this.flags[event]! |= EventFlag.MANY;

@@ -1,6 +1,15 @@
 /** Whether an event could be made in a run that leaves out some others, and all that comes after them. */
 import { Flow, bufferActor, cpuOf, flowOf, interruptActor } from '#base/strategy';
-import { Footprint, OP_WORDS, OpFlag, OpType, OpWord, opFlags, opType } from '#trace/operations';
+import {
+  Footprint,
+  OP_WORDS,
+  OpFlag,
+  OpType,
+  OpWord,
+  STARTUP_SIGNALS,
+  opFlags,
+  opType,
+} from '#trace/operations';
 import { EventFlag, type EventTable } from './dpor-events.ts';
 import type { Shape } from './dpor-shapes.ts';
 import type { WaitMemory } from './dpor-waits.ts';
@@ -23,6 +32,13 @@ export interface Target {
 export const Feasible = { NO: 0, YES: 1, PERHAPS: 2 } as const;
 export type Feasible = (typeof Feasible)[keyof typeof Feasible];
 
+/** Their address is the pending word of the CPU that makes them. */
+const ON_OWN_PENDING: ReadonlySet<number> = new Set<number>([
+  OpType.IRQ_ENTRY,
+  OpType.IRQ_FLAG,
+  OpType.IRQ_DROP,
+]);
+
 /** The value of a word that nobody wrote and whose first value no record tells: some constant. */
 const UNTOUCHED = Infinity;
 
@@ -32,6 +48,7 @@ export class Feasibility {
   private readonly waits: WaitMemory;
   /** By CPU. */
   private readonly raisedAtStart = new Map<number, Feasible>();
+  private readonly pendingWords = new Map<number, number>();
 
   constructor(order: HappensBefore, waits: WaitMemory) {
     this.order = order;
@@ -41,6 +58,8 @@ export class Feasibility {
 
   judge(target: Target, leftOut: readonly number[]): Feasible {
     const { flags } = target.shape;
+    const entry = this.preempting(target, leftOut);
+    if (entry >= 0) return this.events.couldGo(entry, target.shape.actor) ? Feasible.YES : Feasible.PERHAPS;
     const answers = [this.stackAllows(target, leftOut)];
     if ((flags & (EventFlag.ENTRY | EventFlag.DRAINS)) !== 0 && !this.isDrained(target, leftOut))
       return Feasible.NO;
@@ -52,6 +71,21 @@ export class Feasibility {
 
   private isLeftOut(event: number, leftOut: readonly number[]): boolean {
     return leftOut.some((one) => this.order.isBefore(one, event));
+  }
+
+  /**
+   * The interrupt that is left out, if its end was a preemption: the target is then what the flow did in its place. What the
+   * flow stood in front of is not in the log, only whether it could have gone. -1: there is none.
+   */
+  preempting({ shape: { actor }, event }: Target, leftOut: readonly number[]): number {
+    const { events } = this;
+    if (event < 0 || (flowOf(actor) !== Flow.MAIN && flowOf(actor) !== Flow.INTERRUPT)) return -1;
+    const above = flowOf(actor) === Flow.MAIN ? interruptActor(cpuOf(actor)) : cpuOf(actor) * 4 + Flow.NESTED;
+    const entry = leftOut.find(
+      (one) => events.actor[one] === above && (events.flags[one]! & EventFlag.ENTRY) !== 0,
+    );
+    if (entry === undefined || events.before[event]! > entry) return -1;
+    return events.word(entry, OpWord.SITE) === events.word(event, OpWord.SITE) ? -1 : entry;
   }
 
   /** A flow that an interrupt has suspended goes on when the handler is over: none of it may be left out, or all. */
@@ -66,7 +100,10 @@ export class Feasibility {
       if (cpuOf(who) !== cpu || who === target.shape.actor || flowOf(who) < flow) continue;
       if (flowOf(who) === Flow.BUFFER || !this.isLeftOut(event, leftOut)) continue;
       const begins = who === above && (events.flags[event]! & EventFlag.ENTRY) !== 0;
-      return begins ? Feasible.YES : Feasible.NO;
+      if (!begins) return Feasible.NO;
+      return target.wait !== undefined || events.couldGo(event, target.shape.actor)
+        ? Feasible.YES
+        : Feasible.PERHAPS;
     }
     return Feasible.YES;
   }
@@ -103,16 +140,39 @@ export class Feasibility {
     let first = target.end;
     let lacksRaiser = false;
     for (let event = target.end - 1; event >= 0; event--) {
-      const isIpi = order.isIpiTo(event, cpu);
-      if (!isIpi && ((events.flags[event]! & EventFlag.ENTRY) === 0 || cpuOf(events.actor[event]!) !== cpu))
-        continue;
+      const isIpi = order.isInterruptTo(event, cpu);
+      if (!isIpi && !this.takesFrom(event, cpu)) continue;
       first = event;
       if (this.isLeftOut(event, leftOut)) lacksRaiser ||= isIpi;
       else if (isIpi) return Feasible.YES;
-      else return events.word(event, OpWord.WRITTEN) === 0 ? Feasible.NO : Feasible.YES;
+      else return (events.word(event, OpWord.WRITTEN) & ~STARTUP_SIGNALS) === 0 ? Feasible.NO : Feasible.YES;
     }
     if (!lacksRaiser) return Feasible.YES;
     return this.wasRaisedAtStart(cpu, first);
+  }
+
+  /** Whether the event takes interrupts out of the CPU's pending word: it enters one, or drops all. */
+  private takesFrom(event: number, cpu: number): boolean {
+    const { events } = this;
+    if (cpuOf(events.actor[event]!) !== cpu) return false;
+    if ((events.flags[event]! & EventFlag.ENTRY) !== 0) return true;
+    return opType(events.word(event, OpWord.HEAD)) === OpType.IRQ_DROP;
+  }
+
+  /** Where a CPU's interrupts are raised, as far as runs have shown; or -1. */
+  pendingWord(cpu: number): number {
+    const known = this.pendingWords.get(cpu);
+    if (known !== undefined) return known;
+    const { events, order } = this;
+    for (let event = 0; event < events.count; event++) {
+      const type = opType(events.word(event, OpWord.HEAD));
+      const isOwn = cpuOf(events.actor[event]!) === cpu && ON_OWN_PENDING.has(type);
+      if (!isOwn && !order.isInterruptTo(event, cpu)) continue;
+      const word = events.word(event, OpWord.ADDRESS) >>> 0;
+      this.pendingWords.set(cpu, word);
+      return word;
+    }
+    return -1;
   }
 
   /** Whether an interrupt was pending before anybody raised one: the same in every run, and some masks show it. */
@@ -175,6 +235,16 @@ export class Feasibility {
     return words;
   }
 
+  /** The words that a wait looked at before it gave up. */
+  lookedAt(event: number): readonly number[] {
+    const { events } = this;
+    const words: number[] = [];
+    for (let record = events.record[event]!; record < events.recordEnd[event]!; record++)
+      if (opType(events.log.words[record * OP_WORDS]!) === OpType.LOOKED)
+        words.push(events.log.words[record * OP_WORDS + OpWord.ADDRESS]! >>> 0);
+    return words;
+  }
+
   learnMade(event: number, key: number, words: readonly number[]): void {
     const target: Target = {
       shape: { actor: this.events.actor[event]!, steps: 1, flags: 0, ordinal: 0, ranges: [] },
@@ -191,9 +261,10 @@ export class Feasibility {
     );
   }
 
-  learnBlocked(actor: number, key: number, words: readonly number[]): void {
+  /** @param end events that were made when the actor looked in vain */
+  learnBlocked(actor: number, key: number, words: readonly number[], end: number): void {
     const shape: Shape = { actor, steps: 1, flags: 0, ordinal: 0, ranges: [] };
-    const target: Target = { shape, event: -1, end: this.events.count, wait: undefined, isShifty: false };
+    const target: Target = { shape, event: -1, end, wait: undefined, isShifty: false };
     this.waits.learn(
       key,
       words,
@@ -227,7 +298,7 @@ export class Feasibility {
     if (own !== undefined) return own;
     let bits = 0;
     let earliest = -1;
-    for (let event = events.count - 1; event >= 0; event--) {
+    for (let event = (target.event < 0 ? target.end : events.count) - 1; event >= 0; event--) {
       if (event === target.event || !events.conflictsRange(event, Footprint.READS_AND_WRITES, word, 4))
         continue;
       if (target.event >= 0 && event > target.event) {

@@ -18,7 +18,7 @@ import { cpuOf, flowOf, Flow } from '#base/strategy';
 import type { BlockedActor } from '#scheduler/executor';
 import { OpType, OpWord, footprint, opType } from '#trace/operations';
 import { DPOR_ACTORS, EventFlag, type EventTable } from './dpor-events.ts';
-import { type Shape, shapeDepends, shapeOf } from './dpor-shapes.ts';
+import { type Shape, shapeDepends, shapeOf, unknownOf } from './dpor-shapes.ts';
 import { Feasibility, Feasible, type Target } from './dpor-feasible.ts';
 import type { WaitMemory } from './dpor-waits.ts';
 import { waitKey } from './dpor-waits.ts';
@@ -51,7 +51,11 @@ export class Reversals {
     const { events } = this;
     const flags = events.flags[event]!;
     if ((flags & (EventFlag.VISIBLE | EventFlag.BUFFER)) === 0) return;
-    if ((flags & (EventFlag.START | EventFlag.TIMEOUT)) !== 0) return;
+    if ((flags & EventFlag.START) !== 0) return;
+    if ((flags & EventFlag.TIMEOUT) !== 0) {
+      this.ofTimeout(event, sink);
+      return;
+    }
     const isSimple = (flags & (EventFlag.ENTRY | EventFlag.WAITS)) === 0 || this.isLock(event);
     if (isSimple && this.immediate(event, sink)) return;
     this.order.needed(event, this.clock, 0);
@@ -79,8 +83,13 @@ export class Reversals {
 
   /** Learns from a run, before its reversals are asked for, that waits were made on the values they read. */
   learn(event: number): void {
+    const { events } = this;
     const wait = this.waitOf(event);
     if (wait !== undefined && !wait.isLock) this.feasibility.learnMade(event, wait.key, wait.words);
+    if ((events.flags[event]! & EventFlag.TIMEOUT) === 0) return;
+    const actor = events.actor[event]!;
+    const key = waitKey(events, actor, events.before[event]!);
+    this.feasibility.learnBlocked(actor, key, this.feasibility.lookedAt(event), event);
   }
 
   /**
@@ -140,27 +149,48 @@ export class Reversals {
 
   /** Those of an actor that the run left waiting: what it waits for may have been possible for a while. */
   ofBlocked(blocked: BlockedActor, sink: ReversalSink): void {
-    const { events, order, clock } = this;
+    const { events } = this;
     const isLock = blocked.type === OpType.ACQUIRE;
     // Who waits for the store buffer to drain waits for nobody else.
     if (!isLock && blocked.type !== OpType.AWAIT) return;
     const last = this.lastOf(blocked.actor);
+    const words: number[] = [];
+    for (let at = 0; at < blocked.ranges.length; at += 2)
+      for (let byte = 0; byte < blocked.ranges[at + 1]!; byte += 4) words.push(blocked.ranges[at]! + byte);
+    const key = isLock ? 0 : waitKey(events, blocked.actor, last);
+    if (!isLock) this.feasibility.learnBlocked(blocked.actor, key, words, events.count);
+    this.ofUnmade(blocked.actor, last, events.count, { key, words, isLock }, sink);
+  }
+
+  /**
+   * Those of a wait that gave up. That itself cannot come earlier: time passes only when nobody can go on, so everybody's steps
+   * come before it or after it. But the wait may have been possible for a while.
+   */
+  private ofTimeout(event: number, sink: ReversalSink): void {
+    const { events } = this;
+    const words = this.feasibility.lookedAt(event);
+    // A condition that looks at nothing is always the same.
+    if (words.length === 0) return;
+    const [actor, last] = [events.actor[event]!, events.before[event]!];
+    this.ofUnmade(actor, last, event, { key: waitKey(events, actor, last), words, isLock: false }, sink);
+  }
+
+  /** Those of a wait that was not made before `end`, by an actor whose last event is `last`. */
+  private ofUnmade(
+    actor: number,
+    last: number,
+    end: number,
+    wait: NonNullable<Target['wait']>,
+    sink: ReversalSink,
+  ): void {
+    const { order, clock } = this;
     clock.fill(0);
     if (last >= 0) order.join(clock, 0, last);
-    const words: number[] = [];
-    const ranges: number[] = [];
-    for (let at = 0; at < blocked.ranges.length; at += 2) {
-      ranges.push(footprint(blocked.type), blocked.ranges[at]!, blocked.ranges[at + 1]!);
-      for (let byte = 0; byte < blocked.ranges[at + 1]!; byte += 4) words.push(blocked.ranges[at]! + byte);
-    }
-    const key = isLock ? 0 : waitKey(events, blocked.actor, last);
-    if (!isLock) this.feasibility.learnBlocked(blocked.actor, key, words);
-    const flags = EventFlag.VISIBLE | EventFlag.WAITS | (isLock ? EventFlag.DRAINS : 0);
-    const shape: Shape = { actor: blocked.actor, steps: 1, flags, ordinal: 0, ranges };
-    this.largestSets(
-      { shape, event: -1, end: events.count, wait: { key, words, isLock }, isShifty: false },
-      sink,
-    );
+    const does = footprint(wait.isLock ? OpType.ACQUIRE : OpType.AWAIT);
+    const flags = EventFlag.VISIBLE | EventFlag.WAITS | (wait.isLock ? EventFlag.DRAINS : 0);
+    const ranges = wait.words.flatMap((word) => [does, word, 4]);
+    const shape: Shape = { actor, steps: 1, flags, ordinal: 0, ranges };
+    this.largestSets({ shape, event: -1, end, wait, isShifty: false }, sink);
   }
 
   /** Those of an interrupt that was raised in the run, or before it, and not taken. */
@@ -170,24 +200,12 @@ export class Reversals {
     clock.fill(0);
     if (last >= 0) order.join(clock, 0, last);
     const flags = EventFlag.VISIBLE | EventFlag.ENTRY;
-    const word = this.pendingWord(cpuOf(actor));
+    const word = this.feasibility.pendingWord(cpuOf(actor));
     const ranges = word < 0 ? [] : [footprint(OpType.IRQ_ENTRY), word, 4];
     const shape: Shape = { actor, steps: 1, flags, ordinal: 0, ranges };
     const target: Target = { shape, event: -1, end: events.count, wait: undefined, isShifty: false };
     const unknown: Target = { ...target, shape: { ...shape, isUnknown: true } };
     this.largestSets(target, (leftOut, _, isGuess) => sink(leftOut, word < 0 ? unknown : target, isGuess));
-  }
-
-  /** Where a CPU's interrupts are raised, as far as this run shows; or -1. */
-  private pendingWord(cpu: number): number {
-    const { events, order } = this;
-    for (let event = 0; event < events.count; event++) {
-      const type = opType(events.word(event, OpWord.HEAD));
-      const isOwn =
-        cpuOf(events.actor[event]!) === cpu && (type === OpType.IRQ_ENTRY || type === OpType.IRQ_FLAG);
-      if (isOwn || order.isIpiTo(event, cpu)) return events.word(event, OpWord.ADDRESS) >>> 0;
-    }
-    return -1;
   }
 
   lastOf(actor: number): number {
@@ -224,9 +242,11 @@ export class Reversals {
     }
   }
 
-  /** Whether a load reads its own CPU's buffered store or memory depends on what is left out. */
+  /** What an actor does may depend on what is left out: a load reads its own CPU's buffered store or memory; a preemption is made or not. */
   private asWithout(target: Target, leftOut: readonly number[]): Target {
     const { shape } = target;
+    if (this.feasibility.preempting(target, leftOut) >= 0)
+      return { ...target, shape: unknownOf(shape.actor), isShifty: true };
     const isLoad = target.event >= 0 && opType(this.events.word(target.event, OpWord.HEAD)) === OpType.LOAD;
     if (!isLoad || (shape.flags & EventFlag.MANY) !== 0) return target;
     const ordinal = this.feasibility.buffered(target, leftOut);

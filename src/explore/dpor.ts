@@ -47,7 +47,7 @@ export class DporSearch implements Search {
   restarts = 0;
   /** Runs made before the last restart. */
   discarded = 0;
-  /** Runs in which a timed wait gave up. Whether it could have been served before is not looked for: nothing is proved. */
+  /** Runs in which a timed wait gave up. Their reversals are looked for, and yet nothing is proved: other strategies still see more. */
   timeouts = 0;
   private limited = 0;
   private readonly task: DporTask;

@@ -8,7 +8,7 @@
  */
 import { Flow, bufferActor, cpuOf, flowOf } from '#base/strategy';
 import type { OperationLog } from '#trace/operations';
-import { OpType, OpWord, opType } from '#trace/operations';
+import { OpType, OpWord, STARTUP_SIGNALS, opType } from '#trace/operations';
 import { DPOR_ACTORS, EventFlag, EventTable } from './dpor-events.ts';
 
 /** Stores a CPU's buffer holds: memory/search has it, and this room may not look there. A divergence would tell. */
@@ -91,15 +91,22 @@ export class HappensBefore {
   private starterOf(event: number): number {
     const { events } = this;
     const cpu = cpuOf(events.actor[event]!);
-    for (let other = event - 1; other >= 0; other--) if (this.isIpiTo(other, cpu)) return other;
+    for (let other = event - 1; other >= 0; other--)
+      if ((this.raised(other, cpu) & STARTUP_SIGNALS) !== 0) return other;
     return -1;
   }
 
-  isIpiTo(event: number, cpu: number): boolean {
-    return (
-      opType(this.events.word(event, OpWord.HEAD)) === OpType.IPI &&
-      this.events.word(event, OpWord.READ) === cpu
-    );
+  /** Bits that the event raises at the CPU; 0: none, or it is no IPI. */
+  private raised(event: number, cpu: number): number {
+    const { events } = this;
+    if (opType(events.word(event, OpWord.HEAD)) !== OpType.IPI || events.word(event, OpWord.READ) !== cpu)
+      return 0;
+    return events.word(event, OpWord.WRITTEN);
+  }
+
+  /** Whether the event raises an interrupt of the CPU. What starts a CPU is none. */
+  isInterruptTo(event: number, cpu: number): boolean {
+    return (this.raised(event, cpu) & ~STARTUP_SIGNALS) !== 0;
   }
 
   /** The clock at `at` knows what `event` knows, and it. */
@@ -157,9 +164,10 @@ export class Fingerprints {
     return sum;
   }
 
-  /** Steps that nobody sees may be made at one time or another: they are no part of what happened. */
+  /** Steps that nobody sees, or that touch nothing, may be made at one time or another: they are no part of what happened. */
   private isCounted(event: number): boolean {
-    return (this.order.events.flags[event]! & (EventFlag.VISIBLE | EventFlag.BUFFER)) !== 0;
+    const flags = this.order.events.flags[event]!;
+    return (flags & (EventFlag.VISIBLE | EventFlag.BUFFER)) !== 0 && (flags & EventFlag.START) === 0;
   }
 
   private hash(event: number, half: 0 | 1): number {
@@ -171,8 +179,6 @@ export class Fingerprints {
     let before = 0;
     for (let other = event - 1; other >= 0; other--) {
       if (!this.isCounted(other) || events.actor[other] === actor || !events.depends(other, event)) continue;
-      if ((events.flags[other]! & EventFlag.START) !== 0 || (events.flags[event]! & EventFlag.START) !== 0)
-        continue;
       before = (before + mix(this.hashes[other * 2 + half]!, 5)) | 0;
     }
     return mix(hash, before);

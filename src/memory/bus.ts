@@ -108,6 +108,9 @@ export interface Bus {
   /** Sets bits in a CPU's pending word and wakes it. */
   raise(cpu: number, pending: number): void;
 
+  /** Drops the interrupts that are pending on this CPU. */
+  dropInterrupts(): void;
+
   /** Parks a CPU that is not started, until some of `bits` are pending; clears and answers those. */
   waitForSignal(bits: number): number;
 

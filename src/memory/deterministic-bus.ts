@@ -251,7 +251,7 @@ export class DeterministicBus extends OperationBus implements Bus {
           return true;
         }
         const timedOut = type === OpType.TIMEOUT;
-        if (timedOut) this.log(OpType.TIMEOUT, 0, 0, 0, 0, 0);
+        if (timedOut) this.#logTimeout();
         else this.#logAwait();
         this.forget();
         return !timedOut;
@@ -318,6 +318,18 @@ export class DeterministicBus extends OperationBus implements Bus {
     }
     if (count === 0) least = 0;
     this.core.publish(this.actor, OpType.AWAIT | (AccessKind.ONCE << 8), least, most - least, visible);
+  }
+
+  /** And one record for each word that the condition read, since it could have held before. */
+  #logTimeout(): void {
+    if (this.i32[ON] === 0) return;
+    const { registers, i32 } = this;
+    this.log(OpType.TIMEOUT, 0, 0, 0, 0, 0);
+    const count = registers.get(CpuWord.WATCH_COUNT);
+    for (let index = 0; index < count; index++) {
+      const word = registers.get(CpuWord.WATCH_LIST + index);
+      this.more(OpType.LOOKED, AccessKind.ONCE, word * 4, 4, i32[word]!, 0);
+    }
   }
 
   /** One record for each word that the condition read. */

@@ -21,6 +21,7 @@ import {
   MachineWord,
   MemoryModel,
   PAGE_SIZE,
+  PENDING_MASKABLE,
   Pending,
   RunEnd,
   SearchWord,
@@ -312,6 +313,17 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
       this.core.publish(cpu * 4, OpType.START, 0, 0, true);
     }
     this.log(OpType.IPI, AccessKind.RMW, address, 4, cpu, pending);
+  }
+
+  dropInterrupts(): void {
+    const address = this.pendingIndex * 4;
+    const visible = this.claim(address, 4);
+    if (!this.step(OpType.IRQ_DROP | (AccessKind.RMW << 8) | NEEDS_DRAIN, address, 4, visible)) return;
+    const before = this.i32[this.pendingIndex]!;
+    const after = before & ~PENDING_MASKABLE;
+    this.i32[this.pendingIndex] = after;
+    this.core.wake(address, 4);
+    this.log(OpType.IRQ_DROP, AccessKind.RMW, address, 4, before, after);
   }
 
   interruptFlag(on: boolean): void {

@@ -260,6 +260,10 @@ export class ParallelBus extends BaseBus implements Bus {
     this.kick(cpu);
   }
 
+  dropInterrupts(): void {
+    Atomics.and(this.i32, this.pendingIndex, ~PENDING_MASKABLE);
+  }
+
   waitForSignal(bits: number): number {
     const { i32, pendingIndex } = this;
     const arrived = (): boolean => (Atomics.load(i32, pendingIndex) & bits) !== 0;

@@ -43,7 +43,12 @@ export function isLockCall(operation: Operation, locks: ReadonlySet<number>, nam
   return type !== OpType.FLUSH && isRelease(operation, locks) && /unlock/.test(names.symbol(site));
 }
 
-const ENDS_AND_BEGINS: ReadonlySet<number> = new Set<number>([OpType.START, OpType.END, OpType.IRQ_EXIT]);
+const ENDS_AND_BEGINS: ReadonlySet<number> = new Set<number>([
+  OpType.START,
+  OpType.END,
+  OpType.IRQ_EXIT,
+  OpType.LOOKED,
+]);
 
 export function stepText(step: Step, locks: ReadonlySet<number>, names: LogNames): string {
   const { operations } = step;
@@ -93,9 +98,12 @@ function operationText(operation: Operation, locks: ReadonlySet<number>, names: 
       return written === 0 ? 'local_irq_disable()' : 'preempt_disable()';
     case OpType.IRQ_ENTRY:
       return '<interrupt>';
+    case OpType.IRQ_DROP:
+      return '[drops its interrupts]';
     case OpType.TIMEOUT:
       return '[its wait times out]';
     case OpType.AWAIT:
+    case OpType.LOOKED:
     case OpType.START:
     case OpType.END:
     case OpType.IRQ_EXIT:

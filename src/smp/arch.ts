@@ -26,8 +26,6 @@ export interface Arch {
   sendInit(cpu: number): void;
   /** SIPI with a start vector; discarded unless the target waits for one (spec B.4). */
   sendStartup(cpu: number, vector: number): void;
-  /** Drops what is pending on this CPU. */
-  clearLocalApic(): void;
 
   /** The value, or undefined for #GP(0). */
   rdmsr(msr: number): bigint | undefined;

@@ -110,7 +110,7 @@ const smp_callin = kernel_function('smp_callin', (): void => {
   if (!bus.waitUntilTimeout(word, () => cpu_isset(cpu, cpu_callout_map), CALLOUT_WAIT_US)) {
     panic(`smp_callin: CPU${cpu} started up but did not get a callout!`);
   }
-  arch.clearLocalApic();
+  bus.dropInterrupts();
   bus.emit(EventType.HOTPLUG, Milestone.CALLIN, cpu, 0, 0);
   cpu_set(cpu, cpu_callin_map);
 });
@@ -200,7 +200,7 @@ const DRAIN_US = 1000;
 export const __cpu_disable = kernel_function('__cpu_disable', (): number => {
   const cpu = smp_processor_id();
   if (cpu === 0) return -EBUSY;
-  arch.clearLocalApic();
+  bus.dropInterrupts();
   local_irq_enable();
   bus.waitUntilTimeout(0, () => false, DRAIN_US);
   local_irq_disable();

@@ -62,6 +62,10 @@ export const OpType = {
   END: 14,
   /** a timed wait gives up: simulated time has passed, which happens only when nobody else can go on */
   TIMEOUT: 15,
+  /** behind a TIMEOUT: a word that its condition looked at last, in vain. Not a step of its own (CONTINUES) */
+  LOOKED: 16,
+  /** the interrupts that are pending on this CPU are dropped: ADDRESS = its pending word, READ and WRITTEN what it was and is */
+  IRQ_DROP: 17,
   /** `EVENT + EventType` of trace/events: a fact; ADDRESS, SIZE, READ, WRITTEN are the event's a, b, c, d */
   EVENT: 64,
 } as const;
@@ -80,6 +84,9 @@ export const OpFlag = {
   /** the operation faulted: nothing was read or written */
   FAULTED: 64,
 } as const;
+
+/** INIT and SIPI among the bits of an IPI (memory/layout): they start a CPU and are taken by no handler. */
+export const STARTUP_SIGNALS = 0x600;
 
 export function opHead(type: number, kind: number, flags: number, actor: Actor): number {
   return type | (kind << 8) | (flags << 11) | (actor << 21);
@@ -124,6 +131,8 @@ const FOOTPRINT: readonly number[] = [
   Footprint.NONE, // START
   Footprint.NONE, // END
   Footprint.NONE, // TIMEOUT
+  Footprint.NONE, // LOOKED: the wait was not made
+  Footprint.READS_AND_WRITES, // IRQ_DROP
 ];
 
 export function footprint(type: number): number {

@@ -18,13 +18,24 @@ import {
   mainActor,
 } from '#base/strategy';
 import { type Plan, RunStop } from '#explore/executor';
-import { OpFlag, OpType } from '#trace/operations';
+import { OpFlag, OpType, STARTUP_SIGNALS } from '#trace/operations';
 import { ModelLog } from './model-log.ts';
 import type { ModelState } from './model-memory.ts';
-import type { ModelRequest } from './model-program.ts';
+import { type ModelRequest, OWN_PENDING } from './model-program.ts';
 
 /** In a published head: possible only while the CPU's store buffer is empty. As memory/scheduler-core has it. */
 const NEEDS_DRAIN = 1 << 16;
+
+/** The step in front of a flow. */
+interface Aside {
+  readonly head: number;
+  readonly address: number;
+  readonly size: number;
+  readonly visible: number;
+  readonly waits: number;
+  readonly deadline: number;
+  readonly request: ModelRequest | undefined;
+}
 
 export class ModelCore {
   readonly log = new ModelLog();
@@ -50,6 +61,11 @@ export class ModelCore {
   private policy: Policy | undefined;
   private segment = 0;
   private stepsLeft = 0;
+  private clock = 0;
+  /** By actor: when its wait gives up; 0: never. */
+  private readonly deadlines: Int32Array;
+  /** By actor: the step in front of it when something preempted it. */
+  private readonly aside: (Aside | undefined)[] = [];
 
   constructor(cpus: number, isTso: boolean, state: ModelState, policies: (number: number) => Policy) {
     const actors = cpus * ACTORS_PER_CPU;
@@ -60,6 +76,7 @@ export class ModelCore {
     this.flow = new Int32Array(cpus);
     this.irqsOn = new Uint8Array(cpus);
     this.waits = new Uint8Array(actors);
+    this.deadlines = new Int32Array(actors);
     this.choice = {
       enabled: new Int32Array(actors),
       count: 0,
@@ -89,6 +106,9 @@ export class ModelCore {
     this.flow.fill(Flow.MAIN);
     this.irqsOn.fill(1);
     this.waits.fill(0);
+    this.clock = 0;
+    this.aside.length = 0;
+    this.deadlines.fill(0);
     for (let cpu = 0; cpu < this.cpus; cpu++) this.publish(mainActor(cpu), OpType.START, 0, 0, true);
     words.fill(0);
     if (plan.parameters !== undefined) words.set(plan.parameters, PolicyWord.PARAMETERS);
@@ -102,14 +122,65 @@ export class ModelCore {
     if (forced !== undefined) return forced;
     const same = this.unasked();
     if (same >= 0) return same;
-    this.collect();
     const { choice, policy } = this;
+    do this.collect();
+    while (choice.count === 0 && this.passTime());
     if (choice.count === 0) return this.ends(this.waits.includes(1) ? RunStop.DEADLOCK : RunStop.COMPLETE);
     if (choice.count === 1 && policy!.always !== true) return choice.enabled[0]!;
     const chosen = policy!.choose(this.words, choice);
     if (chosen === NOBODY) return this.ends(RunStop.COVERED);
     assert(this.isEnabled(chosen), `ModelMachine: ${policy!.name} chose an actor that is not enabled`);
     return chosen;
+  }
+
+  /** Nobody can go on: time jumps to the earliest deadline. False if there is none. */
+  private passTime(): boolean {
+    let earliest = -1;
+    for (let cpu = 0; cpu < this.cpus; cpu++) {
+      const actor = mainActor(cpu) + this.flow[cpu]!;
+      if (this.waits[actor] === 0 || this.deadlines[actor] === 0 || this.hasGivenUp(actor)) continue;
+      if (earliest < 0 || this.deadlines[actor]! < this.deadlines[earliest]!) earliest = actor;
+    }
+    if (earliest < 0) return false;
+    this.clock = this.deadlines[earliest]!;
+    this.present(earliest, OpType.TIMEOUT, 0, 0, true);
+    return true;
+  }
+
+  /** The step in front of the actor is that its wait gives up. */
+  hasGivenUp(actor: Actor): boolean {
+    return (this.choice.nextHead[actor]! & 0xff) === OpType.TIMEOUT;
+  }
+
+  /** What runs on top of a flow is somebody else, so that an interrupt is asked for in front of what the two share. */
+  private claim(actor: Actor, address: number): boolean {
+    const isOnTop = this.aside[actor] !== undefined;
+    return this.state.claim(isOnTop ? this.cpus * ACTORS_PER_CPU + cpuOf(actor) : actor, address);
+  }
+
+  /** Something preempts the flow: what it is in front of waits. */
+  setAside(actor: Actor): void {
+    const { nextHead, nextAddress, nextSize, nextVisible } = this.choice;
+    this.aside[actor] = {
+      head: nextHead[actor]!,
+      address: nextAddress[actor]!,
+      size: nextSize[actor]!,
+      visible: nextVisible[actor]!,
+      waits: this.waits[actor]!,
+      deadline: this.deadlines[actor]!,
+      request: this.requests[actor],
+    };
+    this.waits[actor] = 0;
+    this.deadlines[actor] = 0;
+  }
+
+  takeBack(actor: Actor): void {
+    const { head, address, size, visible, waits, deadline, request } = this.aside[actor]!;
+    this.aside[actor] = undefined;
+    this.present(actor, head, address, size, visible !== 0);
+    this.waits[actor] = waits;
+    this.deadlines[actor] = deadline;
+    this.requests[actor] = request;
   }
 
   private ends(stop: RunStop): Actor {
@@ -127,7 +198,8 @@ export class ModelCore {
     const { actor } = prefix[this.segment - 1]!;
     // The same record as when this step was made without a question: a run and its replay have one log.
     if (this.unasked() !== actor) {
-      this.collect();
+      do this.collect();
+      while (this.choice.count === 0 && this.passTime());
       if (!this.isEnabled(actor)) {
         this.divergedAt = this.choice.step;
         return this.ends(RunStop.DIVERGED);
@@ -170,7 +242,8 @@ export class ModelCore {
       const flow = this.flow[cpu]!;
       const actor = mainActor(cpu) + flow;
       const isBuffered = state.buffers[cpu]!.length > 0;
-      const isRaised = this.irqsOn[cpu] !== 0 && !isBuffered && state.read(state.pendingOf(cpu)) !== 0;
+      const raised = state.read(state.pendingOf(cpu)) & ~STARTUP_SIGNALS;
+      const isRaised = this.irqsOn[cpu] !== 0 && !isBuffered && raised !== 0;
       if (flow !== Flow.NESTED && this.isPossible(actor)) this.add(actor);
       if (isRaised && flow === Flow.MAIN) this.add(this.publishEntry(cpu, interruptActor(cpu)));
       if (isBuffered) this.add(this.publishFlush(cpu));
@@ -237,9 +310,13 @@ export class ModelCore {
   }
 
   /** The flow's next step is what it asked for. */
-  ask(actor: Actor, request: ModelRequest): void {
-    this.requests[actor] = request;
+  ask(actor: Actor, asked: ModelRequest): void {
     const { state } = this;
+    const isOwnPending = asked.address === OWN_PENDING;
+    const request = isOwnPending ? { ...asked, address: state.pendingOf(cpuOf(actor)) } : asked;
+    this.requests[actor] = request;
+    this.deadlines[actor] =
+      request.type === OpType.AWAIT && request.value > 0 ? this.clock + request.value : 0;
     const { type, kind } = request;
     const head = type | (kind << 8);
     switch (type) {
@@ -251,13 +328,13 @@ export class ModelCore {
         return;
       case OpType.IRQ_FLAG: {
         const pending = state.pendingOf(cpuOf(actor));
-        this.publish(actor, head, pending, 4, state.claim(actor, pending));
+        this.publish(actor, head, pending, 4, this.claim(actor, pending));
         return;
       }
       case OpType.IPI: {
         assert(request.address < this.cpus, 'ModelCore.ask: an IPI to a CPU that has no flow');
         const pending = state.pendingOf(request.address);
-        state.claim(actor, pending);
+        this.claim(actor, pending);
         this.publish(actor, head | NEEDS_DRAIN, pending, 4, true);
         return;
       }
@@ -267,8 +344,11 @@ export class ModelCore {
   }
 
   private publishAccess(actor: Actor, head: number, { type, kind, address }: ModelRequest): void {
-    assert(address < this.state.pendingOf(0), 'ModelCore.publishAccess: the address is beyond memory');
-    const isShared = this.state.claim(actor, address);
+    assert(
+      address < this.state.pendingOf(0) || address === this.state.pendingOf(cpuOf(actor)),
+      'ModelCore.publishAccess: the address is beyond memory',
+    );
+    const isShared = this.claim(actor, address);
     // Its reaching memory is the choice, not its entering the buffer.
     if (type === OpType.STORE && this.isTso)
       this.publish(actor, OpType.BUFFER | (kind << 8), address, 4, false);
@@ -284,7 +364,7 @@ export class ModelCore {
       least = Math.min(least, address);
       most = Math.max(most, address);
       // Also while the condition does not hold: whoever writes the word has to know that somebody waits for it.
-      visible = this.state.claim(actor, address) || visible;
+      visible = this.claim(actor, address) || visible;
     }
     this.publish(actor, head, least, most + 4 - least, visible);
   }

@@ -11,6 +11,8 @@ export class ModelLog implements OperationLog {
   enabledLow = 0;
   enabledHigh = 0;
   visible = 0;
+  /** What stands for the function that makes it. */
+  site = 0;
 
   /** The first record of a step. */
   step(
@@ -58,7 +60,7 @@ export class ModelLog implements OperationLog {
     words[at + OpWord.SIZE] = size;
     words[at + OpWord.READ] = read;
     words[at + OpWord.WRITTEN] = written;
-    words[at + OpWord.SITE] = 0;
+    words[at + OpWord.SITE] = this.site;
     this.records++;
     return at;
   }

@@ -3,7 +3,8 @@
  * it without CPU threads. Who may go next, who is asked, and what stands in the log is as on the threads: its decisions follow
  * memory/scheduler-core, its operations memory/deterministic-bus.
  *
- * Leaves out: operations of other sizes than 4 bytes, faults, time (no TIMEOUT), facts in the log, stacks (SITE is 0).
+ * Leaves out: operations of other sizes than 4 bytes, faults, facts in the log, stacks (SITE is 0, and 1 in what has preempted a
+ * flow).
  */
 import { assert } from '#base/assert';
 import {
@@ -20,10 +21,10 @@ import type { BlockedActor } from '#scheduler/executor';
 import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from '#explore/executor';
 import { policyByNumber } from '#scheduler/policies';
 import { AccessKind } from '#trace/events';
-import { OpFlag, OpType } from '#trace/operations';
+import { OpFlag, OpType, STARTUP_SIGNALS } from '#trace/operations';
 import { ModelCore } from './model-core.ts';
 import { ModelState } from './model-memory.ts';
-import { type FlowBody, ModelOps, type ModelProgram, type ModelRequest } from './model-program.ts';
+import { type FlowBody, ModelOps, type ModelProgram, type ModelRequest, STARTUP } from './model-program.ts';
 
 export type { FlowBody, ModelInterrupt, ModelMemory, ModelProgram, ModelRequest } from './model-program.ts';
 export { ModelOps } from './model-program.ts';
@@ -42,7 +43,7 @@ export interface ModelOptions extends ModelProgram {
 }
 
 const CPUS_MAX = 16;
-const INTERRUPTS_MAX = 31;
+const INTERRUPTS_MAX = 9;
 const STEPS_DEFAULT = 10_000;
 const BYTES_DEFAULT = 0x1_0000;
 
@@ -56,17 +57,20 @@ export class ModelMachine implements Executor {
   private readonly state: ModelState;
   private readonly core: ModelCore;
   private readonly ops = new ModelOps();
-  /** By actor: its flow's body; what it loaded. */
+  /** By actor: its flow's body; what it loaded, and behind the actors what those loaded that preempted a CPU's main flow. */
   private readonly bodies: (Generator<ModelRequest, void, number> | undefined)[] = [];
   private readonly loads: number[][];
   /** By CPU: the program's interrupts that are its own. */
   private readonly lines: number[][];
+  /** By CPU: the main flow that something runs on top of; and what is to preempt it when the handler that runs has ended. */
+  private readonly preempted: (Generator<ModelRequest, void, number> | 'none' | undefined)[] = [];
+  private readonly preempting: (FlowBody | undefined)[] = [];
   private stop: RunStop = RunStop.COMPLETE;
 
   constructor(options: ModelOptions) {
     const { flows, interrupts = [] } = options;
     assert(flows.length > 0 && flows.length <= CPUS_MAX, 'ModelMachine: 1 to 16 flows');
-    assert(interrupts.length <= INTERRUPTS_MAX, 'ModelMachine: at most 31 interrupts');
+    assert(interrupts.length <= INTERRUPTS_MAX, 'ModelMachine: at most 9 interrupts');
     this.program = options;
     this.cpus = flows.length;
     this.actors = this.cpus * ACTORS_PER_CPU;
@@ -75,7 +79,7 @@ export class ModelMachine implements Executor {
     this.observeLoads = options.observeLoads ?? true;
     this.state = new ModelState(options.memoryBytes ?? BYTES_DEFAULT, this.cpus);
     this.core = new ModelCore(this.cpus, this.isTso, this.state, options.policies ?? policyByNumber);
-    this.loads = Array.from({ length: this.actors }, () => []);
+    this.loads = Array.from({ length: this.actors + this.cpus }, () => []);
     this.lines = flows.map((_, cpu) =>
       [...interrupts.keys()].filter((index) => interrupts[index]!.cpu === cpu),
     );
@@ -107,6 +111,7 @@ export class ModelMachine implements Executor {
     this.ops.failure = undefined;
     for (const loads of this.loads) loads.length = 0;
     state.reset();
+    this.preempted.length = this.preempting.length = this.bodies.length = 0;
     for (const [address, value] of program.initial ?? []) state.write(address, value);
     for (const [index, { cpu, pending }] of (program.interrupts ?? []).entries())
       if (pending !== false) this.raise(cpu, 1 << index);
@@ -129,6 +134,7 @@ export class ModelMachine implements Executor {
 
   private perform(actor: Actor): void {
     const cpu = cpuOf(actor);
+    this.core.log.site = this.preempted[cpu] === undefined ? 0 : 1;
     if (flowOf(actor) === Flow.BUFFER) this.flush(cpu);
     else if (flowOf(actor) !== this.core.flow[cpu]) this.enterInterrupt(cpu, actor);
     else if ((this.core.choice.nextHead[actor]! & 0xff) === OpType.START) this.start(cpu, actor);
@@ -170,6 +176,13 @@ export class ModelMachine implements Executor {
 
   private finish(cpu: number, actor: Actor): void {
     const flow = flowOf(actor);
+    const below = this.preempted[cpu];
+    if (flow === Flow.MAIN && below !== undefined) {
+      this.preempted[cpu] = undefined;
+      this.bodies[actor] = below === 'none' ? undefined : below;
+      this.core.takeBack(actor);
+      return;
+    }
     if (flow === Flow.MAIN) {
       this.core.log.more(OpType.END, 0, this.context(cpu), actor, 0, 0, 0, 0);
       return;
@@ -177,13 +190,21 @@ export class ModelMachine implements Executor {
     this.core.log.more(OpType.IRQ_EXIT, 0, this.context(cpu), actor, this.state.pendingOf(cpu), 4, 0, 0);
     this.core.flow[cpu] = flow === Flow.NESTED ? Flow.INTERRUPT : Flow.MAIN;
     this.core.irqsOn[cpu] = 1;
+    const next = this.preempting[cpu];
+    if (flow !== Flow.INTERRUPT || next === undefined) return;
+    this.preempting[cpu] = undefined;
+    if (this.preempted[cpu] !== undefined) return;
+    this.preempted[cpu] = this.bodies[mainActor(cpu)] ?? 'none';
+    this.core.setAside(mainActor(cpu));
+    this.begin(mainActor(cpu), next);
   }
 
   private enterInterrupt(cpu: number, actor: Actor): void {
     const { state } = this;
     const address = state.pendingOf(cpu);
     const pending = state.read(address);
-    const vector = pending & -pending;
+    const raised = pending & ~STARTUP_SIGNALS;
+    const vector = raised & -raised;
     state.write(address, pending & ~vector);
     this.core.irqsOn[cpu] = 0;
     this.core.flow[cpu] = flowOf(actor);
@@ -198,7 +219,9 @@ export class ModelMachine implements Executor {
       vector,
       pending & ~vector,
     );
-    this.begin(actor, this.program.interrupts![31 - Math.clz32(vector)]!.handler);
+    const { handler, preempts } = this.program.interrupts![31 - Math.clz32(vector)]!;
+    if (preempts !== undefined) this.preempting[cpu] = preempts;
+    this.begin(actor, handler);
   }
 
   private raise(cpu: number, bits: number): void {
@@ -248,6 +271,7 @@ export class ModelMachine implements Executor {
         this.store(cpu, actor, address, value | 0, kind);
         return 0;
       case OpType.RMW:
+      case OpType.IRQ_DROP:
       case OpType.ACQUIRE: {
         const before = state.read(address);
         const after = (change === undefined ? value : change(before)) | 0;
@@ -261,6 +285,11 @@ export class ModelMachine implements Executor {
         log.step(type, kind, context, actor, 0, 0, 0, 0);
         return 0;
       case OpType.IPI: {
+        if (value === STARTUP) {
+          this.raise(address, STARTUP_SIGNALS);
+          log.step(type, kind, context, actor, state.pendingOf(address), 4, address, STARTUP_SIGNALS);
+          return 0;
+        }
         const line = this.lines[address]![value];
         assert(line !== undefined, 'ModelMachine: an IPI that no interrupt of the program handles');
         this.raise(address, 1 << line);
@@ -277,7 +306,8 @@ export class ModelMachine implements Executor {
   }
 
   private loaded(actor: Actor, value: number): number {
-    if (this.observeLoads) this.loads[actor]!.push(value);
+    const isOnTop = flowOf(actor) === Flow.MAIN && this.preempted[cpuOf(actor)] !== undefined;
+    if (this.observeLoads) this.loads[isOnTop ? this.actors + cpuOf(actor) : actor]!.push(value);
     return value;
   }
 
@@ -299,8 +329,14 @@ export class ModelMachine implements Executor {
   private awaited(cpu: number, actor: Actor): number {
     const { state } = this;
     const { log } = this.core;
-    const { words, kind } = this.core.requests[actor]!;
+    const { words, kind, value } = this.core.requests[actor]!;
     const context = this.context(cpu);
+    if (this.core.hasGivenUp(actor)) {
+      log.step(OpType.TIMEOUT, 0, context, actor, 0, 0, 0, 0);
+      for (const address of words!)
+        log.more(OpType.LOOKED, 0, context, actor, address, 4, state.read(address), 0);
+      return this.loaded(actor, 0);
+    }
     for (let index = 0; index < words!.length; index++) {
       const address = words![index]!;
       const own = state.buffered(cpu, address);
@@ -310,6 +346,7 @@ export class ModelMachine implements Executor {
       else log.more(OpType.AWAIT, kind, flags, actor, address, 4, read, 0);
       this.loaded(actor, read);
     }
+    if (value > 0) return 1;
     const first = words![0]!;
     return state.buffered(cpu, first)?.value ?? state.read(first);
   }
@@ -351,7 +388,7 @@ export class ModelMachine implements Executor {
     const memory = this.state.contents();
     if (!this.observeLoads) return JSON.stringify({ memory });
     const loads: Record<number, readonly number[]> = {};
-    for (let actor = 0; actor < this.actors; actor++)
+    for (let actor = 0; actor < this.loads.length; actor++)
       if (this.loads[actor]!.length > 0) loads[actor] = this.loads[actor]!;
     return JSON.stringify({ memory, loads });
   }

@@ -10,7 +10,11 @@
  */
 import { assert } from '#base/assert';
 import { AccessKind } from '#trace/events';
-import { OpType } from '#trace/operations';
+import { OpType, STARTUP_SIGNALS } from '#trace/operations';
+
+/** For the address of a request: this CPU's pending word. For the line of an IPI: STARTUP_SIGNALS. */
+export const OWN_PENDING = -4;
+export const STARTUP = -1;
 
 type Change = (before: number) => number;
 /** Gets the words it waits on, in their order; the array is the machine's and good for this one look. */
@@ -83,6 +87,21 @@ export class ModelOps {
     return request(OpType.AWAIT, kind, all[0]!, 0, undefined, all, condition);
   }
 
+  /** As `await`, and gives up when `time` has passed. Time passes only while nobody can go on. Answers 1 if the condition held, or 0. */
+  awaitFor(time: number, words: readonly number[] | number, condition: Condition): ModelRequest {
+    return { ...this.await(words, condition), value: time };
+  }
+
+  /** Raises what starts a CPU, at one that has started: it stays pending, and is no interrupt. */
+  startup(cpu: number): ModelRequest {
+    return request(OpType.IPI, AccessKind.RMW, cpu, STARTUP);
+  }
+
+  /** Drops the interrupts that are pending on this CPU. */
+  drop(): ModelRequest {
+    return request(OpType.IRQ_DROP, AccessKind.RMW, OWN_PENDING, 0, (before) => before & STARTUP_SIGNALS);
+  }
+
   /** Raises an interrupt. `line` counts the interrupts that the program names for that CPU. */
   ipi(cpu: number, line = 0): ModelRequest {
     return request(OpType.IPI, AccessKind.RMW, cpu, line);
@@ -110,6 +129,8 @@ export interface ModelInterrupt {
   readonly cpu: number;
   /** Runs on that CPU with interrupts off; may turn them on, and then one more may come. */
   readonly handler: FlowBody;
+  /** Runs on that CPU when the handler has ended, on top of the main flow, as a thread that preempts it; not within another one. */
+  readonly preempts?: FlowBody;
   /** Raised from the start (the default); false: only an `ipi` raises it. */
   readonly pending?: boolean;
 }

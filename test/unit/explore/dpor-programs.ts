@@ -20,13 +20,16 @@ export type Toy =
   | { readonly op: 'either'; readonly word: number; readonly other: number }
   | { readonly op: 'fence' | 'off' | 'on' }
   | { readonly op: 'lock'; readonly lock: number; readonly body: readonly Toy[] }
-  | { readonly op: 'ipi'; readonly cpu: number };
+  | { readonly op: 'ipi' | 'startup'; readonly cpu: number }
+  | { readonly op: 'await-for'; readonly word: number; readonly value: number; readonly time: number }
+  | { readonly op: 'drop' };
 
 export interface ToyProgram {
   readonly flows: readonly (readonly Toy[])[];
   readonly handlers: readonly {
     readonly cpu: number;
     readonly pending: boolean;
+    readonly preempts: readonly Toy[];
     readonly body: readonly Toy[];
   }[];
 }
@@ -57,6 +60,12 @@ function waits(): fc.Arbitrary<Toy> {
       value: fc.integer({ min: 0, max: 3 }),
     }),
     fc.record({ op: fc.constant('either' as const), word: anyWord, other: anyWord }),
+    fc.record({
+      op: fc.constant('await-for' as const),
+      word: anyWord,
+      value: fc.integer({ min: 0, max: 2 }),
+      time: fc.integer({ min: 1, max: 2 }),
+    }),
   );
 }
 
@@ -83,7 +92,7 @@ function operations(toy: Toy): number {
 }
 
 function size({ flows, handlers }: ToyProgram): number {
-  return [...flows.flat(), ...handlers.flatMap(({ body }) => body)].reduce(
+  return [...flows.flat(), ...handlers.flatMap(({ body, preempts }) => [...body, ...preempts])].reduce(
     (sum, toy) => sum + operations(toy),
     0,
   );
@@ -102,7 +111,8 @@ export function anyProgram(most: number, withInterrupts: boolean, failing = 0): 
     ...(withInterrupts
       ? [
           { weight: 1, arbitrary: fc.constantFrom<Toy>({ op: 'off' }, { op: 'on' }) },
-          { weight: 2, arbitrary: fc.constant<Toy>({ op: 'ipi', cpu: 0 }) },
+          { weight: 2, arbitrary: fc.constantFrom<Toy>({ op: 'ipi', cpu: 0 }, { op: 'startup', cpu: 0 }) },
+          { weight: 1, arbitrary: fc.constant<Toy>({ op: 'drop' }) },
         ]
       : []),
   );
@@ -111,6 +121,12 @@ export function anyProgram(most: number, withInterrupts: boolean, failing = 0): 
     cpu: fc.constant(0),
     pending: fc.boolean(),
     body: fc.array(plain(), { minLength: 1, maxLength: 2 }),
+    preempts: fc.oneof(
+      fc.constant([]),
+      fc.array(fc.oneof({ weight: 3, arbitrary: plain() }, { weight: 1, arbitrary: locked() }), {
+        maxLength: 2,
+      }),
+    ),
   });
   return fc
     .record({
@@ -135,6 +151,10 @@ function* perform(m: ModelOps, body: readonly Toy[], flow: number): Generator<Mo
         m.fail(`flow ${flow}: ${body.indexOf(toy)} of ${body.length}`);
     } else if (toy.op === 'fence') yield m.fence();
     else if (toy.op === 'ipi') yield m.ipi(toy.cpu);
+    else if (toy.op === 'startup') yield m.startup(toy.cpu);
+    else if (toy.op === 'drop') yield m.drop();
+    else if (toy.op === 'await-for')
+      yield m.awaitFor(toy.time, word(toy.word), ([seen]) => seen === toy.value);
     else if (toy.op === 'off' || toy.op === 'on') yield m.irqs(toy.op === 'on');
     else if (toy.op === 'lock') {
       yield m.acquire(word(8 + toy.lock));
@@ -151,7 +171,12 @@ export function machineOf(program: ToyProgram, memoryModel: 'sc' | 'tso'): Model
     };
   const options: ModelOptions = {
     flows: program.flows.map(flow),
-    interrupts: program.handlers.map(({ cpu, pending, body }) => ({ cpu, pending, handler: flow(body, -1) })),
+    interrupts: program.handlers.map(({ cpu, pending, body, preempts }) => ({
+      cpu,
+      pending,
+      handler: flow(body, -1),
+      ...(preempts.length === 0 ? {} : { preempts: flow(preempts, -1) }),
+    })),
     memoryModel,
   };
   return new ModelMachine(options);

@@ -28,7 +28,7 @@ function explorePart(machine: ModelMachine, search: DporSearch, every: number, a
     return false;
   });
   all.parts++;
-  all.isComplete &&= search.isComplete;
+  all.isComplete &&= search.isComplete || (search.cutShort === 0 && search.timeouts > 0);
   all.twice += found.twice;
   for (const state of found.states) all.states.add(state);
   for (const trace of found.traces) {

@@ -1,0 +1,89 @@
+/** What the machine does beside what flows ask for: it starts CPUs, drops interrupts, preempts, and lets time pass. */
+import { describe, expect, it } from 'vitest';
+import { type FlowBody, ModelMachine, type ModelOptions } from '../../support/model-machine.ts';
+import { byDpor, byForce } from './dpor-programs.ts';
+
+const X = 0x100;
+const Y = 0x104;
+
+const put: FlowBody = function* (m) {
+  yield m.store(X, 1);
+};
+
+/** All of it, as brute force has it, and nothing twice. */
+function provedAsByForce(options: ModelOptions): ReturnType<typeof byDpor> {
+  const force = byForce(new ModelMachine(options));
+  const found = byDpor(new ModelMachine(options));
+  expect(force.isComplete).toBe(true);
+  expect(found.search.cutShort).toBe(0);
+  expect(found.search.isComplete).toBe(found.search.timeouts === 0);
+  expect([...found.traces].toSorted()).toEqual([...force.traces].toSorted());
+  expect([...found.states].toSorted()).toEqual([...force.states].toSorted());
+  expect(found.twice).toBe(0);
+  return found;
+}
+
+describe('dpor: what the machine does on its own', () => {
+  it('what starts a CPU that has started stays pending, and is no interrupt to be taken', () => {
+    const { search } = provedAsByForce({
+      flows: [
+        function* (m) {
+          yield m.startup(1);
+          yield m.load(X);
+        },
+        put,
+      ],
+      interrupts: [{ cpu: 1, handler: put, pending: false }],
+    });
+    expect(search.redundant).toBe(0);
+  });
+
+  it('a CPU drops its interrupts: one that was raised before is not taken after', () => {
+    const { states } = provedAsByForce({
+      flows: [
+        function* (m) {
+          yield m.ipi(1);
+        },
+        function* (m) {
+          yield m.irqs(false);
+          yield m.drop();
+          yield m.irqs(true);
+        },
+      ],
+      interrupts: [{ cpu: 1, handler: put, pending: false }],
+    });
+    expect(states.size).toBe(2);
+  });
+
+  it('an interrupt ends in a preemption: without it, nobody knows what the flow would have done', () => {
+    provedAsByForce({
+      flows: [
+        function* (m) {
+          yield m.await(Y, ([seen]) => seen === 1);
+        },
+        function* (m) {
+          yield m.ipi(0);
+          yield m.load(X);
+          yield m.store(Y, 1);
+        },
+      ],
+      interrupts: [{ cpu: 0, handler: function* () {}, preempts: put, pending: false }],
+    });
+  });
+
+  it('a timed wait gives up only when nobody can go on, and may have been served before', () => {
+    const { states, search } = provedAsByForce({
+      flows: [
+        function* (m) {
+          yield m.store(X, (yield m.awaitFor(5, Y, ([seen]) => seen === 1)) + 1);
+        },
+        function* (m) {
+          yield m.store(Y, 1);
+          yield m.store(Y, 0);
+        },
+      ],
+    });
+    expect(search.timeouts).toBeGreaterThan(0);
+    expect(states.size).toBe(2);
+  });
+});
