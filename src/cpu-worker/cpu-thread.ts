@@ -87,11 +87,6 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
     this.bus.raise(cpu, Pending.SIPI);
   }
 
-  clearLocalApic(): void {
-    const { bus } = this;
-    Atomics.and(bus.i32, bus.registers.base + CpuWord.PENDING, ~PENDING_MASKABLE);
-  }
-
   /** The slow path of every operation while something is pending. */
   interruptWindow(): void {
     for (;;) {
