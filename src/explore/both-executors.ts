@@ -49,7 +49,7 @@ interface Subject {
 }
 
 /** In a round, of each subject, under each model. */
-const SEEDS_PER_ROUND = 4;
+const SEEDS_PER_ROUND = 2;
 const POLICIES = ['random', 'pct', 'pos'] as const;
 /** pct wants a depth and a number of steps. */
 const PCT_PARAMETERS = [3, 200];
