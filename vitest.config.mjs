@@ -6,7 +6,10 @@ import { viteResumable } from './scripts/resumable.mjs';
 const TEST_TIMEOUT_MILLISECONDS = 30_000;
 
 /** Tests on the built package, imported by its own name: a worker on Node 20 cannot load .ts. */
-const builtSuites = ['threads', 'litmus', 'gallery', 'replay', 'cli', 'explore', 'package'];
+const builtSuites = ['threads', 'replay', 'cli', 'package'];
+
+/** Those of them that search on fibers: one thread each, so that two files at once have a core each. */
+const searchSuites = ['litmus', 'gallery', 'explore'];
 
 /** What dist holds stays with Node: the test and the threads it starts then load the very same modules. */
 const outsideVite = [path.join(import.meta.dirname, 'dist')];
@@ -37,12 +40,24 @@ export default defineConfig({
         resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] },
         ssr: { resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] } },
         test: {
+          name: 'searched',
+          include: searchSuites.map((suite) => `test/${suite}/**/*.test.ts`),
+          server: { deps: { external: outsideVite } },
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        // What tests share may be made of sources; the package itself is what was built (its "exports" know no sources).
+        resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] },
+        ssr: { resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] } },
+        test: {
           name: 'built',
           include: builtSuites.map((suite) => `test/${suite}/**/*.test.ts`),
           server: { deps: { external: outsideVite } },
           // Each of these starts a machine full of threads: two files at once would fight for two cores.
           fileParallelism: false,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],
