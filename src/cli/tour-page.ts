@@ -95,7 +95,7 @@ export function summaryChapter(report: WalkReport, paint: Paint): string[] {
 export function afterword(_report: WalkReport, paint: Paint): string[] {
   return [
     ...heading(12, 'Try next', paint),
-    '  smplab gallery list                            ten races of this kernel, each with its fix',
+    '  smplab gallery list                            real races, each with its fix',
     '  smplab explore vcpu-before-cpu-online          find one of them, with a picture and a token',
     '  smplab boot --vendor intel --trace tree --trace-below vmx_init   what the seed text leaves empty',
     '  smplab boot --fault misc_register=EBUSY        kvm_init fails late; see what its unwinding forgets',
