@@ -8,7 +8,7 @@ import { type DeterministicBus, RunOver } from '#memory/deterministic-bus';
 import { CpuWord, MACHINE_BLOCK, MachineWord, Pending, PowerState } from '#memory/layout';
 import { NULL, type Ptr } from '#memory/struct';
 import { report_finding } from '#smp/printk';
-import { TASK_DEAD, kthreads_wait, preempt_check_resched, set_curr, task_struct } from '#smp/sched';
+import { TASK_DEAD, preempt_check_resched, set_curr, task_struct } from '#smp/sched';
 import { come_online, idle_wait, idle_work } from '#smp/smpboot';
 import { type LoadedScenario, complaintOf } from '#scenario/program';
 import { ResetTaken } from './control-flow.ts';
@@ -52,11 +52,11 @@ export function waitForStart(bus: DeterministicBus): void {
 }
 
 /** The flow that the scenario gives this CPU, from its first step to its last. */
-export function runFlow(bus: DeterministicBus, thread: CpuThread): void {
+function runFlow(bus: DeterministicBus, thread: CpuThread): void {
   const fn = bus.registers.get(CpuWord.FLOW_FUNCTION) >>> 0;
   const task = beginFlow(bus);
   // A kernel thread may wait for this CPU since before.
-  if (kthreads_wait()) preempt_check_resched();
+  preempt_check_resched();
   // From here on the task may have moved: this may be another CPU.
   thread.runTask(fn, 0, 0, 0, '');
   endFlow(bus, task);

@@ -109,16 +109,18 @@ export class Group implements FiberGroup {
     const { bus, stand } = fiber;
     const command = bus.commandFor(actor);
     attach(fiber);
-    if (stand === Stand.PARKED) {
-      if (command === Baton.RUN) bus.grant();
-      else fiber.stack.push(bus.unparkWith(command));
-    } else if (stand === Stand.ASLEEP) {
-      bus.i32[bus.registers.base + CpuWord.BATON] = command;
-    } else {
-      fiber.stack.push(this.#begun(fiber, actor, command));
-    }
+    if (stand === Stand.ASLEEP) bus.i32[bus.registers.base + CpuWord.BATON] = command;
+    else this.#tell(fiber, actor, command);
     go(fiber);
     return this.#after(fiber);
+  }
+
+  /** Gets a fiber that does not sleep ready to do what it is told. */
+  #tell(fiber: Fiber, actor: Actor, command: Baton): void {
+    const { bus, stack } = fiber;
+    if (fiber.stand !== Stand.PARKED) stack.push(this.#begun(fiber, actor, command));
+    else if (command === Baton.RUN) bus.grant();
+    else stack.push(bus.unparkWith(command));
   }
 
   /** What a CPU with nothing on its stack does when it is chosen. */
@@ -224,13 +226,7 @@ export class Group implements FiberGroup {
     if (command === Baton.BECOME) return undefined;
     bus.i32[word] = Baton.NONE;
     attach(fiber);
-    if (stand === Stand.PARKED) {
-      if (command === Baton.RUN) bus.grant();
-      else fiber.stack.push(bus.unparkWith(command));
-    } else {
-      const actor = cpu * 4 + bus.registers.get(CpuWord.FLOW);
-      fiber.stack.push(this.#begun(fiber, actor, command));
-    }
+    this.#tell(fiber, bus.actor, command);
     return fiber;
   }
 }
