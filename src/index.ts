@@ -27,6 +27,8 @@ export type { TraceEvent } from '#trace/events';
 export { TRACE_FORMAT, decodeTrace, encodeTrace } from '#trace/format';
 export type { Trace } from '#trace/format';
 export { compileScenario } from '#explore/compile';
+export { type Chance, chanceOf } from '#explore/chance';
+export { type ParallelOptions, type ParallelRun, ParallelScenario } from '#machine/parallel-scenario';
 export { galleryEntries, galleryEntry, galleryScenario, verifyEntry } from '#explore/gallery';
 export type { GalleryEntry, Verified, VerifyOptions } from '#explore/gallery';
 export { ScenarioExecutor } from '#machine/scenario-executor';

@@ -3,10 +3,13 @@ import {
   galleryEntries,
   galleryEntry,
   galleryPage,
+  galleryScenario,
   type GalleryEntry,
   type Verified,
   verifyEntry,
 } from '#explore/gallery';
+import { type Chance, chanceOf } from '#explore/chance';
+import { compileScenario } from '#explore/compile';
 import type { ExecutorKind } from '#machine/runner';
 import { runInParallel } from '#explore/parallel';
 import type { Paint } from '#report/paint';
@@ -17,6 +20,7 @@ import { ExitCode, UsageError } from './exit-code.ts';
 export interface GalleryOptions {
   readonly seed: number;
   readonly fixedRuns?: number;
+  readonly runs: number;
   readonly executor: ExecutorKind;
   readonly jobs: number;
   readonly json?: boolean;
@@ -35,8 +39,10 @@ export async function gallery(
       return show(ids, options, context);
     case 'verify':
       return verify(ids, options, context);
+    case 'chance':
+      return chance(ids, options, context);
     default:
-      throw new UsageError(`gallery ${action}: expected list, show ID or verify [ID...]`);
+      throw new UsageError(`gallery ${action}: expected list, show ID, verify [ID...] or chance [ID...]`);
   }
 }
 
@@ -68,6 +74,32 @@ function show(ids: readonly string[], { json }: GalleryOptions, { output }: Cont
     );
   else output.raw(page);
   return ExitCode.GOOD;
+}
+
+/** Runs entries in parallel mode, on real threads that nobody steers. Not searching, so a failure is no failure of the command. */
+async function chance(
+  ids: readonly string[],
+  { runs, json }: GalleryOptions,
+  { output, signal }: Context,
+): Promise<ExitCode> {
+  const names = ids.length === 0 ? galleryEntries().map(({ id }) => id) : ids;
+  const width = Math.max(...names.map((name) => name.length));
+  const done: (Chance & { readonly id: string; readonly upstream: string })[] = [];
+  for (const name of names) {
+    const { upstream } = galleryEntry(name.replace(/\/fixed$/, ''));
+    const came = await chanceOf(await compileScenario(galleryScenario(name)!, 'threads'), { runs, signal });
+    done.push({ id: name, upstream, ...came });
+    if (json !== true) output.line(chanceRow(name.padEnd(width), came));
+    if (signal.aborted) break;
+  }
+  if (json === true) output.raw(`${JSON.stringify({ schema: 'smplab.gallery/1', entries: done })}\n`);
+  return signal.aborted ? ExitCode.INTERRUPTED : ExitCode.GOOD;
+}
+
+function chanceRow(name: string, { runs, failed, kinds, seconds }: Chance): string {
+  const said = Object.entries(kinds).map(([kind, count]) => `${count} ${kind}`);
+  const what = said.length === 0 ? '' : ` (${said.join(', ')})`;
+  return `${name}  ${failed} of ${runs} unsteered runs fail${what}  ${seconds.toFixed(1)} s`;
 }
 
 /** As a line of the table. */

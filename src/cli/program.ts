@@ -263,7 +263,7 @@ function addGallery(
 ): void {
   program
     .command('gallery [action] [ids...]')
-    .description('real races: list (the default), show ID, verify [ID...]')
+    .description('real races: list (the default), show ID, verify [ID...], chance [ID...]')
     .addOption(
       new Option('--seed <s>', 'verify: what chance starts from, 32 bits')
         .argParser(wholeNumber('--seed', 0, U32_MAX))
@@ -273,6 +273,11 @@ function addGallery(
       new Option('--fixed-runs <n>', 'verify: schedules for each fixed kernel').argParser(
         wholeNumber('--fixed-runs', 1, STEPS_MAX),
       ),
+    )
+    .addOption(
+      new Option('--runs <n>', 'chance: runs on threads that nobody steers')
+        .argParser(wholeNumber('--runs', 1, STEPS_MAX))
+        .default(1_000),
     )
     .addOption(
       new Option('--jobs <n>', 'verify: so many entries at once, each in a process of its own')

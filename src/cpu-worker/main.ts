@@ -17,6 +17,7 @@ import { policyByNumber } from '#scheduler/policies';
 import { attach_arch } from '#smp/arch';
 import { type ScenarioSource, loadScenario } from '#scenario/program';
 import { CpuThread } from './cpu-thread.ts';
+import { ScenarioCpu } from './scenario-cpu.ts';
 import { serveMachine } from './life.ts';
 import type { ThreadBus } from './thread-bus.ts';
 
@@ -47,7 +48,8 @@ export function serve(task: CpuTask): void {
     words[machineWord(MachineWord.LAYOUT_HASH)] === hash,
     `serve: CPU ${task.cpu} has another kernel image than its machine: smplab was built while it ran`,
   );
-  const thread = new CpuThread(layout);
+  const isParallel = words[machineWord(MachineWord.MODE)] === Mode.PARALLEL;
+  const thread = isParallel && loaded !== undefined ? new ScenarioCpu(layout) : new CpuThread(layout);
   const bus = makeBus(task, layout, words, thread);
   bus.thread = threadId;
   bus.registers.set(CpuWord.THREAD, threadId);

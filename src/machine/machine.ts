@@ -15,6 +15,7 @@ import {
   FINDINGS_MAX,
   FINDING_BYTES,
   type Geometry,
+  Halted,
   MachineWord,
   PERCPU_TEMPLATE,
   PERCPU_BYTES,
@@ -53,6 +54,7 @@ import { type MachineConfig, type ResolvedConfig, resolveConfig } from './config
 import { freshMemory } from './memory-image.ts';
 import { FiberPool } from '#fibers/pool';
 import { type CpuPool, hostCores, sharedPool } from './pool.ts';
+import { Standstill, isAsleep } from './standstill.ts';
 
 /** Host milliseconds CPUs get to come to rest after a stop before their threads are ended. */
 const STOP_TIMEOUT_MS = 2_000;
@@ -61,6 +63,8 @@ const START_TIMEOUT_MS = 7_500;
 const START_TIMEOUT_MS_EACH = 200;
 /** How often within a call's time limit the host looks whether a deterministic run goes on. */
 const PROGRESS_LOOKS = 8;
+/** Parallel mode: host milliseconds between two looks whether anybody can still go on. */
+const STANDSTILL_LOOK_MS = 2;
 
 /** Host milliseconds threads get to leave a machine that is switched off. A thread that loops in kernel code never does. */
 const LEAVE_TIMEOUT_MS = 1_000;
@@ -80,7 +84,12 @@ export type CallOutcome =
   /** the machine panicked */
   | { readonly kind: 'panic' }
   /** it did not end: nobody is runnable (deterministic mode: exactly so), or nobody made progress in time */
-  | { readonly kind: 'hung'; readonly cpus: readonly HungCpu[] }
+  | {
+      readonly kind: 'hung';
+      readonly cpus: readonly HungCpu[];
+      /** It is a fact: nobody can go on. Else it is that time was over. */
+      readonly standstill: boolean;
+    }
   /** deterministic mode: the step limit */
   | { readonly kind: 'steps' }
   /** a CPU's thread died */
@@ -148,6 +157,8 @@ export class Machine {
   /** How the machine came to its end. Every call from then on is answered with this. */
   #ended: CallOutcome | undefined;
   #callsRunning = 0;
+  /** Parallel mode: the last call ended because nobody could go on. */
+  #stands = false;
   #state: 'on' | 'stopped' | 'off' = 'stopped';
 
   private constructor(config: ResolvedConfig, pool: CpuPool, { scenario, loaded }: PowerOnOptions) {
@@ -311,6 +322,11 @@ export class Machine {
       clearRing(this.bus.i32, ringWord(this.layout, cpu));
   }
 
+  /** Parallel mode: an interrupt for a CPU, from outside. */
+  raise(cpu: number, pending: number): void {
+    this.#kick(cpu, pending);
+  }
+
   /** Deterministic mode: the strategy goes on from this seed. At rest. */
   reseed(seed: number): void {
     this.bus.i32[policyWords(this.layout) + PolicyWord.SEED] = seedState(seed);
@@ -353,7 +369,8 @@ export class Machine {
         'the machine is not at rest: wait for its calls, and for one that is up',
       );
     }
-    this.#awaitQuiet();
+    if (!this.settle())
+      throw new SmplabError('SMPLAB_BAD_USAGE', 'the CPUs of the machine do not come to rest');
     const { search, heapEnd } = this.layout;
     return {
       bytes: this.bus.u8.slice(0, heapEnd),
@@ -379,19 +396,23 @@ export class Machine {
     this.#start();
   }
 
-  /** The last task says that it has ended a little before its CPU is idle again. */
-  #awaitQuiet(): void {
-    if (this.config.mode === 'deterministic') return;
+  /**
+   * Parallel mode: blocks until every CPU is idle or off with nothing to take. The last task says that it has ended a little before
+   * its CPU is idle again, and what it left to others may still be on its way.
+   * @returns false if that did not come in time
+   */
+  settle(): boolean {
+    if (this.config.mode === 'deterministic') return true;
     const { i32 } = this.bus;
     const deadline = performance.now() + QUIET_TIMEOUT_MS;
+    // One that was seen asleep may have been woken by another since: all have to be asleep in one look.
     for (let cpu = 0; cpu < this.layout.nrPossible; cpu++) {
-      const halted = this.bus.registersOf(cpu).base + CpuWord.HALTED;
-      while (Atomics.load(i32, halted) === 0) {
-        if (performance.now() > deadline)
-          throw new SmplabError('SMPLAB_BAD_USAGE', `CPU ${cpu} is not at rest`);
-        Atomics.wait(i32, halted, 0, 0.05);
-      }
+      if (isAsleep(this.bus, cpu)) continue;
+      if (performance.now() > deadline) return false;
+      Atomics.wait(i32, this.bus.registersOf(cpu).base + CpuWord.HALTED, Halted.AWAKE, 0.05);
+      cpu = -1;
     }
+    return true;
   }
 
   /** Words that threads sleep on are of this moment, not of the snapshot's: a changed one would be a lost wake-up. */
@@ -625,26 +646,48 @@ export class Machine {
       (this.config.mode === 'deterministic'
         ? Atomics.load(i32, RUN_END) !== RunEnd.NONE
         : Atomics.load(i32, TASKS_OPEN) <= open);
-    // Deterministic mode counts its steps: as long as they go on it is their limit that ends a run, not the host's clock.
-    let inTime = false;
-    let steps = Atomics.load(i32, STEP);
-    for (let look = 0; look < PROGRESS_LOOKS && !inTime; look++) {
-      inTime = await this.#await(done, this.config.callTimeoutMs / PROGRESS_LOOKS);
-      const now = Atomics.load(i32, STEP);
-      if (now !== steps) look = -1;
-      steps = now;
-    }
+    const inTime =
+      this.config.mode === 'deterministic'
+        ? await this.#awaitSteps(done)
+        : await this.#awaitOrStandstill(done);
     if (this.#deadCpu !== undefined) return this.#deadCpu;
     if (Atomics.load(i32, PANIC) !== 0) return { kind: 'panic' };
     if (this.#state !== 'on')
       throw new SmplabError('SMPLAB_MACHINE_OFF', 'the machine was switched off during the call');
-    if (!inTime) return { kind: 'hung', cpus: this.#hungCpus() };
+    if (!inTime) return { kind: 'hung', cpus: this.#hungCpus(), standstill: this.#stands };
     if (this.config.mode === 'deterministic') {
       const end = i32[RUN_END];
       if (end === RunEnd.STEP_LIMIT) return { kind: 'steps' };
-      if (end === RunEnd.DEADLOCK) return { kind: 'hung', cpus: this.#hungCpus() };
+      if (end === RunEnd.DEADLOCK) return { kind: 'hung', cpus: this.#hungCpus(), standstill: true };
     }
     return { kind: 'returned', value: 0 };
+  }
+
+  /** Deterministic mode counts its steps: as long as they go on it is their limit that ends a run, not the host's clock. */
+  async #awaitSteps(done: () => boolean): Promise<boolean> {
+    let inTime = false;
+    let steps = Atomics.load(this.bus.i32, STEP);
+    for (let look = 0; look < PROGRESS_LOOKS && !inTime; look++) {
+      inTime = await this.#await(done, this.config.callTimeoutMs / PROGRESS_LOOKS);
+      const now = Atomics.load(this.bus.i32, STEP);
+      if (now !== steps) look = -1;
+      steps = now;
+    }
+    return inTime;
+  }
+
+  /** Parallel mode: false as soon as nobody can go on, or when the time is over. */
+  async #awaitOrStandstill(done: () => boolean): Promise<boolean> {
+    const standstill = new Standstill(this.bus, this.layout.nrPossible);
+    const deadline = performance.now() + this.config.callTimeoutMs;
+    this.#stands = false;
+    while (performance.now() < deadline) {
+      if (await this.#await(done, STANDSTILL_LOOK_MS)) return true;
+      if (!standstill.isReached()) continue;
+      this.#stands = !done();
+      return !this.#stands;
+    }
+    return done();
   }
 
   /** Stacks of the CPUs that are not idle. */

@@ -89,6 +89,8 @@ export const MachineWord = {
   PRESENT: 136,
   /** CPUs the kernel brings up at boot (maxcpus=) */
   MAX_CPUS: 144,
+  /** parallel mode: tasks that have to arrive here before the first of them begins; 0 = nobody waits */
+  START_LINE: 145,
   /** a search's words: see memory/search.ts */
   SEARCH: 160,
 } as const;
@@ -164,6 +166,15 @@ export type RunEnd = (typeof RunEnd)[keyof typeof RunEnd];
 
 export const TraceMask = { FUNCTIONS: 1, OPERATIONS: 2, HARDWARE: 4, ALL: 7 } as const;
 
+/** Whether a CPU's thread sleeps, in parallel mode. */
+export const Halted = {
+  AWAKE: 0,
+  /** until it is kicked */
+  ASLEEP: 1,
+  /** until it is kicked, or a moment has passed: then it looks at its condition again */
+  DOZING: 2,
+} as const;
+
 /** Bytes of one CPU's block, and the word indices in it. Written by its own CPU unless said otherwise. */
 export const CPU_BLOCK_BYTES = 2048;
 export const CpuWord = {
@@ -172,8 +183,8 @@ export const CpuWord = {
   /** Pending bits; anybody sets, the CPU clears */
   PENDING: 16,
   /**
-   * 1 while the thread sleeps or is about to: who sets something it waits for must notify. In PENDING's cache line: who raises an
-   * interrupt reads it next
+   * Halted: not AWAKE while the thread sleeps or is about to: who sets something it waits for must notify. In PENDING's cache line:
+   * who raises an interrupt reads it next
    */
   HALTED: 17,
   IRQS_ENABLED: 32,
@@ -222,6 +233,9 @@ export const CpuWord = {
   BATON: 80,
   /** a searched machine: 1 until this CPU's flow has begun: its next step is to begin it, whatever else it does */
   FLOW_PENDING: 81,
+  /** parallel mode: waits that this CPU has begun, and how often it has gone to sleep in one. By these the host knows a standstill */
+  WAITS: 82,
+  HALTS: 83,
   /** written by nobody else: what a full fence is done on */
   FENCE: 34,
   /** 1 once the boot CPU has begun to start the kernel */

@@ -12,6 +12,7 @@ import {
   ContextWord,
   CpuWord,
   type Geometry,
+  Halted,
   MachineWord,
   PAGE_SIZE,
   PENDING_MASKABLE,
@@ -22,6 +23,7 @@ const SLEEPERS = machineWord(MachineWord.SLEEPERS);
 const SPINS = machineWord(MachineWord.SPINS);
 const CLOCK_US = machineWord(MachineWord.CLOCK_US);
 const ORPHANS = machineWord(MachineWord.ORPHANS);
+const START_LINE = machineWord(MachineWord.START_LINE);
 
 /** Milliseconds a sleeping waiter may miss a plain store for: stores other than Atomics wake nobody. */
 const HALT_POLL_MS = 1;
@@ -29,6 +31,9 @@ const HALT_POLL_MS = 1;
 /** The same for timed waits too short for anybody to be kept from anything by their ending early. */
 const SHORT_POLL_MS = 0.05;
 const SHORT_WAIT_US = 10_000;
+
+/** Looks at the start line before the thread sleeps there: with more CPUs than cores, the last one needs a core to come. */
+const START_LINE_LOOKS = 5_000;
 
 /** Looks that a timed wait takes at a machine in which nobody else moves before its time passes. */
 const QUIET_LOOKS = 3;
@@ -207,8 +212,29 @@ export class ParallelBus extends BaseBus implements Bus {
   }
 
   waitUntil(watch: number, condition: () => boolean, idle = false): void {
-    while (!condition()) {
-      if (!this.#poll(condition, idle)) this.#halt(watch, condition, watch === 0 ? Infinity : HALT_POLL_MS);
+    if (condition()) return;
+    this.#beginWait();
+    do {
+      // Whatever ends the idle loop kicks. A wait for more than one word has none whose change would.
+      if (!this.#poll(condition, idle)) this.#halt(watch, condition, idle ? Infinity : HALT_POLL_MS);
+    } while (!condition());
+  }
+
+  #beginWait(): void {
+    this.i32[this.registers.base + CpuWord.WAITS]! += 1;
+  }
+
+  /** Waits for the tasks that are to begin together with the calling one, if there are any. */
+  startLine(): void {
+    const { i32 } = this;
+    if (Atomics.load(i32, START_LINE) <= 0) return;
+    if (Atomics.sub(i32, START_LINE, 1) === 1) {
+      Atomics.notify(i32, START_LINE);
+      return;
+    }
+    for (let look = 0; Atomics.load(i32, START_LINE) > 0; look++) {
+      if (i32[this.pendingIndex] !== 0) this.client.interruptWindow();
+      if (look > START_LINE_LOOKS) Atomics.wait(i32, START_LINE, Atomics.load(i32, START_LINE), HALT_POLL_MS);
     }
   }
 
@@ -237,6 +263,7 @@ export class ParallelBus extends BaseBus implements Bus {
   #waitUntilDeadline(watch: number, condition: () => boolean, deadline: number, poll: number): boolean {
     const { i32 } = this;
     let quiet = 0;
+    this.#beginWait();
     for (;;) {
       if (condition()) return true;
       if (i32[this.pendingIndex] !== 0) this.client.interruptWindow();
@@ -267,6 +294,7 @@ export class ParallelBus extends BaseBus implements Bus {
   waitForSignal(bits: number): number {
     const { i32, pendingIndex } = this;
     const arrived = (): boolean => (Atomics.load(i32, pendingIndex) & bits) !== 0;
+    this.#beginWait();
     while (!arrived()) this.#halt(0, arrived, Infinity);
     return Atomics.and(i32, pendingIndex, ~bits) & bits;
   }
@@ -276,7 +304,7 @@ export class ParallelBus extends BaseBus implements Bus {
     const { base } = this.registers;
     const wake = Atomics.load(i32, base + CpuWord.WAKE);
     i32[base + CpuWord.DEADLINE_US] = 0;
-    Atomics.store(i32, base + CpuWord.HALTED, 1);
+    Atomics.store(i32, base + CpuWord.HALTED, Halted.ASLEEP);
     Atomics.add(i32, ORPHANS, 1);
     Atomics.store(i32, contextIndex + ContextWord.WANTS, ticket);
     // From here to taking the ticket back this CPU's block is not ours: reading WAKE is all we do with it.
@@ -342,7 +370,8 @@ export class ParallelBus extends BaseBus implements Bus {
     const wake = Atomics.load(i32, base + CpuWord.WAKE);
     i32[base + CpuWord.DEADLINE_US] = deadline;
     Atomics.store(i32, base + CpuWord.WATCH, watch);
-    Atomics.store(i32, base + CpuWord.HALTED, 1);
+    Atomics.store(i32, base + CpuWord.HALTED, milliseconds === Infinity ? Halted.ASLEEP : Halted.DOZING);
+    i32[base + CpuWord.HALTS]! += 1;
     if (watch !== 0) Atomics.add(i32, SLEEPERS, 1);
     try {
       // Announce, then look once more: who changes memory after this look finds HALTED and WATCH, and kicks.

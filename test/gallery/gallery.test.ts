@@ -113,6 +113,19 @@ describe('gallery: the command line', () => {
     });
   });
 
+  it('counts how often unsteered runs of an entry fail, the fixed kernel too', async () => {
+    const id = 'online-only-sum-goes-negative';
+    const { code, stdout } = await smplab(['gallery', 'chance', id, `${id}/fixed`, '--runs', '10', '--json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      schema: 'smplab.gallery/1',
+      entries: [
+        { id, runs: 10, failed: 10, kinds: { check: 10 } },
+        { id: `${id}/fixed`, runs: 10, failed: 0, kinds: {} },
+      ],
+    });
+  });
+
   it('refuses an entry that is none', async () => {
     const { code, stderr } = await smplab(['gallery', 'verify', 'no-such-race']);
     expect(code).toBe(2);
