@@ -3,7 +3,7 @@
  * that shows why there is a search.
  */
 import { SmplabError } from '#base/errors';
-import { ParallelScenario } from '#machine/parallel-scenario';
+import { type ParallelRun, ParallelScenario } from '#machine/parallel-scenario';
 import type { ScenarioSource } from '#machine/scenario';
 
 export interface ChanceOptions {
@@ -22,8 +22,10 @@ export interface Chance {
   readonly seconds: number;
 }
 
-/** Ends of a run that say more than the findings on the way. */
-const WARNING = 'warning';
+/** Why a run did not end well, or undefined: a kernel that only warned has, and one that restarted the machine. */
+function complaintAbout({ end, findings }: ParallelRun): string | undefined {
+  return findings.find(({ kind }) => kind !== 'warning')?.kind ?? (end === 'time' ? end : undefined);
+}
 
 export async function chanceOf(source: ScenarioSource, { runs, signal }: ChanceOptions): Promise<Chance> {
   const began = performance.now();
@@ -31,7 +33,8 @@ export async function chanceOf(source: ScenarioSource, { runs, signal }: ChanceO
   let [done, failed, cpus] = [0, 0, 0];
   let machine: ParallelScenario | undefined;
   try {
-    while (done < runs && signal?.aborted !== true) {
+    while (done < runs) {
+      if (signal?.aborted === true) break;
       machine ??= await ParallelScenario.create(source);
       ({ cpus } = machine.loaded.scenario);
       const run = await machine.run().catch((error: unknown) => error);
@@ -43,9 +46,7 @@ export async function chanceOf(source: ScenarioSource, { runs, signal }: ChanceO
       }
       if (run instanceof Error) throw run;
       done++;
-      const { end, findings } = run as Awaited<ReturnType<ParallelScenario['run']>>;
-      const kind =
-        findings.find((finding) => finding.kind !== WARNING)?.kind ?? (end === 'complete' ? undefined : end);
+      const kind = complaintAbout(run as ParallelRun);
       if (kind === undefined) continue;
       failed++;
       kinds[kind] = (kinds[kind] ?? 0) + 1;
