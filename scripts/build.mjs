@@ -14,6 +14,7 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  readFileSync,
   readdirSync,
   rmdirSync,
   rmSync,
@@ -23,6 +24,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { buildIsFresh, root, sourceHash, stampFile, withBuildLock } from './prepare.mjs';
+import { settleConstants } from './constants.mjs';
 import { esbuildResumable } from './resumable.mjs';
 import { entryPoints, threadEntryPoints } from './rooms.mjs';
 
@@ -56,7 +58,13 @@ async function buildCode() {
   });
   const cli = path.join(root, CLI);
   if (existsSync(cli)) chmodSync(cli, 0o755);
-  return [...Object.keys(result.metafile.outputs), ...(await buildThreadCode())];
+  const written = [...Object.keys(result.metafile.outputs), ...(await buildThreadCode())];
+  for (const file of written) {
+    if (!/\.c?js$/.test(file)) continue;
+    const output = path.join(root, file);
+    writeFileSync(output, settleConstants(readFileSync(output, 'utf8')));
+  }
+  return written;
 }
 
 /** What CPU threads run: one CommonJS file each, loaded by `require` and from V8's code cache (cpu-worker/loader.ts). */

@@ -27,6 +27,7 @@ const buildInputs = [
   'tsconfig.json',
   'tsconfig.build.json',
   'scripts/build.mjs',
+  'scripts/constants.mjs',
   'scripts/rooms.mjs',
 ];
 

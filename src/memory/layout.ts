@@ -137,6 +137,8 @@ export const SearchWord = {
   UNASKED: 29,
   /** 1 = some CPU's status may be RECHECK */
   RECHECKS: 30,
+  /** number of the policy plus 1 once the prefix has been followed: from here on it chooses, and nothing else does */
+  SETTLED: 31,
 } as const;
 
 /** Which stores other CPUs see when. */

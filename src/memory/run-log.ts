@@ -28,7 +28,7 @@ export class RunLog {
     return this.#i32[ON] !== 0;
   }
 
-  /** The first record of the step that was chosen last. */
+  /** The first record of the step that was chosen last. @param block word index of the CPU's block */
   step(
     type: number,
     kind: number,
@@ -43,7 +43,10 @@ export class RunLog {
   ): void {
     const i32 = this.#i32;
     const head = opHead(type, kind, flags | i32[STEP_FLAGS]! | this.#context(block), actor);
-    this.#append(head, address, size, read, written, site, i32[ENABLED_LOW]!, i32[ENABLED_HIGH]!);
+    const at = this.#append(head, address, size, read, written, site);
+    if (at < 0) return;
+    i32[at + OpWord.ENABLED_LOW] = i32[ENABLED_LOW]!;
+    i32[at + OpWord.ENABLED_HIGH] = i32[ENABLED_HIGH]!;
   }
 
   /** A further record of the same step, or a fact about it. */
@@ -60,7 +63,11 @@ export class RunLog {
     flags = 0,
   ): void {
     const head = opHead(type, kind, flags | OpFlag.CONTINUES | this.#context(block), actor);
-    this.#append(head, address, size, read, written, site, 0, 0);
+    const at = this.#append(head, address, size, read, written, site);
+    if (at < 0) return;
+    const i32 = this.#i32;
+    i32[at + OpWord.ENABLED_LOW] = 0;
+    i32[at + OpWord.ENABLED_HIGH] = 0;
   }
 
   /** @param type of trace/events */
@@ -87,21 +94,13 @@ export class RunLog {
     );
   }
 
-  #append(
-    head: number,
-    address: number,
-    size: number,
-    read: number,
-    written: number,
-    site: number,
-    low: number,
-    high: number,
-  ): void {
+  /** Word index of the new record, but for who could have gone; -1 if the log is full. */
+  #append(head: number, address: number, size: number, read: number, written: number, site: number): number {
     const i32 = this.#i32;
     const index = i32[RECORDS]!;
     if (index >= this.#capacity) {
       i32[RUN_END] = RunEnd.LOG_FULL;
-      return;
+      return -1;
     }
     i32[RECORDS] = index + 1;
     const at = this.#start + index * OP_WORDS;
@@ -111,7 +110,6 @@ export class RunLog {
     i32[at + OpWord.READ] = read;
     i32[at + OpWord.WRITTEN] = written;
     i32[at + OpWord.SITE] = site;
-    i32[at + OpWord.ENABLED_LOW] = low;
-    i32[at + OpWord.ENABLED_HIGH] = high;
+    return at;
   }
 }

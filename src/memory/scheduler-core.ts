@@ -54,12 +54,16 @@ const UNASKED = SEARCH_BASE + SearchWord.UNASKED;
 const DIVERGED_AT = SEARCH_BASE + SearchWord.DIVERGED_AT;
 const RECHECKS = SEARCH_BASE + SearchWord.RECHECKS;
 const BEGUN = SEARCH_BASE + SearchWord.BEGUN;
+const SETTLED = SEARCH_BASE + SearchWord.SETTLED;
 
 /** Nobody is runnable, or the run has come to an end: the host goes on. */
 export const AT_REST = -1;
 
 /** Steps a flow makes without a choice before somebody else gets a turn. Longer than any loop that ends by itself. */
 const UNASKED_MAX = 4_096;
+
+/** Something is out of the ordinary: who goes next is decided in as many parts as there are. */
+const NOT_QUICK = -3;
 
 /** In a published head: possible only while the CPU's store buffer is empty. */
 export const NEEDS_DRAIN = 1 << 16;
@@ -98,6 +102,8 @@ export class SchedulerCore implements Choice {
   readonly #words: Int32Array;
   readonly #client: CoreClient;
   readonly #policies: (number: number) => Policy;
+  /** As SETTLED has it, which is 0 before: number + 1. */
+  #settledAs = -1;
   #policyNumber = -1;
   #policy: Policy | undefined;
 
@@ -140,6 +146,8 @@ export class SchedulerCore implements Choice {
    * AT_REST with RUN_END saying why.
    */
   decide(): Actor {
+    const quick = this.#decideQuickly();
+    if (quick !== NOT_QUICK) return quick;
     const i32 = this.#i32;
     for (;;) {
       if (i32[ON] !== 0) this.#client.invariant?.();
@@ -154,6 +162,98 @@ export class SchedulerCore implements Choice {
       if (flowOf(actor) !== Flow.BUFFER) return actor;
       this.flush(cpuOf(actor));
     }
+  }
+
+  /**
+   * What nearly every decision is, in one piece: no prefix to follow, nobody to look again, no store buffers and no
+   * interrupts. Does exactly what the rest of `decide` would, or nothing and answers NOT_QUICK.
+   */
+  #decideQuickly(): Actor {
+    const i32 = this.#i32;
+    const step = i32[STEP]!;
+    const current = i32[LAST_ACTOR]!;
+    if (
+      i32[SETTLED] !== this.#settledAs ||
+      i32[RUN_END] !== 0 ||
+      i32[RECHECKS] !== 0 ||
+      step >= i32[STEP_LIMIT]! ||
+      current < 0 ||
+      this.#client.invariant !== undefined
+    )
+      return NOT_QUICK;
+    const blocks = this.#blocks;
+    const mine = blocks + (current >>> 2) * BLOCK_WORDS;
+    const same = (current & ~3) + i32[mine + CpuWord.FLOW]!;
+    if (i32[mine + CpuWord.STATUS] === Status.READY && this.nextVisible[same] === 0)
+      return this.#goOnQuickly(same, current, step, mine);
+    const { enabled, nextHead } = this;
+    let count = 0;
+    let low = 0;
+    let high = 0;
+    for (let cpu = 0, base = blocks; cpu < this.#cpus; cpu++, base += BLOCK_WORDS) {
+      const status = i32[base + CpuWord.STATUS]!;
+      if (status === Status.OFF) continue;
+      if (i32[base + CpuWord.BUFFERED] !== 0) return NOT_QUICK;
+      if ((i32[base + CpuWord.PENDING]! & PENDING_MASKABLE) !== 0 && i32[base + CpuWord.IRQS_ENABLED] !== 0)
+        return NOT_QUICK;
+      if (status !== Status.READY) continue;
+      const actor = cpu * 4 + i32[base + CpuWord.FLOW]!;
+      if ((nextHead[actor]! & 0xff) === OpType.ACQUIRE && i32[this.nextAddress[actor]! >>> 2] !== 0) continue;
+      enabled[count++] = actor;
+      if (actor < 32) low |= 1 << actor;
+      else if (actor < 64) high |= 1 << (actor - 32);
+    }
+    if (count === 0) return NOT_QUICK;
+    this.count = count;
+    this.step = step;
+    this.current = current;
+    i32[UNASKED] = 0;
+    i32[ENABLED_LOW] = low;
+    i32[ENABLED_HIGH] = high;
+    const policy = this.#policy!;
+    const isAsked = count > 1 || policy.always === true;
+    const actor = isAsked ? policy.choose(this.#words, this) : enabled[0]!;
+    if (actor === NOBODY) return this.#end(RunEnd.COVERED);
+    i32[STEP] = step + 1;
+    if (current !== actor) {
+      i32[SWITCHES]! += 1;
+      i32[LAST_ACTOR] = actor;
+    }
+    if (this.nextVisible[actor] === 0) {
+      i32[STEP_FLAGS] = 0;
+      return actor;
+    }
+    i32[STEP_FLAGS] = OpFlag.VISIBLE;
+    policy.executed?.(
+      this.#words,
+      this,
+      actor,
+      nextHead[actor]!,
+      this.nextAddress[actor]!,
+      this.nextSize[actor]!,
+    );
+    return actor;
+  }
+
+  /** The same where the CPU that went last stands in front of a step that nobody else can notice. */
+  #goOnQuickly(same: Actor, current: Actor, step: number, base: number): Actor {
+    const i32 = this.#i32;
+    const isLock = (this.nextHead[same]! & 0xff) === OpType.ACQUIRE;
+    if (
+      i32[base + CpuWord.BUFFERED] !== 0 ||
+      i32[UNASKED]! + 1 >= UNASKED_MAX ||
+      (isLock && i32[this.nextAddress[same]! >>> 2] !== 0)
+    )
+      return NOT_QUICK;
+    i32[UNASKED]! += 1;
+    i32[STEP] = step + 1;
+    if (current !== same) {
+      i32[SWITCHES]! += 1;
+      i32[LAST_ACTOR] = same;
+    }
+    this.#onlyEnabled(same);
+    i32[STEP_FLAGS] = 0;
+    return same;
   }
 
   /** Makes runnable whoever waits for a word in [address, address + length). */
@@ -251,6 +351,7 @@ export class SchedulerCore implements Choice {
     if (searching) {
       const forced = this.#followed();
       if (forced !== undefined) return forced;
+      i32[SETTLED] = this.#settledAs;
       const same = this.#unasked();
       if (same >= 0) return this.#patient(same);
       i32[UNASKED] = 0;
@@ -296,6 +397,7 @@ export class SchedulerCore implements Choice {
     const number = this.#i32[POLICY]!;
     if (number === this.#policyNumber) return;
     this.#policyNumber = number;
+    this.#settledAs = number + 1;
     this.#policy = this.#policies(number);
   }
 
