@@ -1,6 +1,7 @@
 // @ts-check
 import path from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { vitePages } from './scripts/pages.mjs';
 import { viteResumable } from './scripts/resumable.mjs';
 
 const TEST_TIMEOUT_MILLISECONDS = 30_000;
@@ -9,13 +10,13 @@ const TEST_TIMEOUT_MILLISECONDS = 30_000;
 const builtSuites = ['threads', 'replay', 'cli', 'package'];
 
 /** Those of them that search on fibers: one thread each, so that two files at once have a core each. */
-const searchSuites = ['litmus', 'gallery', 'explore'];
+const searchSuites = ['litmus', 'gallery', 'explore', 'pages'];
 
 /** What dist holds stays with Node: the test and the threads it starts then load the very same modules. */
 const outsideVite = [path.join(import.meta.dirname, 'dist')];
 
 export default defineConfig({
-  plugins: [viteResumable()],
+  plugins: [viteResumable(), vitePages()],
   test: {
     testTimeout: TEST_TIMEOUT_MILLISECONDS,
     hookTimeout: TEST_TIMEOUT_MILLISECONDS,

@@ -25,6 +25,7 @@ import path from 'node:path';
 import { build } from 'esbuild';
 import { buildIsFresh, root, sourceHash, stampFile, withBuildLock } from './prepare.mjs';
 import { settleConstants } from './constants.mjs';
+import { esbuildPages } from './pages.mjs';
 import { esbuildResumable } from './resumable.mjs';
 import { entryPoints, threadEntryPoints } from './rooms.mjs';
 
@@ -48,7 +49,7 @@ async function buildCode() {
     external: ['smplab'],
     conditions: ['smplab-source'],
     sourcemap: 'linked',
-    plugins: [esbuildResumable()],
+    plugins: [esbuildResumable(), esbuildPages()],
     // Symbols find their address by name (kallsyms), so a bundle must not rename functions.
     keepNames: false,
     minify: false,

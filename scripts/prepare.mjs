@@ -28,6 +28,7 @@ const buildInputs = [
   'tsconfig.build.json',
   'scripts/build.mjs',
   'scripts/constants.mjs',
+  'scripts/pages.mjs',
   'scripts/rooms.mjs',
 ];
 

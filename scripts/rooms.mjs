@@ -12,6 +12,12 @@ export const entryPoints = ['src/index.ts', 'src/vitest/index.ts', 'src/cli/main
 /** What CPU threads run; built apart, as CommonJS. */
 export const threadEntryPoints = ['src/cpu-worker/loader.ts', 'src/cpu-worker/main.ts'];
 
+/** What runs in a reader's browser; scripts/pages.mjs puts each into the program as text. */
+export const pageEntryPoints = {
+  picture: 'src/page/picture/main.ts',
+  stress: 'src/page/stress/main.ts',
+};
+
 /** What comes in by the public door like any user: in these, `smplab` and nothing of src. */
 export const outsiders = ['gallery', 'vitest'];
 
@@ -30,7 +36,8 @@ export const mayImport = {
   kernel: ['memory', 'smp'],
   scheduler: [],
   checkers: [],
-  report: [],
+  page: [],
+  report: ['page'],
   scenario: ['memory', 'smp', 'kernel', 'litmus'],
   litmus: [],
   'cpu-worker': ['memory', 'smp', 'kernel', 'scheduler', 'scenario'],
@@ -53,6 +60,7 @@ export const instead = {
   scheduler:
     'a policy sees the state words and the runnable set and nothing else: put the fact into an event.',
   checkers: 'a checker is a fold over trace events: record the fact as an event and read it there.',
+  page: 'a page knows what it is given (page/data.ts) and a browser: let report work it out and hand it over.',
   report: 'a report is made from the trace alone: put what it has to show into the trace.',
   scenario:
     'a scenario is kernel code and its checks: what runs it is in machine, what searches it in explore.',
@@ -83,6 +91,7 @@ export const packageRooms = {
   pino: ['machine', 'explore', 'cli'],
   commander: ['cli'],
   vitest: ['vitest'],
+  uplot: ['page'],
 };
 
 /** What to do instead of importing the package elsewhere. */
@@ -96,6 +105,7 @@ export const packageInstead = {
   'p-queue': 'let explore decide how many runs go at once.',
   pino: 'take a logger as an argument; what the simulated machine says is a trace event.',
   commander: 'a command line is parsed in cli and nowhere else.',
+  uplot: 'a plot is drawn in a browser: put it into a page.',
   vitest: 'a test runner is for who tests: put it into the entry point smplab/vitest.',
 };
 

@@ -10,7 +10,7 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { entryPoints, threadEntryPoints } from './rooms.mjs';
+import { entryPoints, pageEntryPoints, threadEntryPoints } from './rooms.mjs';
 import { filesUnder, report, rootArgument, textOf } from './sources.mjs';
 
 /** @typedef {import('./sources.mjs').Fault} Fault */
@@ -45,7 +45,9 @@ function deadFiles(root, files) {
   const sources = new Set(files.filter((file) => file.startsWith('src/') && file.endsWith('.ts')));
   const isTest = /^(?:test|scripts|bench)\/.*\.(?:ts|mjs)$/;
   const waiting = [
-    ...[...entryPoints, ...threadEntryPoints].filter((file) => sources.has(file)),
+    ...[...entryPoints, ...threadEntryPoints, ...Object.values(pageEntryPoints)].filter((file) =>
+      sources.has(file),
+    ),
     ...files.filter((file) => isTest.test(file)),
     // Found in their folders, by id.
     ...files.filter((file) => /^src\/gallery\/[^/]+\/(?:scenario|fixed)\.ts$/.test(file)),

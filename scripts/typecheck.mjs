@@ -8,7 +8,9 @@ import { root } from './prepare.mjs';
 const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
 const projects = [
   'tsconfig.json',
+  'src/page/tsconfig.json',
   'test/tsconfig.json',
+  'test/pages/tsconfig.json',
   'examples/tsconfig.json',
   'scripts/tsconfig.json',
 ].filter((file) => existsSync(path.join(root, file)));

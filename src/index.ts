@@ -41,6 +41,8 @@ export type { ReplayReport } from '#explore/replay-token';
 export { compareExecutors } from '#explore/both-executors';
 export type { Comparison, ComparisonOptions, Difference } from '#explore/both-executors';
 export { failuresText, replayText } from '#explore/failure-text';
+export { runPage } from '#explore/run-page';
+export type { PageRun } from '#explore/run-page';
 export { runLitmus } from '#explore/litmus';
 export type { LitmusResult } from '#explore/litmus';
 export { parseLitmus } from '#litmus/parse';

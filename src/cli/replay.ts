@@ -25,7 +25,7 @@ export async function replay(text: string, options: ReplayOptions, context: Cont
   const { executor } = options;
   const source = await compileScenario(scenarioFile(options.scenario ?? token.scenario), executor);
   const report = await replayToken(text, source, { tolerant: options.tolerant === true, executor });
-  const run = { shown: report.shown, explanation: report.explanation, finding: report.findings[0] };
+  const run = { ...report, command: `smplab replay ${text}` };
   const view = viewText(options.view, run, options.out === undefined ? output.paint : plain);
   if (options.out !== undefined) write(options.out, view);
   if (options.json === true) output.raw(`${JSON.stringify(document(report))}\n`);

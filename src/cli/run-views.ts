@@ -1,5 +1,6 @@
 /** A run, in the form that was asked for. */
-import { type DrawnRun, diagram } from '#explore/failure-text';
+import { diagram } from '#explore/failure-text';
+import { type PageRun, runPage } from '#explore/run-page';
 import type { ShownRun } from '#explore/shown-run';
 import { callTree } from '#report/call-tree';
 import { ftraceText } from '#report/ftrace';
@@ -7,7 +8,7 @@ import type { TraceModel } from '#report/model';
 import type { Paint } from '#report/paint';
 import { perfettoTrace } from '#report/perfetto';
 
-export const RUN_VIEWS = ['diagram', 'tree', 'ftrace', 'perfetto'] as const;
+export const RUN_VIEWS = ['diagram', 'tree', 'ftrace', 'perfetto', 'html'] as const;
 export type RunView = (typeof RUN_VIEWS)[number];
 
 function modelOf(shown: ShownRun): TraceModel {
@@ -22,8 +23,11 @@ function modelOf(shown: ShownRun): TraceModel {
 }
 
 /** A run as text in one of the views. */
-export function viewText(view: RunView, run: DrawnRun, paint: Paint): string {
-  if (view === 'diagram') return `${diagram(run, paint).join('\n')}\n`;
+export function viewText(view: RunView, run: PageRun, paint: Paint): string {
+  if (view === 'html') return runPage(run);
+  const { shown, explanation, findings } = run;
+  if (view === 'diagram')
+    return `${diagram({ shown, explanation, finding: findings[0] }, paint).join('\n')}\n`;
   const model = modelOf(run.shown);
   if (view === 'tree') return `${callTree(model, { paint }).join('\n')}\n`;
   if (view === 'ftrace') return `${ftraceText(model).join('\n')}\n`;

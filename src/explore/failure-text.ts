@@ -120,7 +120,8 @@ export function replayText({ shown, explanation, findings, diverged }: ReplayRep
   ].join('\n');
 }
 
-function counted(number: number, what: string): string {
+/** `1 switch`, `4 switches` */
+export function counted(number: number, what: string): string {
   if (number === 1) return `1 ${what}`;
   return `${number} ${what}${what.endsWith('ch') ? 'es' : 's'}`;
 }

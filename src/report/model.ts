@@ -26,6 +26,8 @@ export interface TraceModel {
   readonly events: readonly TraceEvent[];
   /** Name of the kernel function at an address. */
   readonly symbols: (address: number) => string | undefined;
+  /** Name of the variable at an address, where somebody knows. */
+  readonly variables?: (address: number) => string | undefined;
   /** CPUs the machine can have: as many columns. */
   readonly cpus: number;
   /** Events that did not fit. */
