@@ -37,6 +37,7 @@ export interface ExploreDocument {
   readonly distinctTraces: number;
   readonly unseenShare: number;
   readonly complete: boolean;
+  readonly unproved: string | null;
   readonly limit: string | null;
   readonly bounds: Readonly<Record<string, number>>;
   readonly missed: readonly {
@@ -99,6 +100,7 @@ export function exploreDocument(
     distinctTraces: statement.traces,
     unseenShare: statement.unseenShare,
     complete: statement.complete && report.limit === undefined,
+    unproved: statement.unproved ?? null,
     limit: report.limit ?? null,
     bounds: statement.bounds,
     missed: statement.missed ?? [],
@@ -150,6 +152,7 @@ export function mergeDocuments(parts: readonly ExploreDocument[], isPartition: b
     distinctTraces: isPartition ? sum(traces) : Math.max(...traces),
     unseenShare: sum(parts.map((part) => part.unseenShare * part.runs)) / Math.max(runs, 1),
     complete: isPartition && parts.every((part) => part.complete),
+    unproved: parts.find((part) => part.unproved !== null)?.unproved ?? null,
     limit: parts.find((part) => part.limit !== null)?.limit ?? null,
     bounds,
     missed: first.missed.map(({ depth }) => {

@@ -12,7 +12,7 @@ function percent(share: number): string {
 }
 
 function coverage(document: ExploreDocument): string[] {
-  const { runs, distinctTraces, complete, bounds, unseenShare, missed, limit, jobs } = document;
+  const { runs, distinctTraces, complete, unproved, bounds, unseenShare, missed, limit, jobs } = document;
   const many = jobs > 1 ? 'at least ' : '';
   const lines = [`${runs} schedules, ${many}${distinctTraces} of them different in what they did`];
   if (complete) {
@@ -22,6 +22,8 @@ function coverage(document: ExploreDocument): string[] {
     lines.push(`complete: every interleaving${within} was covered`);
     const again = (bounds['redundant'] ?? 0) + (bounds['discarded'] ?? 0);
     if (again > 0) lines.push(`${again} of the schedules showed nothing new`);
+  } else if (unproved !== null) {
+    lines.push(`not complete: ${unproved}`);
   } else if ('estimate' in bounds) {
     lines.push(`not complete: about ${bounds['estimate']} schedules are needed`);
   } else {

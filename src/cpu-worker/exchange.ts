@@ -37,7 +37,7 @@ import {
 } from '#memory/layout';
 import { NULL } from '#memory/struct';
 import { cpu_online_map, type cpumask_t } from '#smp/cpumask';
-import { preempt_check_resched, task_moved, task_struct } from '#smp/sched';
+import { preempt_check_resched, set_need_resched, task_moved, task_struct } from '#smp/sched';
 import { come_online, play_dead } from '#smp/smpboot';
 import { EventType } from '#trace/events';
 import { ResetTaken } from './control-flow.ts';
@@ -159,6 +159,8 @@ function restart(bus: ThreadBus): boolean {
   const { depth } = bus;
   try {
     come_online();
+    // It dropped its interrupts, and goes on with the task instead of in the idle loop, which would have looked.
+    set_need_resched();
     return true;
   } catch (error) {
     if (!(error instanceof ResetTaken)) throw error;

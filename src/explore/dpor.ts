@@ -14,7 +14,7 @@
  * many there were.
  *
  * The search starts again when memory becomes known as shared, which stays known to the executor; at the first store that a
- * buffer holds; and at the first run that a failure ends.
+ * buffer holds; and at the first run that a failure ends. How often is limited: each time something has to become known.
  */
 import { assert } from '#base/assert';
 import { POLICY_WORDS } from '#base/strategy';
@@ -30,9 +30,14 @@ import { type Plan, type RunResult, RunStop } from './executor.ts';
 import { HappensBefore } from './happens-before.ts';
 import type { Search, Statement } from './search.ts';
 
+/** Words that become known as shared one run after the other: more than any scenario has shown, by a hundred times. */
+const RESTARTS_MAX = 1000;
+
 export interface DporOptions {
   /** Without one, until everything is covered. */
   readonly runs?: number;
+  /** Times it may start again. Default: 1,000. */
+  readonly restartsMax?: number;
 }
 
 export class DporSearch implements Search {
@@ -47,7 +52,7 @@ export class DporSearch implements Search {
   restarts = 0;
   /** Runs made before the last restart. */
   discarded = 0;
-  /** Runs in which a timed wait gave up. Their reversals are looked for, and yet nothing is proved: other strategies still see more. */
+  /** Runs in which a timed wait gave up. */
   timeouts = 0;
   private limited = 0;
   private readonly task: DporTask;
@@ -65,6 +70,7 @@ export class DporSearch implements Search {
   private guessedAt = -1;
   private isRunning = false;
   private isFinished = false;
+  private hasGivenUp = false;
 
   constructor(options: DporOptions = {}, task: DporTask = WHOLE) {
     this.options = options;
@@ -185,6 +191,7 @@ export class DporSearch implements Search {
 
   private restart(): void {
     this.restarts++;
+    if (this.restarts > (this.options.restartsMax ?? RESTARTS_MAX)) this.isFinished = this.hasGivenUp = true;
     this.discarded += this.executions;
     this.executions = this.redundant = this.misses = this.maxDepth = this.limited = this.timeouts = 0;
     this.opened = 0;
@@ -228,7 +235,17 @@ export class DporSearch implements Search {
 
   /** Nothing is left, and no limit stood in the way. */
   get isComplete(): boolean {
-    return this.isFinished && this.cutShort === 0 && this.timeouts === 0 && this.demands.isComplete;
+    return this.isFinished && this.gap() === undefined;
+  }
+
+  /** Why an end of the search is no proof. */
+  private gap(): string | undefined {
+    if (this.hasGivenUp)
+      return `memory became known as shared ${this.restarts} times, and the search gave up`;
+    if (this.limited > 0) return `${this.limited} schedules were not followed to their end`;
+    if (this.path.lost > 0) return `the search could not follow up ${this.path.lost} of its branches`;
+    if (!this.demands.isComplete) return 'a wait had too many sets of writes in front of it to try all';
+    return undefined;
   }
 
   statement(): Statement {
@@ -240,6 +257,7 @@ export class DporSearch implements Search {
       traces: executions - redundant,
       unseenShare: this.isComplete || estimate === 0 ? 0 : 1 - executions / estimate,
       complete: this.isComplete,
+      ...(this.isFinished ? { unproved: this.gap() } : {}),
       bounds: { redundant, misses, reversals, restarts, discarded, estimate, events: maxDepth, timeouts },
       cutShort: this.cutShort,
     };

@@ -24,6 +24,8 @@ export interface Statement {
   readonly bounds: Readonly<Record<string, number>>;
   /** PCT: by depth, from 1. */
   readonly missed?: readonly MissBound[];
+  /** The search has come to its end, nothing is left to be run, and yet it proves nothing: why. */
+  readonly unproved?: string | undefined;
   /** Runs that a limit cut short: what comes after in them has not been seen. */
   readonly cutShort: number;
 }

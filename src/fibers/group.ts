@@ -8,7 +8,7 @@ import type { FiberGroup } from '#memory/fiber-bus';
 import { Baton, ContextWord, CpuWord, Pending, PowerState, Status } from '#memory/layout';
 import { AT_REST } from '#memory/scheduler-core';
 import { call_pointer } from '#memory/symbols';
-import { kthreads_wait, preempt_check_resched } from '#smp/sched';
+import { need_resched, preempt_check_resched } from '#smp/sched';
 import { idle_is_over, idle_work } from '#smp/smpboot';
 import { OpType } from '#trace/operations';
 import { type Fiber, Stand, attach, go, lookAs } from './fibers.ts';
@@ -131,7 +131,7 @@ export class Group implements FiberGroup {
     if ((bus.core.nextHead[actor]! & 0xff) === OpType.START) {
       fiber.flow = beginFlow(bus);
       const flow = suspended(call_pointer, bus.registers.get(CpuWord.FLOW_FUNCTION) >>> 0);
-      if (!kthreads_wait()) return flow;
+      if (!need_resched()) return flow;
       // A kernel thread has waited for this CPU since before.
       fiber.stack.push(flow);
       return suspended(preempt_check_resched);

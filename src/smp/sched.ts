@@ -103,6 +103,8 @@ export const rq = struct('rq', {
   inbox: ptr,
   /** the running task, NULL in the idle loop: owned by this CPU, read by cpu_down */
   curr: ptr,
+  /** TIF_NEED_RESCHED of whoever runs: set and read by this CPU alone, see set_need_resched */
+  need_resched: u32,
 });
 export const runqueues = vmlinux.DEFINE_PER_CPU('runqueues', rq);
 const last_pid = vmlinux.DEFINE('last_pid', u32);
@@ -189,7 +191,8 @@ export const wake_up_process = kernel_function('wake_up_process', (address: Ptr)
   const enabled = lock_queue(queue);
   task.next = NULL;
   task.state = TASK_RUNNABLE;
-  if ((task.flags & PF_KTHREAD) !== 0) {
+  const preempts = (task.flags & PF_KTHREAD) !== 0;
+  if (preempts) {
     queue.kthreads = append(queue.kthreads, address);
     queue.nr_kthreads += 1;
   } else {
@@ -199,6 +202,7 @@ export const wake_up_process = kernel_function('wake_up_process', (address: Ptr)
   unlock_queue(queue, enabled);
   // For this CPU no interrupt tells: who waits gets it here, if preemption is on.
   if (cpu !== currentCpu()) arch.sendIpi(cpu, RESCHEDULE_VECTOR);
+  else if (preempts) set_need_resched();
   preempt_enable();
 });
 
@@ -249,7 +253,11 @@ function take_inbox(queue: StructView<typeof rq>): void {
 function pick_next_task(users: boolean): Ptr {
   const queue = __get_cpu_var(runqueues);
   if (users) take_inbox(queue);
-  if (queue.nr_kthreads === 0 && (!users || queue.nr_users === 0)) return NULL;
+  if (queue.nr_kthreads === 0 && (!users || queue.nr_users === 0)) {
+    // Who comes later tells by an interrupt, and none has been taken since that look.
+    clear_need_resched();
+    return NULL;
+  }
   const enabled = lock_queue(queue);
   let next = queue.kthreads;
   if (next !== NULL) {
@@ -373,33 +381,46 @@ export const preempt_schedule = kernel_function('preempt_schedule', (): void => 
       }
     }
     preempt_enable_no_resched();
-  } while (kthreads_wait());
+  } while (need_resched());
 });
 
 /** Preemption on again; who waited for that runs now. */
 export function preempt_enable(): void {
   if (!dec_preempt_count()) preempt_enable_no_resched();
-  if (need_resched()) preempt_schedule();
+  if (should_resched()) preempt_schedule();
 }
 
 /** Where preemption may happen: count zero, interrupts on, not in an interrupt, somebody waits. */
 export function preempt_check_resched(): void {
-  if (need_resched()) preempt_schedule();
+  if (should_resched()) preempt_schedule();
 }
 
 /** @plain */
-function need_resched(): boolean {
+function should_resched(): boolean {
   const { registers } = bus;
   if (registers.preemptCount !== 0 || registers.hardirqCount !== 0 || !registers.irqsEnabled) return false;
-  return kthreads_wait();
+  return need_resched();
 }
 
 /**
- * Whether kernel threads wait for this CPU. Looked at often, by this CPU only: a local read.
+ * Whether this CPU has been told that kernel threads wait for it. In Linux whoever queues one says so in the running task's
+ * flags, and then interrupts. Here the interrupt's handler does, so that a look at the flag is no look at what others write:
+ * it comes at every preempt_enable, and what it depended on would have to be an operation. What is lost is a preemption
+ * between the two, which finds the queue locked until the interrupt is on its way.
  * @plain
  */
-export function kthreads_wait(): boolean {
-  return bus.loadLocal32(per_cpu_ptr(runqueues, currentCpu()) + NR_KTHREADS) !== 0;
+export function need_resched(): boolean {
+  return bus.loadLocal32(per_cpu_ptr(runqueues, currentCpu()) + NEED_RESCHED) !== 0;
+}
+
+/** @plain */
+export function set_need_resched(): void {
+  bus.storeLocal32(per_cpu_ptr(runqueues, currentCpu()) + NEED_RESCHED, 1);
+}
+
+/** @plain */
+function clear_need_resched(): void {
+  bus.storeLocal32(per_cpu_ptr(runqueues, currentCpu()) + NEED_RESCHED, 0);
 }
 
 /**
@@ -410,7 +431,7 @@ export function set_curr(cpu: number, task: Ptr): void {
   bus.storeLocal32(per_cpu_ptr(runqueues, cpu) + CURR, task);
 }
 
-const NR_KTHREADS = rq.offsetof('nr_kthreads');
+const NEED_RESCHED = rq.offsetof('need_resched');
 const CURR = rq.offsetof('curr');
 
 /**
@@ -590,5 +611,7 @@ export function preempt_schedule_irq(): void {
 /** The handler of the reschedule IPI: what matters happens on the way out of the interrupt. */
 export const smp_reschedule_interrupt: KernelFunction<[], void> = kernel_function(
   'smp_reschedule_interrupt',
-  (): void => {},
+  (): void => {
+    if (READ_ONCE(__get_cpu_var(runqueues), 'nr_kthreads') !== 0) set_need_resched();
+  },
 );

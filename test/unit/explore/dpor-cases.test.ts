@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DporSearch } from '#explore/dpor';
-import { RunStop } from '#explore/executor';
+import { type Executor, RunStop } from '#explore/executor';
 import { fingerprint } from '#explore/happens-before';
 import { runSearch } from '#explore/search';
 import { policyNumber } from '#scheduler/policies';
@@ -153,6 +153,25 @@ describe('dpor: what a run alone does not show', () => {
     expect(search.isComplete).toBe(false);
     expect(search.statement()).toMatchObject({ complete: false, cutShort: search.cutShort });
     expect(search.cutShort).toBeGreaterThan(0);
+    expect(search.statement().unproved).toBe(`${search.cutShort} schedules were not followed to their end`);
+  });
+
+  it('memory that becomes known as shared again and again: gives up, and says so', () => {
+    const machine = new ModelMachine({
+      flows: [
+        function* (m) {
+          yield m.store(X, 1);
+        },
+      ],
+    });
+    const search = new DporSearch({ restartsMax: 3 });
+    const growing: Executor = {
+      actors: machine.actors,
+      run: (plan) => ({ ...machine.run(plan), sharedGrew: true }),
+    };
+    expect(runSearch(search, growing, () => false)).toBe(4);
+    expect(search.isComplete).toBe(false);
+    expect(search.statement().unproved).toMatch(/^memory became known as shared 4 times/);
   });
 
   it('a budget: stops there, and the estimate of the rest is within three times the truth (24 traces)', () => {
