@@ -32,6 +32,7 @@ export { type ParallelOptions, type ParallelRun, ParallelScenario } from '#machi
 export { galleryEntries, galleryEntry, galleryScenario, verifyEntry } from '#explore/gallery';
 export type { GalleryEntry, Verified, VerifyOptions } from '#explore/gallery';
 export { ScenarioExecutor } from '#machine/scenario-executor';
+export { MachineShelf } from '#machine/shelf';
 export { policyByNumber, policyNames, policyNumber } from '#machine/choices';
 export * from '#scenario/api';
 export { runCampaign } from '#explore/campaign';

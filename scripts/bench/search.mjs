@@ -6,6 +6,7 @@
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 
 const smplab = await import('smplab');
 const { BareBaton } = await import('./bare-baton.mjs');
@@ -24,6 +25,8 @@ const LOCK_TRACES = 2520;
 const RACE_SEEDS = 51;
 /** @type {readonly Kind[]} */
 const KINDS = ['fibers', 'threads'];
+const LITMUS_BATCH = 1000;
+const LITMUS_GENERATOR = new URL('../../test/support/litmus-arbitrary.ts', import.meta.url);
 const SHAPES = new URL('../../test/litmus/shapes/', import.meta.url);
 
 /** @param {string} name */
@@ -50,6 +53,25 @@ async function cpuSeconds(work) {
 /** @param {string} name @param {() => Promise<void>} measure */
 async function section(name, measure) {
   if (only.size === 0 || only.has(name)) await measure();
+}
+
+/**
+ * Litmus tests by chance, the same every time: seeds from 1.
+ * @param {number} count
+ * @returns {Promise<string[]>}
+ */
+async function generatedLitmus(count) {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(LITMUS_GENERATOR)],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'node',
+    conditions: ['smplab-source'],
+  });
+  const [{ text }] = /** @type {[{ text: string }]} */ (/** @type {unknown} */ (outputFiles));
+  const { generateLitmus } = await import(`data:text/javascript,${encodeURIComponent(text)}`);
+  return Array.from({ length: count }, (_, index) => generateLitmus(index + 1));
 }
 
 /**
@@ -240,6 +262,30 @@ for (const kind of KINDS)
       note,
     });
   });
+
+await section('litmus', async () => {
+  const texts = await generatedLitmus(LITMUS_BATCH);
+  const shelf = new smplab.MachineShelf();
+  let schedules = 0;
+  const all = async () => {
+    for (const [index, text] of texts.entries()) {
+      const result = await smplab.runLitmus(text, `generated ${index + 1}`, { memoryModel: 'tso', shelf });
+      if (!result.complete) throw new Error(`bench: generated test ${index + 1}: ${result.incomplete}`);
+      schedules += result.schedules;
+    }
+  };
+  const seconds = await cpuSeconds(all);
+  const milliseconds = ((seconds / texts.length) * 1e3).toFixed(2);
+  const note = `${texts.length} generated tests, tso, each to its last schedule (${schedules}): ${milliseconds} CPU ms a test`;
+  tell({
+    name: 'fibers/litmus-batch',
+    value: texts.length / seconds,
+    unit: 'tests/CPU-s',
+    baseline: null,
+    ratio: null,
+    note,
+  });
+});
 
 for (const kind of KINDS)
   await section('race', async () => {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { runLitmus } from '#explore/litmus';
 import { pinToOneCore } from '#explore/pin';
 import type { ExecutorKind } from '#machine/runner';
+import { MachineShelf } from '#machine/shelf';
 import { litmusJson, litmusLog } from '#litmus/log';
 import type { Context } from './boot.ts';
 import { ExitCode, UsageError } from './exit-code.ts';
@@ -33,6 +34,7 @@ export async function litmus(
   // Unreadable files are said before anything runs.
   const tests = files.map((file) => ({ file, text: readTest(file) }));
   if (options.executor === 'threads') pinToOneCore();
+  const shelf = new MachineShelf();
   const documents: object[] = [];
   let code: ExitCode = ExitCode.GOOD;
   for (const { file, text } of tests) {
@@ -40,6 +42,7 @@ export async function litmus(
     const { program, verdict, complete, incomplete } = await runLitmus(text, file, {
       memoryModel: options.memoryModel,
       executor: options.executor,
+      shelf,
       signal,
       ...(options.runs === undefined ? {} : { runs: options.runs }),
     });

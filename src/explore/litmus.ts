@@ -3,11 +3,12 @@ import { executionKey } from '#litmus/execution-key';
 import { registerWords } from '#litmus/layout';
 import { finalState, type LitmusVerdict, Outcomes } from '#litmus/outcome';
 import { parseLitmus } from '#litmus/parse';
-import type { LitmusProgram } from '#litmus/program';
+import { type LitmusProgram, accessBytesMin } from '#litmus/program';
 import { SmplabError } from '#base/errors';
-import { LitmusEnd, type LitmusScenario, type ScenarioSource } from '#machine/scenario';
+import { LitmusEnd, type LitmusScenario, type ScenarioSource, scenarioOfProgram } from '#machine/scenario';
 import type { ExecutorKind } from '#machine/runner';
 import { ScenarioExecutor } from '#machine/scenario-executor';
+import type { MachineShelf } from '#machine/shelf';
 import { DporSearch } from './dpor.ts';
 import { type RunResult, RunStop } from './executor.ts';
 
@@ -18,6 +19,8 @@ export interface LitmusOptions {
   readonly signal?: AbortSignal;
   /** What CPUs run on. Default: fibers. */
   readonly executor?: ExecutorKind | undefined;
+  /** Where booted machines are kept between tests: many tests boot one for each number of threads. */
+  readonly shelf?: MachineShelf | undefined;
 }
 
 export interface LitmusResult {
@@ -30,6 +33,8 @@ export interface LitmusResult {
 }
 
 const RUNS_MAX = 5_000_000;
+/** Page frames of the machine: booting takes some, a test takes none. */
+const PAGES = 64;
 /** Between two looks at the event loop. */
 const RUNS_AT_ONCE = 2_000;
 
@@ -45,9 +50,14 @@ export function litmusSource(text: string, file: string): ScenarioSource {
  */
 export async function runLitmus(text: string, file: string, options: LitmusOptions): Promise<LitmusResult> {
   const program = parseLitmus(text, file);
-  const executor = await ScenarioExecutor.create(litmusSource(text, file), {
+  const source = litmusSource(text, file);
+  const isThreaded = options.executor === 'threads';
+  const here = isThreaded ? source : { ...source, make: () => scenarioOfProgram(program) };
+  const executor = await ScenarioExecutor.create(here, {
     memoryModel: options.memoryModel,
     executor: options.executor,
+    shelf: options.shelf,
+    pages: PAGES,
   });
   try {
     return await new LitmusRun(executor, program, file, options).result();
@@ -62,6 +72,7 @@ class LitmusRun {
   readonly #file: string;
   readonly #options: LitmusOptions;
   readonly #outcomes: Outcomes;
+  readonly #cell: number;
   #incomplete: string | undefined;
   #schedules = 0;
 
@@ -71,6 +82,7 @@ class LitmusRun {
     this.#file = file;
     this.#options = options;
     this.#outcomes = new Outcomes(program);
+    this.#cell = accessBytesMin(program);
   }
 
   async result(): Promise<LitmusResult> {
@@ -121,6 +133,6 @@ class LitmusRun {
       u8.slice(variables, variables + layout.bytes),
       i32.slice(registers >>> 2, (registers >>> 2) + words),
     );
-    this.#outcomes.add(state, executionKey(result.log, variables, layout.bytes));
+    this.#outcomes.add(state, executionKey(result.log, variables, layout.bytes, this.#cell));
   }
 }

@@ -2,7 +2,7 @@
  * What herd means by one execution: which store each load reads from, and in which order stores to the same place reach
  * memory. Two runs that agree on both are one execution, whatever else the schedule did.
  *
- * Kept byte by byte, so that accesses of different sizes may overlap. Stores are named by their thread and their number
+ * Kept cell by cell, so that accesses of different sizes may overlap. Stores are named by their thread and their number
  * in its program order, which is the order in which they enter and leave its store buffer.
  */
 import { cpuOf } from '#base/strategy';
@@ -21,15 +21,15 @@ import {
 
 /** Follows one execution. Addresses are offsets into the observed memory. */
 export class ExecutionRecorder {
-  readonly #writers: number[];
-  readonly #order: number[][];
+  readonly #cell: number;
+  /** By cell, the stores that have reached it. */
+  readonly #order: number[][] = [];
   readonly #reads: number[][] = [];
   readonly #stores: number[] = [];
 
-  /** @param bytes of the memory that is followed */
-  constructor(bytes: number) {
-    this.#writers = Array.from({ length: bytes }, () => -1);
-    this.#order = Array.from({ length: bytes }, () => []);
+  /** @param cell bytes that every access takes a whole number of, from a multiple of it */
+  constructor(cell = 1) {
+    this.#cell = cell;
   }
 
   /** The name of the thread's next store: 0 for the first store of thread 0, and so on. */
@@ -41,25 +41,24 @@ export class ExecutionRecorder {
 
   /** The store reaches memory. */
   write(address: number, size: number, store: number): void {
-    for (let byte = address; byte < address + size; byte++) {
-      this.#writers[byte] = store;
-      this.#order[byte]!.push(store);
-    }
+    const end = (address + size) / this.#cell;
+    for (let cell = address / this.#cell; cell < end; cell++) (this.#order[cell] ??= []).push(store);
   }
 
   readMemory(thread: number, address: number, size: number): void {
     const reads = (this.#reads[thread] ??= []);
-    for (let byte = address; byte < address + size; byte++) reads.push(this.#writers[byte]!);
+    const end = (address + size) / this.#cell;
+    for (let cell = address / this.#cell; cell < end; cell++) reads.push(this.#order[cell]?.at(-1) ?? -1);
   }
 
   readForwarded(thread: number, size: number, store: number): void {
     const reads = (this.#reads[thread] ??= []);
-    for (let byte = 0; byte < size; byte++) reads.push(store);
+    for (let byte = 0; byte < size; byte += this.#cell) reads.push(store);
   }
 
   key(): string {
-    const reads = Array.from(this.#reads, (each) => (each ?? []).join()).join('|');
-    return `${reads}/${this.#order.map((each) => each.join()).join('|')}`;
+    // An array joins the arrays in it, and what is not there, as it should: with a comma, and as nothing.
+    return `${this.#reads.join('|')}/${this.#order.join('|')}`;
   }
 }
 
@@ -73,9 +72,10 @@ interface Buffered {
  * The key of a run, from its log.
  * @param base address of the first observed byte
  * @param bytes observed bytes; operations elsewhere (the machine's own) do not count
+ * @param cell see ExecutionRecorder: keys with the same one can be compared
  */
-export function executionKey(log: OperationLog, base: number, bytes: number): string {
-  const recorder = new ExecutionRecorder(bytes);
+export function executionKey(log: OperationLog, base: number, bytes: number, cell = 1): string {
+  const recorder = new ExecutionRecorder(cell);
   const buffers: Buffered[][] = [];
   for (let record = 0; record < log.records; record++) {
     const at = record * OP_WORDS;

@@ -48,7 +48,8 @@ const IDLE: ThreadEnd = { kind: 'idle' };
 
 /**
  * @param thread index into `program.threads`
- * @param registers `registerWords(program)` words: set to the initial registers here, and final when this returns
+ * @param registers `registerWords(program)` words: final when this returns
+ * @param initial what they start as; may be the same array
  */
 export function runThread(
   program: LitmusProgram,
@@ -56,9 +57,10 @@ export function runThread(
   bus: LitmusBus,
   registers: Int32Array,
   layout: LitmusLayout = layoutOf(program),
+  initial: Int32Array = initialRegisters(program, layout, thread),
   limits: ThreadLimits = THREAD_LIMITS,
 ): ThreadEnd {
-  registers.set(initialRegisters(program, layout, thread));
+  if (initial !== registers) registers.set(initial);
   const { proc, instructions } = program.threads[thread]!;
   const state: ThreadState = { program, layout, bus, registers, flags: 0, effects: 0 };
   const visits: (Visit | undefined)[] = [];

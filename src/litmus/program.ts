@@ -181,3 +181,11 @@ export interface LitmusProgram {
 export function registerSlots(program: LitmusProgram): number {
   return 16 + program.symbolicRegisters.length;
 }
+
+/** No access of this program to memory is smaller: every one is so many bytes, or a whole number of times that. */
+export function accessBytesMin(program: LitmusProgram): number {
+  const sizes = program.threads.flatMap(({ instructions }) =>
+    instructions.flatMap(({ operation, size, sourceSize }) => [size, operation === 'set' ? 1 : sourceSize]),
+  );
+  return Math.min(8, ...sizes);
+}

@@ -51,7 +51,7 @@ import { type TraceEvent } from '#trace/events';
 import { encodeTrace } from '#trace/format';
 import { clearRing, mergeEvents, readRing } from '#trace/ring';
 import { type MachineConfig, type ResolvedConfig, resolveConfig } from './config.ts';
-import { freshMemory } from './memory-image.ts';
+import { type FreshMemory, type RestImage, freshMemory, keepRest, restoreRest } from './memory-image.ts';
 import { FiberPool } from '#fibers/pool';
 import { type CpuPool, hostCores, sharedPool } from './pool.ts';
 import { Standstill, isAsleep } from './standstill.ts';
@@ -72,6 +72,9 @@ const LEAVE_TIMEOUT_MS = 1_000;
 const QUIET_TIMEOUT_MS = 1_000;
 /** Events of a dead CPU that a machine check carries. */
 const LAST_EVENTS = 16;
+
+/** Given as the reason, since making one of its own costs the host more than the rest of switching off. */
+const IS_OFF = 'its machine is off';
 
 const KEEP_ALIVE_MS = 0x7fffffff;
 
@@ -132,6 +135,13 @@ export interface Snapshot {
   readonly scheduling: Uint8Array;
 }
 
+/** A machine's memory and what was in it: see Machine.revive. */
+export interface KeptMachine {
+  readonly config: ResolvedConfig;
+  readonly memory: FreshMemory;
+  readonly image: RestImage;
+}
+
 const RUN_STATE = machineWord(MachineWord.RUN_STATE);
 const RUN_EPOCH = machineWord(MachineWord.RUN_EPOCH);
 const AT_REST = machineWord(MachineWord.CPUS_AT_REST);
@@ -149,6 +159,7 @@ export class Machine {
   /** The host's way into memory. Use it at rest, inside `look`. */
   readonly bus: ParallelBus;
   readonly #pool: CpuPool;
+  readonly #memory: FreshMemory;
   readonly #abort: AbortController;
   readonly #threads: Promise<void>[] = [];
   /** The host's number of each thread, by the CPU it was when the machine was made. */
@@ -161,10 +172,15 @@ export class Machine {
   #stands = false;
   #state: 'on' | 'stopped' | 'off' = 'stopped';
 
-  private constructor(config: ResolvedConfig, pool: CpuPool, { scenario, loaded }: PowerOnOptions) {
+  private constructor(
+    config: ResolvedConfig,
+    pool: CpuPool,
+    memory: FreshMemory,
+    { scenario, loaded }: PowerOnOptions,
+  ) {
     this.config = config;
     this.#pool = pool;
-    const memory = freshMemory(config, pool.advance === undefined);
+    this.#memory = memory;
     this.layout = memory.layout;
     this.bus = memory.bus;
     this.#abort = new AbortController();
@@ -191,11 +207,9 @@ export class Machine {
    *   start the threads
    */
   static async powerOn(config: MachineConfig, options: PowerOnOptions = {}): Promise<Machine> {
-    const machine = new Machine(
-      resolveConfig(config, hostCores),
-      options.pool ?? (config.executor === 'fibers' ? new FiberPool() : sharedPool()),
-      options,
-    );
+    const resolved = resolveConfig(config, hostCores);
+    const pool = options.pool ?? (config.executor === 'fibers' ? new FiberPool() : sharedPool());
+    const machine = new Machine(resolved, pool, freshMemory(resolved, pool.advance === undefined), options);
     try {
       const patience = START_TIMEOUT_MS + START_TIMEOUT_MS_EACH * machine.config.possible;
       const started = await machine.#awaitRest(patience);
@@ -259,6 +273,26 @@ export class Machine {
     this.bus.i32[searchWord(SearchWord.ON)] = 1;
     this.bus.i32[searchWord(SearchWord.RUN)] = 1;
     this.#start();
+  }
+
+  /** What `revive` takes: this machine as it is now, serving runs, every CPU in its idle loop. Of use when it is off. */
+  keepAtRest(): KeptMachine {
+    return { config: this.config, memory: this.#memory, image: keepRest(this.#memory) };
+  }
+
+  /**
+   * A machine that serves runs from the start: it goes on where another one was kept, in the memory of that one, which is
+   * off. One at a time.
+   * @param options `pool`: CPUs that share this thread and have nothing on their stacks between runs
+   */
+  static revive(
+    kept: KeptMachine,
+    options: Omit<PowerOnOptions, 'beforeBoot'> & { readonly pool: FiberPool },
+  ): Machine {
+    restoreRest(kept.memory, kept.image);
+    const machine = new Machine(kept.config, options.pool, kept.memory, options);
+    machine.#state = 'on';
+    return machine;
   }
 
   /**
@@ -439,7 +473,7 @@ export class Machine {
       this.#ringAll();
     }
     // CPUs that share this thread do not leave by themselves in the middle of something, and nobody has to wait for them.
-    if (this.#pool.advance !== undefined) this.#abort.abort();
+    if (this.#pool.advance !== undefined) this.#abort.abort(IS_OFF);
     const all = Promise.all(this.#threads);
     let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise<void>((resolve) => {
@@ -447,7 +481,7 @@ export class Machine {
     });
     await Promise.race([all, tooLate]);
     clearTimeout(timer);
-    this.#abort.abort();
+    this.#abort.abort(IS_OFF);
     await all;
   }
 

@@ -15,11 +15,11 @@ import {
   geometry,
   ringWord,
 } from '#memory/layout';
-import { policyWords, searchWord } from '#memory/search-words';
+import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
 import { PolicyWord } from '#base/strategy';
 import { ParallelBus } from '#memory/parallel-bus';
 import { symbolHash } from '#memory/symbols';
-import { ringBytes } from '#trace/ring';
+import { clearRing, ringBytes } from '#trace/ring';
 import { policyNumber } from '#scheduler/policies';
 import { seedState } from '#base/prng';
 import '#kernel/image';
@@ -111,4 +111,31 @@ export function freshMemory(config: ResolvedConfig, shared = true): FreshMemory 
     writeStartValues((destination, source, length) => bus.copy(destination, source, length)),
   );
   return { buffer, input, layout, bus };
+}
+
+/** What memory held when every CPU was at rest between two runs. */
+export interface RestImage {
+  readonly bytes: Uint8Array;
+  /** The policy's words, and what every CPU is about to do. */
+  readonly scheduling: Uint8Array;
+}
+
+export function keepRest({ bus, layout }: FreshMemory): RestImage {
+  const { search, heapEnd } = layout;
+  return {
+    bytes: bus.u8.slice(0, heapEnd),
+    scheduling: bus.u8.slice(search, search + schedulingBytes(layout)),
+  };
+}
+
+/**
+ * Takes memory back to then. What a run had written in it stays noted as such, and goes back once more in front of the next.
+ * The image may have other symbols meanwhile: a scenario's.
+ */
+export function restoreRest({ bus, layout }: FreshMemory, { bytes, scheduling }: RestImage): void {
+  const { u8, i32 } = bus;
+  u8.set(bytes);
+  u8.set(scheduling, layout.search);
+  for (let cpu = 0; cpu < layout.nrPossible; cpu++) clearRing(i32, ringWord(layout, cpu));
+  i32[(MACHINE_BLOCK >>> 2) + MachineWord.LAYOUT_HASH] = sealImage().hash ^ symbolHash();
 }

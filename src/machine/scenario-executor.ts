@@ -29,20 +29,31 @@ import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } fr
 import { type LoadedScenario, type ScenarioSource, complaintOf, loadScenario } from '#scenario/program';
 import type { TraceEvent } from '#trace/events';
 import { type LogRecord, dmesg } from '#kernel/dmesg';
-import { Machine, type PowerOnOptions } from './machine.ts';
+import type { MachineConfig } from './config.ts';
+import { type KeptMachine, Machine, type PowerOnOptions } from './machine.ts';
 import { Outcome } from './outcome.ts';
 import type { ExecutorKind, Runner } from './runner.ts';
-import { keepStart, perCpuOverrides, setUp, startOfScheduling } from './start-state.ts';
+import type { MachineShelf } from './shelf.ts';
+import { awaitIdle, keepStart, perCpuOverrides, setUp, startOfScheduling } from './start-state.ts';
 import { STUCK_MS, ThreadRunner } from './thread-runner.ts';
 import { variableName } from './variable-name.ts';
 
-export interface ExecutorOptions extends Pick<PowerOnOptions, 'pool'> {
+export interface ExecutorOptions extends Pick<PowerOnOptions, 'pool'>, Pick<MachineConfig, 'pages'> {
   readonly memoryModel?: 'sc' | 'tso';
   /** What CPUs run on: a thread each, or all on this one. Default: fibers. */
   readonly executor?: ExecutorKind | undefined;
   readonly stepsMax?: number;
   /** Records of the operation log: a run that needs more ends there. */
   readonly logRecords?: number;
+  /** Fibers only: where the machine comes from, if one of its kind is there, and goes to. */
+  readonly shelf?: MachineShelf | undefined;
+}
+
+/** Where the machine goes when nobody needs it here any more. */
+interface OnShelf {
+  readonly shelf: MachineShelf;
+  readonly place: string;
+  readonly machine: KeptMachine;
 }
 
 const STEPS_MAX = 20_000;
@@ -97,6 +108,7 @@ export class ScenarioExecutor implements Executor {
   readonly #startLines: (Uint8Array | undefined)[] = [];
   #isLost = false;
   readonly #runner: Runner;
+  readonly #kept: OnShelf | undefined;
   readonly #restoring = (): void => {
     this.#restore();
   };
@@ -106,10 +118,12 @@ export class ScenarioExecutor implements Executor {
     loaded: LoadedScenario,
     start: Uint8Array,
     fibers: FiberPool | undefined,
+    kept: OnShelf | undefined,
   ) {
     const { layout, bus } = machine;
     const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
     this.machine = machine;
+    this.#kept = kept;
     this.#owners = new Uint16Array(bus.buffer, layout.search + region.owners, layout.heapEnd >>> 2);
     this.loaded = loaded;
     this.actors = layout.nrPossible * 4;
@@ -153,35 +167,44 @@ export class ScenarioExecutor implements Executor {
     const loaded = loadScenario(source);
     const { scenario } = loaded;
     const stepsMax = options.stepsMax ?? scenario.stepsMax ?? STEPS_MAX;
-    let machine: Machine | undefined;
-    const fibers = isThreaded ? undefined : new FiberPool();
+    const config: MachineConfig = {
+      cpus: scenario.online ?? scenario.cpus,
+      possible: scenario.cpus,
+      vendor: scenario.vendor ?? 'amd',
+      hardware: { perCpu: perCpuOverrides(scenario) },
+      mode: 'deterministic',
+      strategy: 'stay',
+      logRecords: options.logRecords ?? stepsMax * RECORDS_PER_STEP,
+      ...(options.pages === undefined ? {} : { pages: options.pages }),
+    };
+    const shelf = isThreaded ? undefined : options.shelf;
+    const place = shelf?.place(config, loaded);
+    const taken = place === undefined ? undefined : shelf!.take(place, source, loaded);
+    let { machine } = taken ?? {};
+    const fibers = taken?.fibers ?? (isThreaded ? undefined : new FiberPool());
     try {
-      machine = await Machine.powerOn(
-        {
-          cpus: scenario.online ?? scenario.cpus,
-          possible: scenario.cpus,
-          vendor: scenario.vendor ?? 'amd',
-          hardware: { perCpu: perCpuOverrides(scenario) },
-          mode: 'deterministic',
-          strategy: 'stay',
-          logRecords: options.logRecords ?? stepsMax * RECORDS_PER_STEP,
-        },
-        {
+      if (machine === undefined) {
+        machine = await Machine.powerOn(config, {
           ...(fibers === undefined ? {} : { pool: fibers }),
           ...(options.pool === undefined ? {} : { pool: options.pool }),
           scenario: source,
           loaded,
           beforeBoot: (fresh) => fresh.look(writeScenarioValues),
-        },
-      );
-      await setUp(machine, loaded, source);
-      await machine.beginCampaign();
+        });
+        await setUp(machine, loaded, source);
+        await machine.beginCampaign();
+        awaitIdle(machine);
+      }
+      const kept =
+        place === undefined
+          ? undefined
+          : { shelf: shelf!, place, machine: taken?.kept ?? machine.keepAtRest() };
       const start = keepStart(machine, loaded, {
         stepsMax,
         model:
           (options.memoryModel ?? scenario.memoryModel ?? 'sc') === 'tso' ? MemoryModel.TSO : MemoryModel.SC,
       });
-      return new ScenarioExecutor(machine, loaded, start, fibers);
+      return new ScenarioExecutor(machine, loaded, start, fibers, kept);
     } catch (error) {
       loaded.unload();
       await machine?.powerOff();
@@ -203,6 +226,7 @@ export class ScenarioExecutor implements Executor {
   async close(): Promise<void> {
     await this.machine.powerOff();
     this.loaded.unload();
+    this.#kept?.shelf.put(this.#kept.place, this.#kept.machine);
   }
 
   #run(plan: Plan, traceMask: number): RunResult {

@@ -76,8 +76,8 @@ export interface StartOptions {
   readonly model: MemoryModel;
 }
 
-/** Lets every CPU come to its idle loop, and answers memory as each run is to find it. */
-export function keepStart(machine: Machine, loaded: LoadedScenario, options: StartOptions): Uint8Array {
+/** Lets every CPU come to its idle loop. */
+export function awaitIdle(machine: Machine): void {
   const { layout, bus } = machine;
   const { i32 } = bus;
   for (let cpu = 0; cpu < layout.nrPossible; cpu++) {
@@ -93,6 +93,11 @@ export function keepStart(machine: Machine, loaded: LoadedScenario, options: Sta
         throw new SmplabError('SMPLAB_HOST_FAILED', `CPU ${cpu} did not come to rest`);
     }
   }
+}
+
+/** Memory as each run is to find it, from that of a machine whose CPUs are idle. */
+export function keepStart(machine: Machine, loaded: LoadedScenario, options: StartOptions): Uint8Array {
+  const { layout, bus } = machine;
   const start = bus.u8.slice(0, layout.heapEnd);
   const words = new Int32Array(start.buffer);
   armRun(words, options, loaded);

@@ -149,6 +149,11 @@ class ObjectImage implements KernelObject {
     return this.#dataCursor;
   }
 
+  /** First byte that its variables may not take. */
+  get dataLimit(): Ptr {
+    return this.#dataLimit;
+  }
+
   get perCpuEnd(): Ptr {
     return this.#perCpuCursor;
   }

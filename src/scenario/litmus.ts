@@ -8,7 +8,14 @@ import { assert } from '#base/assert';
 import { applyRmw } from '#litmus/alu';
 import type { LitmusBus } from '#litmus/bus';
 import { runThread } from '#litmus/interpreter';
-import { type LitmusLayout, VARIABLE_ALIGN, initialMemory, layoutOf, registerWords } from '#litmus/layout';
+import {
+  type LitmusLayout,
+  VARIABLE_ALIGN,
+  initialMemory,
+  initialRegisters,
+  layoutOf,
+  registerWords,
+} from '#litmus/layout';
 import { parseLitmus } from '#litmus/parse';
 import type { LitmusProgram, Value } from '#litmus/program';
 import { bus } from '#memory/bus';
@@ -39,19 +46,38 @@ export interface LitmusScenario extends Scenario {
 
 const WORD = 4;
 
-/** A test's variables one after the other, each under its name. */
+/** A test's variables one after the other, each under its name, and what they start as. */
 function defineVariables(program: LitmusProgram, layout: LitmusLayout): number {
+  const memory = initialMemory(program, layout);
+  const offsets = [...layout.offsets.values()];
   let first = -1;
   for (const [name, offset] of layout.offsets) {
-    const { addr } = scenarioImage.DEFINE(name, u32);
+    const { addr } = scenarioImage.DEFINE(name, u32, wordAt(memory, offset));
     if (first < 0) first = addr;
     assert(addr === first + offset, `litmusScenario: ${name} is not where the layout says`);
-    const end = [...layout.offsets.values()].find((next) => next > offset) ?? layout.bytes;
-    scenarioImage.DEFINE(`${name}, rest`, array(u32, (end - offset) / WORD - 1));
+    const end = offsets.find((next) => next > offset) ?? layout.bytes;
+    // What is zero needs no name of its own; arrays start as zero.
+    let zeroes = offset + WORD;
+    for (let at = zeroes; at < end; at += WORD) {
+      const value = wordAt(memory, at);
+      if (value === 0) continue;
+      defineZeroes(name, offset, zeroes, at);
+      scenarioImage.DEFINE(`${name}+${at - offset}`, u32, value);
+      zeroes = at + WORD;
+    }
+    defineZeroes(name, offset, zeroes, end);
   }
   if (first >= 0) return first;
   assert(program.variables.length === 0, 'litmusScenario: variables without a place');
   return scenarioImage.DEFINE('no variables', array(u32, VARIABLE_ALIGN / WORD)).addr;
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+}
+
+function defineZeroes(name: string, offset: number, from: number, to: number): void {
+  if (to > from) scenarioImage.DEFINE(`${name}+${from - offset}`, array(u32, (to - from) / WORD));
 }
 
 /** Accesses of a litmus test are marked ones: it asks what the memory does, not whether the program is well written. */
@@ -81,14 +107,16 @@ function busAt(variables: number): LitmusBus {
 function threadOf(place: LitmusPlace, thread: number): () => void {
   const { program, layout, variables } = place;
   const words = registerWords(program);
+  const start = initialRegisters(program, layout, thread);
+  const memory = busAt(variables);
   return () => {
     // wall: typed-array: a CPU's registers, not memory: they get there when the thread has ended
-    const registers = new Int32Array(words);
-    const end = runThread(program, thread, busAt(variables), registers, layout);
+    const registers = new Int32Array(start);
+    const end = runThread(program, thread, memory, registers, layout, registers);
     if (end.kind === 'fault') fail(`P${program.threads[thread]!.proc}: ${end.message}`);
     // Nobody else looks at them before the run is over: not operations of the test.
-    const first = place.registers + thread * words * WORD;
-    for (const [index, word] of registers.entries()) bus.storeLocal32(first + index * WORD, word);
+    // wall: typed-array: the same, as bytes
+    bus.storeLocalBytes(place.registers + thread * words * WORD, new Uint8Array(registers.buffer));
     const kind =
       end.kind === 'done' ? LitmusEnd.DONE : end.kind === 'idle' ? LitmusEnd.IDLE : LitmusEnd.LIMIT;
     bus.storeLocal32(place.ends + thread * WORD, kind);
@@ -100,7 +128,11 @@ function threadOf(place: LitmusPlace, thread: number): () => void {
  * @throws SmplabError SMPLAB_BAD_LITMUS for a text that is none
  */
 export function litmusScenario(text: string, file: string): LitmusScenario {
-  const program = parseLitmus(text, file);
+  return scenarioOfProgram(parseLitmus(text, file));
+}
+
+/** The same of a test that has been read. */
+export function scenarioOfProgram(program: LitmusProgram): LitmusScenario {
   const layout = layoutOf(program);
   const threads = program.threads.length;
   const variables = defineVariables(program, layout);
@@ -110,15 +142,11 @@ export function litmusScenario(text: string, file: string): LitmusScenario {
   ).addr;
   const ends = scenarioImage.DEFINE('ends', array(u32, threads)).addr;
   const place: LitmusPlace = { program, layout, variables, registers, ends };
-  const memory = initialMemory(program, layout);
   return {
     ...scenario({
       name: program.name,
       races: 'ignore',
       on: program.threads.map((_, thread) => threadOf(place, thread)),
-      setup: () => {
-        if (memory.length > 0) bus.storeBytes(variables, memory);
-      },
     }),
     litmus: place,
   };

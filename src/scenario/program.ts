@@ -25,6 +25,8 @@ export interface ScenarioSource {
   readonly code: string;
   /** The same with functions that can be suspended, for CPUs that share a thread. */
   readonly resumable?: string;
+  /** Makes the scenario that `code` makes, without reading code: for CPUs that share this thread. */
+  readonly make?: () => Scenario;
 }
 
 export interface LoadedScenario {
@@ -126,7 +128,7 @@ export function loadScenario(source: ScenarioSource): LoadedScenario {
     clearScenarioImage();
   };
   try {
-    const scenario = scenarioOf(source, evaluate(source));
+    const scenario = source.make?.() ?? scenarioOf(source, evaluate(source));
     const declared = new Map<() => void, number>();
     const flows = scenario.flows.map((flow, cpu) => {
       if (flow === undefined) return 0;

@@ -5,7 +5,14 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type LitmusProgram, closeSharedPool, litmusJson, parseLitmus, runLitmus } from 'smplab';
+import {
+  type LitmusProgram,
+  MachineShelf,
+  closeSharedPool,
+  litmusJson,
+  parseLitmus,
+  runLitmus,
+} from 'smplab';
 import { generateLitmus } from '../support/litmus-arbitrary.ts';
 import { enumerateLitmus } from '../support/litmus-model.ts';
 
@@ -22,8 +29,11 @@ function expected(program: LitmusProgram, model: 'sc' | 'tso'): object {
   return { states, observation, positive, negative };
 }
 
+/** As `smplab litmus` has one for all its files. */
+const shelf = new MachineShelf();
+
 async function onMachine(text: string, file: string, model: 'sc' | 'tso'): Promise<object> {
-  const { verdict, complete, incomplete } = await runLitmus(text, file, { memoryModel: model });
+  const { verdict, complete, incomplete } = await runLitmus(text, file, { memoryModel: model, shelf });
   expect(complete, incomplete).toBe(true);
   const { states, observation, positive, negative } = litmusJson(verdict, model, complete);
   return { states, observation, positive, negative };

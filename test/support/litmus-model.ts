@@ -54,7 +54,7 @@ class World {
     this.answers = Array.from({ length: threads }, () => []);
     this.buffers = Array.from({ length: threads }, () => []);
     this.memory = memory;
-    this.recorder = new ExecutionRecorder(memory.length);
+    this.recorder = new ExecutionRecorder();
   }
 }
 
