@@ -30,6 +30,8 @@ export interface RunFacts {
   /** What is allocated from this record on has to be freed by the end of the run. Undefined: leaks are not looked for. */
   readonly leaksFrom?: number;
   readonly stackAt?: StackAt;
+  /** A run of the same trace has been read for races, and had none: what orders is the same in both. */
+  readonly isRaceFree?: boolean;
 }
 
 /** A race seen before: its finding, or undefined if it is meant. */
@@ -59,6 +61,11 @@ export class RunCheckers {
     if (options.lifetime !== false) this.#lifetime = new LifetimeChecker();
   }
 
+  /** Racing pairs of the last run that was read for races. */
+  get racingPairs(): number {
+    return this.#races?.count ?? 0;
+  }
+
   /** Distinct races of the campaign so far. */
   get racesSeen(): number {
     return this.#racesByIdentity.size;
@@ -70,7 +77,8 @@ export class RunCheckers {
    */
   onRun(log: OperationLog, facts: RunFacts): readonly Finding[] {
     let findings: Finding[] | undefined;
-    if (this.#races !== undefined && this.#races.scan(log) > 0) findings = this.#raceFindings(log, facts);
+    const isReadForRaces = this.#races !== undefined && facts.isRaceFree !== true;
+    if (isReadForRaces && this.#races.scan(log) > 0) findings = this.#raceFindings(log, facts);
     if (this.#lockdep !== undefined) {
       findings = joined(findings, this.#lockdep.onRun(log, facts.complete, facts.stackAt));
     }

@@ -26,6 +26,7 @@ export class HeldLocks {
   readonly #away: Context[] = [];
 
   reset(): void {
+    if (this.#used === 0) return;
     for (const actor of this.#actors) this.#stacks[actor]!.length = 0;
     this.#actors.length = 0;
     this.#away.length = 0;

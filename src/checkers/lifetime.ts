@@ -78,7 +78,7 @@ export class LifetimeChecker {
     this.#words = words;
     this.#defects = undefined;
     if (this.#live.size > 0) this.#live.clear();
-    this.#freed.length = 0;
+    if (this.#freed.length > 0) this.#freed.length = 0;
     for (let record = 0; record < log.records; record++) {
       const type = opType(words[record * OP_WORDS]!);
       if (type === ALLOCATION_EVENT) this.#allocation(record);

@@ -11,13 +11,17 @@ interface WordUse {
 
 /** Words kept apart: beyond, the program has more shared memory than a campaign can choose from with profit. */
 const WORDS_MAX = 4096;
+/** More than a record's head has room for. */
+const ACTORS_MAX = 1 << 11;
 
 export class Estimate {
   private readonly lengths: boolean;
   private runs = 0;
   private readonly visibleByActor = new Map<Actor, number>();
   private readonly uses = new Map<number, WordUse>();
-  private readonly seenActors = new Set<Actor>();
+  private readonly seenActors = new Uint8Array(ACTORS_MAX);
+  /** Actors that have made a step. */
+  actors = 0;
   /** Visible steps of the longest run. As in the policies, a flow's START is none. */
   steps = 0;
   /** The answer of `words` until the next run. */
@@ -26,11 +30,6 @@ export class Estimate {
   /** @param lengths measures how long runs are and how many actors they have, and no counts: for every run of many */
   constructor({ lengths = false }: { readonly lengths?: boolean } = {}) {
     this.lengths = lengths;
-  }
-
-  /** Actors that have made a step. */
-  get actors(): number {
-    return this.seenActors.size;
   }
 
   get isEmpty(): boolean {
@@ -47,7 +46,10 @@ export class Estimate {
       const head = log.words[at]!;
       if (opType(head) >= OpType.EVENT) continue;
       const actor = opActor(head);
-      if (actor !== last) this.seenActors.add(actor);
+      if (actor !== last && this.seenActors[actor] === 0) {
+        this.seenActors[actor] = 1;
+        this.actors++;
+      }
       last = actor;
       if ((opFlags(head) & OpFlag.VISIBLE) === 0) continue;
       const isStep = (opFlags(head) & OpFlag.CONTINUES) === 0 && opType(head) !== OpType.START;

@@ -2,18 +2,23 @@
  * An executor with checkers: what it answers for a run holds what the scenario's own checks say, what the simulated kernel
  * says, and what the checkers read from the log. Searching, shrinking and replaying all go through this one.
  */
-import { RunCheckers } from '#checkers/check-run';
+import { RunCheckers, type RunFacts } from '#checkers/check-run';
 import { type Waiting, deadlockFinding } from '#checkers/deadlock';
 import { livelockFinding } from '#checkers/livelock';
 import type { TraceEvent } from '#trace/events';
 import { OP_WORDS, OpFlag, OpWord, opActor, opFlags } from '#trace/operations';
 import type { ScenarioExecutor } from '#machine/scenario-executor';
 import type { Scenario, ScenarioSource } from '#machine/scenario';
+import { FingerprintSet } from './fingerprint-set.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { SourceLines } from './source-lines.ts';
 import { type StackAt, stacksOf } from './stacks.ts';
 import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from './executor.ts';
 
 export type RaceMeaning = 'fail' | 'report' | 'ignore';
+
+/** Traces that are remembered: nine bytes each, in tables that are half full. */
+const TRACES_MAX = 1_000_000;
 
 /** Findings that say nothing about the schedule: the kernel goes on after them, and a search does too. */
 const MERE_WARNINGS: ReadonlySet<string> = new Set(['warning']);
@@ -23,9 +28,14 @@ export class Laboratory implements Executor {
   readonly inner: ScenarioExecutor;
   readonly #checkers: RunCheckers;
   readonly #races: RaceMeaning;
-  readonly #leaks: boolean;
   readonly #lines: SourceLines | undefined;
   readonly #seen = new Map<string, RunFinding>();
+  /** Traces without a race: most runs of a long campaign are of a trace that has been there, and take no second look. */
+  readonly #raceFree = new FingerprintSet(TRACES_MAX);
+  readonly #looksForRaces: boolean;
+  /** What the checkers are told of a run that came to its end, and of one that did not. */
+  readonly #complete: { readonly anew: RunFacts; readonly again: RunFacts };
+  readonly #cutShort: { readonly anew: RunFacts; readonly again: RunFacts };
 
   constructor(inner: ScenarioExecutor, scenario: Pick<Scenario, 'races' | 'leaks'>, source?: ScenarioSource) {
     const { names } = inner;
@@ -34,7 +44,14 @@ export class Laboratory implements Executor {
     this.inner = inner;
     this.#races = races;
     this.#lines = source === undefined ? undefined : new SourceLines(source);
-    this.#leaks = scenario.leaks === 'fail';
+    this.#looksForRaces = races !== 'ignore';
+    const leaks = scenario.leaks === 'fail' ? { leaksFrom: 0 } : {};
+    const facts = (complete: boolean): { anew: RunFacts; again: RunFacts } => ({
+      anew: { complete, ...leaks },
+      again: { complete, ...leaks, isRaceFree: true },
+    });
+    this.#complete = facts(true);
+    this.#cutShort = facts(false);
     this.#checkers = new RunCheckers({ names, races: races !== 'ignore' });
   }
 
@@ -56,12 +73,7 @@ export class Laboratory implements Executor {
   #checked(result: RunResult, stackAt?: StackAt): RunResult {
     if (result.stop === RunStop.COVERED || result.stop === RunStop.DIVERGED) return result;
     const { names } = this.inner;
-    const complete = result.stop === RunStop.COMPLETE;
-    const said = this.#checkers.onRun(result.log, {
-      complete,
-      ...(this.#leaks ? { leaksFrom: 0 } : {}),
-      ...(stackAt === undefined ? {} : { stackAt }),
-    });
+    const said = stackAt === undefined ? this.#said(result) : this.#saidWithStacks(result, stackAt);
     let findings: RunFinding[] | undefined;
     const add = (finding: RunFinding): void => {
       findings ??= [];
@@ -75,6 +87,21 @@ export class Laboratory implements Executor {
     return findings === undefined && result.findings.length === 0
       ? result
       : new Judged(result, findings ?? []);
+  }
+
+  #said(result: RunResult): readonly RunFinding[] {
+    const facts = result.stop === RunStop.COMPLETE ? this.#complete : this.#cutShort;
+    if (!this.#looksForRaces) return this.#checkers.onRun(result.log, facts.anew);
+    const trace = fingerprintOf(result.log);
+    if (this.#raceFree.has(trace)) return this.#checkers.onRun(result.log, facts.again);
+    const said = this.#checkers.onRun(result.log, facts.anew);
+    if (this.#checkers.racingPairs === 0) this.#raceFree.add(trace);
+    return said;
+  }
+
+  #saidWithStacks(result: RunResult, stackAt: StackAt): readonly RunFinding[] {
+    const facts = result.stop === RunStop.COMPLETE ? this.#complete : this.#cutShort;
+    return this.#checkers.onRun(result.log, { ...facts.anew, stackAt });
   }
 
   /** With the stack of an exception as the scenario's author knows it. */

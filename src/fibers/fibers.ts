@@ -6,7 +6,7 @@
 import type { CpuThread } from '#cpu-worker/fiber-cpu';
 import { type Resumable, resumable } from '#base/resumable';
 import { attachBus } from '#memory/bus';
-import type { FiberBus } from '#memory/fiber-bus';
+import { type FiberBus, NotResumableError } from '#memory/fiber-bus';
 import { ContextWord } from '#memory/layout';
 import { sleep } from '#memory/sleep';
 import { attach_arch } from '#smp/arch';
@@ -60,7 +60,7 @@ export class Fiber {
 
   /** Nothing is suspended any more: what was is forgotten, and runs no further. */
   clear(): void {
-    if (this.stack.length > 0) this.stack.length = 0;
+    while (this.stack.length > 0) this.stack.pop();
     this.stand = Stand.DONE;
     this.flow = 0;
     this.isFailing = false;
@@ -111,9 +111,11 @@ export function go(fiber: Fiber): void {
     let result: IteratorResult<undefined, unknown>;
     try {
       result = hasThrown ? top.throw(value) : top.next(value);
+      if (result.done === true && resumable.parked) throw new NotResumableError();
     } catch (thrown) {
       stack.pop();
-      held.length = 0;
+      // Here and below one by one: to set a length costs a call of the host, at every change of CPU.
+      while (held.length > 0) held.pop();
       resumable.parked = false;
       value = thrown;
       hasThrown = true;
@@ -130,21 +132,17 @@ export function go(fiber: Fiber): void {
       fiber.stand = Stand.DONE;
       return;
     }
-    if (held.length > 0) {
-      for (let index = held.length - 1; index >= 0; index--) stack.push(held[index]!);
-      held.length = 0;
-    }
+    while (held.length > 0) stack.push(held.pop()!);
     value = undefined;
     if (!resumable.parked) {
       fiber.stand = Stand.ASLEEP;
       return;
     }
     resumable.parked = false;
-    const fault = fiber.bus.takeFault();
-    if (fault === undefined) {
+    if (!fiber.bus.hasFaulted) {
       fiber.stand = Stand.PARKED;
       return;
     }
-    stack.push(fault);
+    stack.push(fiber.bus.takeFault());
   }
 }

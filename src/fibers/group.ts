@@ -86,7 +86,7 @@ export class Group implements FiberGroup {
       if (bus.cpu !== cpu) bus.become(cpu);
     }
     resumable.parked = false;
-    if (resumable.held.length > 0) resumable.held.length = 0;
+    while (resumable.held.length > 0) resumable.held.pop();
     this.#handed = -1;
   }
 
@@ -109,6 +109,12 @@ export class Group implements FiberGroup {
     const { bus, stand } = fiber;
     const command = bus.commandFor(actor);
     attach(fiber);
+    if (stand === Stand.PARKED && command === Baton.RUN) {
+      // Nearly always.
+      bus.grant();
+      go(fiber);
+      return fiber.stand === Stand.PARKED ? bus.chosen : this.#after(fiber);
+    }
     if (stand === Stand.ASLEEP) bus.i32[bus.registers.base + CpuWord.BATON] = command;
     else this.#tell(fiber, actor, command);
     go(fiber);

@@ -37,7 +37,7 @@ export class Outcome implements RunResult {
     const { i32 } = machine.bus;
     this.#machine = machine;
     this.stop = stop;
-    this.log = { words, records: i32[RECORDS]! };
+    this.log = { words, records: i32[RECORDS]!, fingerprint: undefined };
     this.steps = i32[STEP]!;
     this.switches = i32[SWITCHES]!;
     this.divergedAt = i32[DIVERGED_AT]!;

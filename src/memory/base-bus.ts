@@ -2,7 +2,7 @@
 import { appendEvent } from '#trace/ring';
 import { ContextFlag, EventType } from '#trace/events';
 import { CALL_DEPTH_MAX } from '#base/limits';
-import { type Bus, type BusClient, attachBus } from './bus.ts';
+import { type Bus, type BusClient, NO_WORDS, attachBus } from './bus.ts';
 import { CpuRegisters } from './cpu-registers.ts';
 import {
   CONTEXT_BYTES,
@@ -70,7 +70,9 @@ export abstract class BaseBus {
       { length: layout.nrPossible },
       (_, index) => new CpuRegisters(this.i32, layout, index),
     );
-    this.plainWords = new Uint32Array(buffer, PAGE_SIZE, plain ? (buffer.byteLength - PAGE_SIZE) >>> 2 : 0);
+    this.plainWords = plain
+      ? new Uint32Array(buffer, PAGE_SIZE, (buffer.byteLength - PAGE_SIZE) >>> 2)
+      : NO_WORDS;
     this.cpu = cpu;
     this.registers = this.#allRegisters[Math.max(cpu, 0)]!;
     // The host takes no interrupts: it looks at a word of page zero, which is always 0.

@@ -139,7 +139,8 @@ const detachedBus: Bus = new Proxy({} as Bus, { get: detached });
 /** This thread's bus. Views read it at every access; nobody else needs it. */
 export let bus: Bus = detachedBus;
 
-const NO_WORDS = new Uint32Array(0);
+/** The words of a bus whose every access has to ask first. */
+export const NO_WORDS: Uint32Array = new Uint32Array(0);
 const NO_ATTENTION = new Int32Array(1);
 let plainWords: Uint32Array = NO_WORDS;
 let attention: Int32Array = NO_ATTENTION;
@@ -147,7 +148,10 @@ let attention: Int32Array = NO_ATTENTION;
 /** Attaches this thread to a machine, or detaches it with `undefined`. */
 export function attachBus(next: Bus | undefined): void {
   bus = next ?? detachedBus;
-  plainWords = next?.plainWords ?? NO_WORDS;
+  const words = next?.plainWords ?? NO_WORDS;
+  // CPUs that share a thread change places all the time, and have none.
+  if (words === NO_WORDS && plainWords === NO_WORDS) return;
+  plainWords = words;
   attention = next?.attention ?? NO_ATTENTION;
 }
 

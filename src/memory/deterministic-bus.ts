@@ -153,8 +153,7 @@ export class DeterministicBus extends OperationBus implements Bus {
   /** A searched machine's thread takes up the run that is on: its stack is empty, its registers are the snapshot's. */
   adoptRun(): void {
     this.#run = this.i32[RUN]!;
-    this.isWatching = false;
-    this.isUnseen = false;
+    this.beginOperations();
     this.flowGranted = false;
     this.reloadContext();
   }

@@ -3,7 +3,7 @@
  * else it cannot block, so the operation is left undone and its caller is suspended (base/resumable.ts).
  */
 import { assert } from '#base/assert';
-import { type Actor, type Policy, cpuOf, flowOf } from '#base/strategy';
+import type { Actor, Policy } from '#base/strategy';
 import { type Resumable, progress, resumable, twinOf } from '#base/resumable';
 import { OpType } from '#trace/operations';
 import type { BusClient } from './bus.ts';
@@ -62,10 +62,14 @@ export class FiberBus extends DeterministicBus {
     return this.#chosen;
   }
 
-  /** The fault that parked this CPU, as the code that takes it; undefined if it is parked in front of a step. */
-  takeFault(): Resumable | undefined {
-    const fault = this.#fault;
-    if (fault === undefined) return undefined;
+  /** Whether it is a fault that parked this CPU, and not a step. */
+  get hasFaulted(): boolean {
+    return this.#fault !== undefined;
+  }
+
+  /** The fault that parked this CPU, as the code that takes it. */
+  takeFault(): Resumable {
+    const fault = this.#fault!;
     this.#fault = undefined;
     return twinOf(this.client.fault)!.call(this.client, fault.address, fault.size, fault.write);
   }
@@ -139,11 +143,11 @@ export class FiberBus extends DeterministicBus {
       resumable.parked = false;
       throw new NotResumableError();
     }
-    const { core, registers } = this;
-    core.publish(this.actor, head, address, size, visible);
+    const { actor, core, registers } = this;
+    core.publish(actor, head, address, size, visible);
     registers.set(CpuWord.STATUS, Status.READY);
     const chosen = core.decide();
-    if (chosen !== AT_REST && cpuOf(chosen) === this.cpu && flowOf(chosen) === registers.get(CpuWord.FLOW)) {
+    if (chosen === actor) {
       registers.set(CpuWord.STATUS, Status.RUNNING);
       return true;
     }

@@ -63,9 +63,13 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   readonly #dirty: Uint8Array;
   readonly #dirtyLines: Int32Array;
   /** True while a wait's condition is looked at: its loads are what the wait depends on. */
-  protected isWatching = false;
+  #isWatching = false;
   /** True while what this thread reads is nobody's operation. */
-  protected isUnseen = false;
+  #isUnseen = false;
+  /** The run is searched under sc, and nothing is recorded for views. */
+  #isBare = false;
+  /** That, and what reads and writes now is an operation: it takes a step, an access and a record, and nothing else. */
+  #isQuick = false;
   /** AccessKind of each watched word's load. */
   protected readonly watchKinds: Uint8Array = new Uint8Array(WATCH_MAX);
 
@@ -83,6 +87,32 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     this.#dirtyLines = new Int32Array(buffer, layout.search + region.dirtyLines, lines === 0 ? 0 : lines + 1);
     this.#ownership = new Ownership(this.i32, layout);
     this.core = new SchedulerCore(buffer, layout, this, policies);
+  }
+
+  protected get isWatching(): boolean {
+    return this.#isWatching;
+  }
+
+  protected set isWatching(on: boolean) {
+    this.#isWatching = on;
+    this.#isQuick = this.#isBare && !on && !this.#isUnseen;
+  }
+
+  protected get isUnseen(): boolean {
+    return this.#isUnseen;
+  }
+
+  protected set isUnseen(on: boolean) {
+    this.#isUnseen = on;
+    this.#isQuick = this.#isBare && !on && !this.#isWatching;
+  }
+
+  /** A run begins: how it is searched and recorded stands in memory. */
+  protected beginOperations(): void {
+    const { i32 } = this;
+    this.#isBare = i32[ON] !== 0 && i32[MODEL] === MemoryModel.SC && i32[TRACE_MASK] === 0;
+    this.#isUnseen = false;
+    this.isWatching = false;
   }
 
   /** See SchedulerCore: a wait's condition is looked at again. */
@@ -113,6 +143,13 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   }
 
   load32Marked(address: number, kind: AccessKind): number {
+    if (this.#isQuick && this.#isWord(address)) {
+      const visible = this.#ownership.claimWord(this.actor, address >>> 2);
+      if (!this.step(OpType.LOAD | (kind << 8), address, 4, visible)) return 0;
+      const value = this.u32[address >>> 2]!;
+      this.log(OpType.LOAD, kind, address, 4, value | 0, 0);
+      return value;
+    }
     const value = this.#load(address, 4, kind);
     return value === IN_MEMORY ? this.#loaded(address, this.u32[address >>> 2]!, kind, 4) : value;
   }
@@ -151,6 +188,16 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   store32Marked(address: number, value: number, kind: AccessKind): void {
     // Types do not hold at run time; what is stored as zero without a word is a bug that nobody finds.
     if (typeof value !== 'number') refuseObject(value);
+    if (this.#isQuick && this.#isWord(address)) {
+      const visible = this.#ownership.claimWord(this.actor, address >>> 2);
+      if (!this.step(OpType.STORE | (kind << 8), address, 4, visible)) return;
+      const before = this.i32[address >>> 2]!;
+      this.i32[address >>> 2] = value;
+      this.written(address, 4);
+      this.core.wake(address, 4);
+      this.log(OpType.STORE, kind, address, 4, before, value | 0);
+      return;
+    }
     if (this.#store(address, 4, kind, value | 0, 0)) return;
     const before = this.i32[address >>> 2]!;
     this.i32[address >>> 2] = value;
@@ -463,6 +510,11 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
 
   #isTso(): boolean {
     return this.i32[MODEL] === MemoryModel.TSO;
+  }
+
+  /** Whether there is such a word, whole. */
+  #isWord(address: number): boolean {
+    return (address & 3) === 0 && address >= PAGE_SIZE && address < this.layout.bytes;
   }
 
   /** Whether a step there is a choice point. */

@@ -42,6 +42,13 @@ export class Ownership {
     return shared;
   }
 
+  /** The same of one word, by its number. */
+  claimWord(actor: Actor, word: number): boolean {
+    const owner = this.#owners[word];
+    if (owner === actor + 1 || owner === undefined) return false;
+    return owner === SHARED || this.claim(actor, word * 4, 4);
+  }
+
   /** Whether any of [address, address + size) is shared. */
   isShared(address: number, size: number): boolean {
     const last = (address + size - 1) >>> 2;

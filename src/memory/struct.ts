@@ -23,6 +23,8 @@ export interface Scalar<T> {
   readonly form: 'scalar';
   readonly size: number;
   readonly align: number;
+  /** An unsigned 32-bit word: what nearly everything is, and marked accesses do without asking further. */
+  readonly isWord: boolean;
   load(address: number): T;
   store(address: number, value: T): void;
   loadMarked(address: number, kind: AccessKind): T;
@@ -38,6 +40,7 @@ function narrow(
     form: 'scalar',
     size,
     align: size,
+    isWord: false,
     load,
     store,
     loadMarked: (address) => load(address),
@@ -59,6 +62,7 @@ export const u32: Scalar<number> = {
   form: 'scalar',
   size: 4,
   align: 4,
+  isWord: true,
   load: load32,
   store: store32,
   loadMarked: (address, kind) => bus.load32Marked(address, kind),
@@ -68,6 +72,7 @@ export const s32: Scalar<number> = {
   form: 'scalar',
   size: 4,
   align: 4,
+  isWord: false,
   load: (address) => load32(address) | 0,
   store: store32,
   loadMarked: (address, kind) => bus.load32Marked(address, kind) | 0,
@@ -77,6 +82,7 @@ export const u64: Scalar<bigint> = {
   form: 'scalar',
   size: 8,
   align: 8,
+  isWord: false,
   load: (address) => bus.load64(address),
   store: (address, value) => bus.store64(address, value),
   loadMarked: (address, kind) => bus.load64Marked(address, kind),
@@ -100,7 +106,7 @@ export function char(size: number): Scalar<string> {
     encoder.encodeInto(value, bytes.subarray(0, size - 1));
     bus.storeBytes(address, bytes);
   };
-  return { form: 'scalar', size, align: 1, load, store, loadMarked: load, storeMarked: store };
+  return { form: 'scalar', size, align: 1, isWord: false, load, store, loadMarked: load, storeMarked: store };
 }
 
 export type FieldTable = Readonly<Record<string, AnyField>>;
@@ -358,12 +364,25 @@ export function addressOf<V extends { readonly addr: Ptr }, K extends string & k
   return view.addr + (view as unknown as Internals)[STRUCT].offsets[field]!;
 }
 
+function loadField(view: { readonly addr: Ptr }, field: string, kind: AccessKind): unknown {
+  const type = fieldType(view, field);
+  const address = fieldAddress(view, field);
+  return type.isWord ? bus.load32Marked(address, kind) : type.loadMarked(address, kind);
+}
+
+function storeField(view: { readonly addr: Ptr }, field: string, value: unknown, kind: AccessKind): void {
+  const type = fieldType(view, field);
+  const address = fieldAddress(view, field);
+  if (type.isWord) bus.store32Marked(address, value as number, kind);
+  else type.storeMarked(address, value, kind);
+}
+
 /** A marked load: happens once, whole, and is not a data race. Orders nothing. */
 export function READ_ONCE<V extends { readonly addr: Ptr }, K extends string & keyof V>(
   view: V,
   field: K,
 ): V[K] {
-  return fieldType(view, field).loadMarked(fieldAddress(view, field), AccessKind.ONCE) as V[K];
+  return loadField(view, field, AccessKind.ONCE) as V[K];
 }
 
 /** A marked store: happens once, whole, and is not a data race. Orders nothing. */
@@ -372,7 +391,7 @@ export function WRITE_ONCE<V extends { readonly addr: Ptr }, K extends string & 
   field: K,
   value: V[K],
 ): void {
-  fieldType(view, field).storeMarked(fieldAddress(view, field), value, AccessKind.ONCE);
+  storeField(view, field, value, AccessKind.ONCE);
 }
 
 /** What comes after it in the program happens after it. Pairs with smp_store_release. */
@@ -380,7 +399,7 @@ export function smp_load_acquire<V extends { readonly addr: Ptr }, K extends str
   view: V,
   field: K,
 ): V[K] {
-  return fieldType(view, field).loadMarked(fieldAddress(view, field), AccessKind.ACQUIRE) as V[K];
+  return loadField(view, field, AccessKind.ACQUIRE) as V[K];
 }
 
 /** What comes before it in the program happens before it. Pairs with smp_load_acquire. */
@@ -389,7 +408,7 @@ export function smp_store_release<V extends { readonly addr: Ptr }, K extends st
   field: K,
   value: V[K],
 ): void {
-  fieldType(view, field).storeMarked(fieldAddress(view, field), value, AccessKind.RELEASE);
+  storeField(view, field, value, AccessKind.RELEASE);
 }
 
 /** Full memory barrier. */

@@ -61,10 +61,16 @@ const noProcess: object = new Proxy(
   },
 );
 
+/**
+ * What a scenario imports, as plain properties: a bundle makes a getter of each export, and a scenario asks at every use.
+ * Of a prototype V8 takes properties for constants, however many there are.
+ */
+const door: object = Object.create(Object.freeze({ ...api }));
+
 function evaluate(source: ScenarioSource): unknown {
   const wrapped = `(function (exports, require, module, process) {${source.resumable ?? source.code}\n})`;
   const require = (name: string): unknown => {
-    if (name === 'smplab') return api;
+    if (name === 'smplab') return door;
     if (name === 'smplab/resumable') return { resumable, hold, both, turn, arrays };
     throw new SmplabError(
       'SMPLAB_BAD_SCENARIO',

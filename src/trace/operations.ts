@@ -108,6 +108,8 @@ export function opActor(head: number): Actor {
 export interface OperationLog {
   readonly words: Int32Array;
   readonly records: number;
+  /** Kept here by whoever computed it first: a number for the run's trace (explore/fingerprint). */
+  fingerprint?: number | undefined;
 }
 
 /** What an operation does to memory. */
