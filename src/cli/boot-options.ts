@@ -4,7 +4,7 @@ import type { ExecutorKind } from '#machine/runner';
 import { UsageError } from './exit-code.ts';
 import { type QuirkSpec, quirkLayers } from './parse.ts';
 
-export const TRACE_FORMATS = ['tree', 'ftrace', 'perfetto', 'none'] as const;
+export const TRACE_FORMATS = ['tree', 'ftrace', 'perfetto', 'html', 'raw', 'none'] as const;
 export type TraceFormat = (typeof TRACE_FORMATS)[number];
 
 /** As commander hands them over. */
@@ -30,6 +30,7 @@ export interface BootOptions {
 }
 
 const TRACE_FUNCTIONS = 1;
+const TRACE_OPERATIONS = 2;
 const TRACE_HARDWARE = 4;
 const EVENTS_LEAST = 16_384;
 /** The booting and the loading CPU each write about 70 events for every other CPU of a walk; this is nearly twice that. */
@@ -57,7 +58,11 @@ export function machineOf(options: BootOptions): MachineConfig {
     }
   }
   // printk, hotplug and MSR events are there in any case: without them the log would have no order.
-  const trace = options.trace === 'none' ? TRACE_HARDWARE : TRACE_HARDWARE | TRACE_FUNCTIONS;
+  const functions = options.trace === 'none' ? 0 : TRACE_FUNCTIONS;
+  // A page shows who touched what; a machine that runs in parallel records no operations.
+  const isWhole = options.trace === 'html' || options.trace === 'raw';
+  const operations = isWhole && options.mode === 'deterministic' ? TRACE_OPERATIONS : 0;
+  const trace = TRACE_HARDWARE | functions | operations;
   return {
     cpus: options.cpus,
     vendor: options.vendor,

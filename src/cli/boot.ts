@@ -1,12 +1,16 @@
 /** `smplab boot`: the walk, and what it came to. */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { isKernelFunction, walk, walkSymbols } from '#machine/walk';
+import type { MachineConfig } from '#machine/config';
 import type { WalkReport, WalkStage } from '#machine/walk-report';
 import { callTree } from '#report/call-tree';
 import { ftraceText } from '#report/ftrace';
 import type { TraceModel } from '#report/model';
 import { type Paint, plain } from '#report/paint';
 import { perfettoTrace } from '#report/perfetto';
+import { type TracePictureInput, tracePicture } from '#report/picture';
+import { picturePage } from '#report/picture-page';
+import { writeTraceFile } from '#report/trace-file';
 import { bootDocument } from './boot-json.ts';
 import { type BootOptions, machineOf } from './boot-options.ts';
 import { bootHeader, bootText } from './boot-text.ts';
@@ -27,6 +31,7 @@ export function traceModel(report: WalkReport, cpus: number): TraceModel {
   return {
     events: report.trace.events,
     symbols: walkSymbols,
+    variables: report.variables,
     cpus,
     lost: report.trace.lost,
     log: report.log.map(({ seq, cpu, level, text }) => ({ record: seq, cpu, level, text })),
@@ -34,8 +39,37 @@ export function traceModel(report: WalkReport, cpus: number): TraceModel {
   };
 }
 
-/** The trace in the form that was asked for, as text. */
-function traceText(model: TraceModel, options: BootOptions, paint: Paint): string {
+/** What a page and a trace file say of the walk. */
+function pictureInput(model: TraceModel, options: BootOptions, machine: MachineConfig): TracePictureInput {
+  const { mode, seed, vendor } = options;
+  const [finding] = model.findings ?? [];
+  return {
+    model,
+    title: finding?.title ?? `Boot, load kvm, CPU offline and online, unload`,
+    facts: [
+      ['CPUs', String(machine.cpus)],
+      ['vendor', vendor],
+      [
+        'mode',
+        mode === 'parallel'
+          ? mode
+          : `deterministic, strategy ${machine.strategy ?? 'random'}, seed ${seed ?? 0}`,
+      ],
+      ['events', String(model.events.length)],
+    ],
+  };
+}
+
+/** The trace in the form that was asked for: text, but for a trace file. */
+function traceOf(
+  model: TraceModel,
+  options: BootOptions,
+  machine: MachineConfig,
+  paint: Paint,
+): string | Uint8Array {
+  if (options.trace === 'raw') return writeTraceFile(pictureInput(model, options, machine));
+  if (options.trace === 'html')
+    return picturePage(tracePicture(pictureInput(model, options, machine)), callTree(model));
   const below = options.traceBelow === undefined ? {} : { below: options.traceBelow };
   if (options.trace === 'tree') return `${callTree(model, { ...below, paint }).join('\n')}\n`;
   if (options.trace === 'ftrace') return `${ftraceText(model, below).join('\n')}\n`;
@@ -53,9 +87,13 @@ function openTraceFile(options: BootOptions): number | undefined {
   if (traceBelow !== undefined && trace !== 'tree' && trace !== 'ftrace') {
     throw new UsageError('--trace-below: needs --trace tree or --trace ftrace');
   }
+  if (file === undefined && trace === 'raw')
+    throw new UsageError('--trace raw: needs --trace-out FILE, a trace file is no text');
   if (file === undefined) return undefined;
   if (trace === undefined || trace === 'none') {
-    throw new UsageError('--trace-out: needs --trace tree, ftrace or perfetto to know what to write');
+    throw new UsageError(
+      '--trace-out: needs --trace tree, ftrace, perfetto, html or raw to know what to write',
+    );
   }
   try {
     return openSync(file, 'w');
@@ -84,6 +122,13 @@ const STAGE_WORDS: Readonly<Record<WalkStage, string>> = {
   unload: 'unloads kvm',
 };
 
+/** Traces that a program is to read. */
+const TRACES_ALONE: ReadonlySet<BootOptions['trace']> = new Set<BootOptions['trace']>([
+  'ftrace',
+  'perfetto',
+  'html',
+]);
+
 export async function boot(options: BootOptions, context: Context): Promise<ExitCode> {
   const { output, aside, logger, signal } = context;
   const machine = machineOf(options);
@@ -91,7 +136,7 @@ export async function boot(options: BootOptions, context: Context): Promise<Exit
   checkFaults(faults);
   const file = openTraceFile(options);
   // Only one thing can have stdout: the document, or a trace that a program is to read.
-  const isTraceAlone = file === undefined && (options.trace === 'ftrace' || options.trace === 'perfetto');
+  const isTraceAlone = file === undefined && TRACES_ALONE.has(options.trace);
   const prose = isTraceAlone ? aside : output;
   if (options.json !== true) prose.lines(bootHeader(machine, faults.map(faultText), prose.paint));
 
@@ -118,9 +163,9 @@ export async function boot(options: BootOptions, context: Context): Promise<Exit
   const code = signal.aborted ? ExitCode.INTERRUPTED : verdictOf(report, isTraceWanted);
   const model = traceModel(report, machine.possible ?? machine.cpus);
   const paint = file === undefined && options.json !== true ? output.paint : plain;
-  const trace = traceText(model, options, paint);
+  const trace = traceOf(model, options, machine, paint);
   if (file !== undefined) {
-    writeSync(file, trace);
+    writeFileSync(file, trace);
     closeSync(file);
   }
   if (options.json === true) {
@@ -130,12 +175,12 @@ export async function boot(options: BootOptions, context: Context): Promise<Exit
       report,
       model,
       code,
-      trace: file === undefined ? trace : '',
+      trace: file === undefined && typeof trace === 'string' ? trace : '',
     });
     output.raw(`${JSON.stringify(document)}\n`);
     return code;
   }
-  if (file === undefined) output.raw(trace);
+  if (file === undefined && typeof trace === 'string') output.raw(trace);
   prose.lines(bootText({ machine, report, model, code, paint: prose.paint, isTraceWanted }));
   return code;
 }

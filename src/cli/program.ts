@@ -1,5 +1,5 @@
 /** Which commands and options there are. */
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { STRATEGIES } from '#explore/strategies';
 import { EXECUTORS } from '#machine/runner';
 import { strategyNames } from '#machine/choices';
@@ -15,6 +15,7 @@ import { type LitmusOptions, litmus } from './litmus.ts';
 import { type ReplayOptions, replay } from './replay.ts';
 import { type SelfcheckOptions, selfcheck } from './selfcheck.ts';
 import { RUN_VIEWS } from './run-views.ts';
+import { CONVERSIONS, type TraceOptions, traceConvert } from './trace.ts';
 import { type TourOptions, tour } from './tour.ts';
 
 const U32_MAX = 0xffffffff;
@@ -76,6 +77,9 @@ export function commandLine(
   });
   addSelfcheck(program, async (options) => {
     result.code = await selfcheck(options, context(options));
+  });
+  addTrace(program, (file, options) => {
+    result.code = traceConvert(file, options, context(options));
   });
   addInit(program, (what, name, options) => {
     result.code = init(what, name, context(options));
@@ -312,6 +316,23 @@ function addSelfcheck(
     .option('--json', 'one JSON document (smplab.selfcheck/1) on stdout and nothing else')
     .addOption(logLevel())
     .action(action);
+}
+
+function addTrace(
+  program: Command,
+  action: (file: string, options: TraceOptions & { readonly logLevel: LogLevel }) => void,
+): void {
+  program
+    .command('trace')
+    .addArgument(new Argument('<action>', 'what to do').choices(['convert']))
+    .argument('<file>', 'a trace file: boot --trace raw and replay --view raw write them')
+    .description('convert FILE: a trace file (smp-trace/1) in another form')
+    .addOption(new Option('--to <form>', 'which').choices([...CONVERSIONS]).makeOptionMandatory())
+    .option('--out <file>', 'write it there')
+    .addOption(logLevel())
+    .action((_action: string, file: string, options: TraceOptions & { readonly logLevel: LogLevel }) => {
+      action(file, options);
+    });
 }
 
 function addInit(

@@ -1,5 +1,4 @@
 /** `smplab replay`: the same failure, every time, on any machine. */
-import { writeFileSync } from 'node:fs';
 import { compileScenario } from '#explore/compile';
 import { diagram } from '#explore/failure-text';
 import { type ReplayReport, readToken, replayToken } from '#explore/replay-token';
@@ -8,7 +7,8 @@ import { plain } from '#report/paint';
 import type { Context } from './boot.ts';
 import { ExitCode, UsageError } from './exit-code.ts';
 import { scenarioFile } from './explore.ts';
-import { type RunView, viewText } from './run-views.ts';
+import { type RunView, viewOf } from './run-views.ts';
+import { writeOut } from './trace.ts';
 
 export interface ReplayOptions {
   readonly view: RunView;
@@ -21,32 +21,24 @@ export interface ReplayOptions {
 
 export async function replay(text: string, options: ReplayOptions, context: Context): Promise<ExitCode> {
   const { output } = context;
+  if (options.view === 'raw' && options.out === undefined)
+    throw new UsageError('--view raw: needs --out FILE, a trace file is no text');
   const { token } = readToken(text);
   const { executor } = options;
   const source = await compileScenario(scenarioFile(options.scenario ?? token.scenario), executor);
   const report = await replayToken(text, source, { tolerant: options.tolerant === true, executor });
   const run = { ...report, command: `smplab replay ${text}` };
-  const view = viewText(options.view, run, options.out === undefined ? output.paint : plain);
-  if (options.out !== undefined) write(options.out, view);
+  const view = viewOf(options.view, run, options.out === undefined ? output.paint : plain);
+  if (options.out !== undefined) writeOut(options.out, view);
   if (options.json === true) output.raw(`${JSON.stringify(document(report))}\n`);
   else {
-    if (options.out === undefined) output.raw(view);
+    if (typeof view === 'string' && options.out === undefined) output.raw(view);
     if (report.diverged !== undefined) output.line(report.diverged);
     for (const { kind, title } of report.findings) output.line(output.paint.bad(`${kind}: ${title}`));
     if (report.findings.length === 0) output.line('nothing went wrong in this run');
   }
   if (report.findings.length > 0) return ExitCode.MACHINE_FAILED;
   return report.diverged === undefined ? ExitCode.GOOD : ExitCode.UNUSABLE;
-}
-
-function write(file: string, text: string): void {
-  try {
-    writeFileSync(file, text);
-  } catch (error) {
-    throw new UsageError(
-      `--out ${file}: cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
-    );
-  }
 }
 
 function document(report: ReplayReport): object {

@@ -1,14 +1,15 @@
 /** A run, in the form that was asked for. */
 import { diagram } from '#explore/failure-text';
-import { type PageRun, runPage } from '#explore/run-page';
+import { type PageRun, pictureInput, runPage } from '#explore/run-page';
 import type { ShownRun } from '#explore/shown-run';
 import { callTree } from '#report/call-tree';
 import { ftraceText } from '#report/ftrace';
 import type { TraceModel } from '#report/model';
 import type { Paint } from '#report/paint';
 import { perfettoTrace } from '#report/perfetto';
+import { writeRunFile } from '#report/trace-file';
 
-export const RUN_VIEWS = ['diagram', 'tree', 'ftrace', 'perfetto', 'html'] as const;
+export const RUN_VIEWS = ['diagram', 'tree', 'ftrace', 'perfetto', 'html', 'raw'] as const;
 export type RunView = (typeof RUN_VIEWS)[number];
 
 function modelOf(shown: ShownRun): TraceModel {
@@ -22,8 +23,9 @@ function modelOf(shown: ShownRun): TraceModel {
   };
 }
 
-/** A run as text in one of the views. */
-export function viewText(view: RunView, run: PageRun, paint: Paint): string {
+/** A run in one of the views: text, but for a trace file. */
+export function viewOf(view: RunView, run: PageRun, paint: Paint): string | Uint8Array {
+  if (view === 'raw') return writeRunFile(pictureInput(run));
   if (view === 'html') return runPage(run);
   const { shown, explanation, findings } = run;
   if (view === 'diagram')

@@ -55,6 +55,8 @@ export interface WalkReport {
   readonly leaks: readonly Leak[];
   readonly faults: readonly FaultReport[];
   readonly trace: { readonly events: readonly TraceEvent[]; readonly lost: number };
+  /** Name of the variable at an address, if it has one. */
+  readonly variables: (address: number) => string | undefined;
   /** What went wrong with the simulated machine, in a line each; empty for a machine as it should be. */
   readonly problems: readonly string[];
   /** Host milliseconds: the only part of a report that differs between two runs of one seed. */

@@ -9,6 +9,7 @@
 import { Machine } from './machine.ts';
 import { machineWord } from '#memory/base-bus';
 import { MachineWord } from '#memory/layout';
+import { symbolizeData } from '#memory/image';
 import { symbolAddress, symbolName } from '#memory/symbols';
 import { dmesg, type LogRecord } from '#kernel/dmesg';
 import { type KernelInventory, inventoryDifference, kernelInventory } from './inventory.ts';
@@ -27,6 +28,7 @@ import {
   problemsOf,
 } from './walk-report.ts';
 import type { CpuPool } from './pool.ts';
+import { variableName } from './variable-name.ts';
 
 export interface WalkOptions {
   readonly machine: MachineConfig;
@@ -109,6 +111,14 @@ const NOTHING: KernelInventory = {
   allocations: [],
 };
 
+/** The numbers of the layout alone: they outlive the machine. */
+function namesOf(layout: Machine['layout']): WalkReport['variables'] {
+  return (address) => {
+    const name = variableName(layout, symbolizeData, address);
+    return name.startsWith('0x') ? undefined : name;
+  };
+}
+
 type PlannedCall = Pick<WalkCall, 'symbol' | 'cpu' | 'argument'>;
 
 class Walker {
@@ -179,6 +189,7 @@ class Walker {
       leaks,
       faults,
       trace,
+      variables: namesOf(machine.layout),
       problems: [...problemsOf(machine.config.cpus, this.#stages, records, leaks), ...this.#damage],
       milliseconds: this.#milliseconds,
     };

@@ -26,7 +26,8 @@ const MASKS: ReadonlyMap<string, string> = new Map([
   ['cpu_online_map', 'online'],
   ['cpus_hardware_enabled', 'enabled'],
 ]);
-const MASK_WORD = /^(\w+)\.bits\[(\d+)\]$/;
+/** `cpu_online_map.bits[1]`, or by its place: `cpu_online_map`, `cpu_online_map+4`. */
+const MASK_WORD = /^(\w+)(?:\.bits\[(\d+)\]|\+(\d+))?$/;
 
 /** One fact about one CPU: since when it is so. */
 interface Standing {
@@ -75,11 +76,15 @@ export class Bands {
 
   /** A word of a mask was read, or written. */
   memory(variable: string, at: number, before: number | undefined, after: number | undefined): void {
-    const [, name = '', word = ''] = MASK_WORD.exec(variable) ?? [];
+    const [, name = '', word = 0, offset = 0] = MASK_WORD.exec(variable) ?? [];
     const band = MASKS.get(name);
     const now = after ?? before;
     if (band === undefined || now === undefined) return;
-    for (let bit = 0, cpu = Number(word) * 32; bit < 32 && cpu < this.#cpus; bit++, cpu++) {
+    for (
+      let bit = 0, cpu = Number(word) * 32 + Number(offset) * 8;
+      bit < 32 && cpu < this.#cpus;
+      bit++, cpu++
+    ) {
       const was = before === undefined ? undefined : ((before >>> bit) & 1) === 1;
       this.#set(band, cpu, at, ((now >>> bit) & 1) === 1, was);
     }

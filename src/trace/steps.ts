@@ -126,6 +126,21 @@ export function encodeSteps(steps: readonly Step[]): OperationLog {
   return { words: Int32Array.from(words), records: words.length / OP_WORDS };
 }
 
+/** Steps as plain numbers, for a file: what stepsOf takes apart again. Their own numbers come first. */
+export interface WrittenSteps {
+  readonly index: readonly number[];
+  readonly words: readonly number[];
+}
+
+export function writtenSteps(steps: readonly Step[]): WrittenSteps {
+  return { index: steps.map(({ index }) => index), words: [...encodeSteps(steps).words] };
+}
+
+export function stepsOf({ index, words }: WrittenSteps): Step[] {
+  const steps = decodeSteps({ words: Int32Array.from(words), records: Math.floor(words.length / OP_WORDS) });
+  return steps.map((step, at) => ({ ...step, index: index[at] ?? at }));
+}
+
 /** Whether that actor could have made this step's choice point its own. Actors from 64 on are in no mask: false. */
 export function couldGo(step: Step, actor: Actor): boolean {
   if (actor >= 64) return false;

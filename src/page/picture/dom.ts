@@ -34,3 +34,10 @@ export function cpuClass(cpu: number): string {
 export function cpuChip(cpu: number, text = `CPU ${cpu}`): HTMLElement {
   return h('span', { class: `chip ${cpuClass(cpu)}` }, text);
 }
+
+/** A text of long names, which may be broken behind each part of one. */
+export function breakable(text: string): Node[] {
+  return text
+    .split(/(?<=[_(.\]])/)
+    .flatMap((part, at) => [...(at === 0 ? [] : [h('wbr')]), document.createTextNode(part)]);
+}

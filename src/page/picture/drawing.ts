@@ -1,6 +1,6 @@
 /** The interleaving: a column for each CPU, time downwards, and arrows between the steps whose order decides. */
 import type { PictureDrawing, PicturePair, PictureRow } from '../data.ts';
-import { button, cpuClass, h } from './dom.ts';
+import { breakable, button, cpuClass, h } from './dom.ts';
 import type { PictureModel } from './model.ts';
 import type { Store } from './store.ts';
 
@@ -98,7 +98,7 @@ export class DrawingView {
         'aria-label': `CPU ${row.cpu}: ${row.text}${row.letters === undefined ? '' : `, decides ${row.letters}`}`,
         'data-row': at,
       },
-      h('span', { class: 'text' }, row.text),
+      h('span', { class: 'text' }, ...breakable(row.text)),
       row.letters === undefined ? undefined : h('b', { class: 'letter' }, row.letters),
     );
     element.style.gridColumn = String(cpus.indexOf(row.cpu) + 1);

@@ -255,7 +255,8 @@ class Painter {
     for (const [from, to] of model.picture.arrows) {
       if (to < view.start - 1 || from > view.end + 1) continue;
       const isLit = from === selected || to === selected;
-      this.#arc(from, to, theme.irq, isLit ? 2.2 : 1.1, isLit ? 1 : 0.75);
+      // From afar they are many: there they only hint.
+      this.#arc(from, to, theme.irq, isLit ? 2.2 : 1.1, isLit ? 1 : Math.min(0.75, 0.3 + view.scale / 6));
     }
   }
 

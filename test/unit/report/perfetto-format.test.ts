@@ -60,7 +60,7 @@ async function parsed({ traceEvents }: ChromeTrace) {
 describe('perfettoTrace, read by others', () => {
   beforeEach(() => {
     // It has one outside of a browser only if it is given one; it never draws here.
-    vi.stubGlobal('DOMRect', class {});
+    vi.stubGlobal('DOMRect', function DOMRect() {});
     vi.stubGlobal('window', globalThis);
     vi.spyOn(console, 'error');
     vi.spyOn(console, 'warn');
