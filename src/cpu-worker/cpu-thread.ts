@@ -119,6 +119,8 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
     const vector = pending & -pending;
     Atomics.and(bus.i32, index, ~vector);
     bus.registers.set(CpuWord.IRQS_ENABLED, 0);
+    const taken = CpuWord.INTERRUPTS + (31 - Math.clz32(vector));
+    bus.registers.set(taken, bus.registers.get(taken) + 1);
     const flow = bus.interruptEnters(vector);
     bus.emit(EventType.IRQ_ENTRY, vector, 0, 0, 0);
     try {

@@ -28,7 +28,7 @@ import {
 
 /**
  * Function pointers, and the module that has them. Immutable, but for kvm_chardev_ops.owner (spec KI-12).
- * A read function takes the file and answers the whole text, which is ours: user memory is not modelled.
+ * A read function takes the file and answers the whole text, a write function takes all that is written at once: no pieces.
  */
 export const file_operations = struct('file_operations', {
   owner: ptr,
@@ -36,8 +36,10 @@ export const file_operations = struct('file_operations', {
   open: ptr,
   /** (inode, file) => number */
   release: ptr,
-  /** (file) => string */
+  /** (file) => string, or negative errno */
   read: ptr,
+  /** (file, text) => bytes taken, or negative errno */
+  write: ptr,
   /** (file, cmd, arg) => number */
   unlocked_ioctl: ptr,
   compat_ioctl: ptr,
@@ -56,8 +58,10 @@ export const file = struct('file', {
   f_vfsmnt: ptr,
   /** bytes read so far */
   f_pos: u32,
-  /** what it was opened as */
+  /** what it was opened as; of a directory, its path below the mount */
   f_name: char(40),
+  /** what it was opened for: O_RDONLY (0), O_WRONLY, O_RDWR; immutable once it is open */
+  f_flags: u32,
 });
 export type file = StructView<typeof file>;
 
@@ -222,34 +226,80 @@ export const sys_mmap = kernel_function('sys_mmap', (fd: number, pgoff: number):
 });
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+export const O_ACCMODE = 3;
+export const O_RDONLY = 0;
+export const O_WRONLY = 1;
+export const O_RDWR = 2;
+
+/** An attribute gets no more than a page at once. */
+const WRITE_MAX = 4096;
+
+/** The text of an open file from f_pos on goes to user memory. */
+function vfs_read(filp: Ptr, buf: Ptr, count: number): number {
+  const view = file.at(filp);
+  const { f_op } = view;
+  const read = f_op === NULL ? NULL : file_operations.at(f_op).read;
+  if (read === NULL) return -EINVAL;
+  const text = call_pointer(read, filp) as string | number;
+  if (typeof text === 'number') return text;
+  const { f_pos } = view;
+  const bytes = encoder.encode(text).subarray(f_pos, f_pos + count);
+  if (!access_ok(buf, bytes.length)) return -EFAULT;
+  if (bytes.length > 0) {
+    bus.storeBytes(buf, bytes);
+    view.f_pos = f_pos + bytes.length;
+  }
+  return bytes.length;
+}
 
 /**
  * Reads on from where the last read ended.
- * @returns bytes read, 0 at the end, -EBADF, -EINVAL where the file cannot be read, -EFAULT for a bad buffer
+ * @returns bytes read, 0 at the end, -EBADF (not open, or not for reading), -EINVAL where the file cannot be read, -EISDIR, -EFAULT for
+ *   a bad buffer, or what the file says
  */
 export const sys_read = kernel_function('sys_read', (fd: number, buf: Ptr, count: number): number => {
   const filp = fget(fd);
   if (filp === NULL) return -EBADF;
-  const view = file.at(filp);
-  const read = view.f_op === NULL ? NULL : file_operations.at(view.f_op).read;
-  let result = -EINVAL;
-  if (read !== NULL) {
-    const { f_pos } = view;
-    const bytes = encoder.encode(call_pointer(read, filp) as string).subarray(f_pos, f_pos + count);
-    result = bytes.length;
-    if (!access_ok(buf, bytes.length)) {
-      result = -EFAULT;
-    } else if (bytes.length > 0) {
-      bus.storeBytes(buf, bytes);
-      view.f_pos = f_pos + bytes.length;
-    }
-  }
+  const result = vfs_read(filp, buf, count);
   fput(filp);
   return result;
 });
 
+/** A text of user memory goes to an open file. */
+function vfs_write(filp: Ptr, buf: Ptr, count: number): number {
+  const { f_op, f_flags } = file.at(filp);
+  if ((f_flags & O_ACCMODE) === O_RDONLY) return -EBADF;
+  const write = f_op === NULL ? NULL : file_operations.at(f_op).write;
+  if (write === NULL) return -EINVAL;
+  if (!access_ok(buf, count)) return -EFAULT;
+  const text = decoder.decode(bus.loadBytes(buf, Math.min(count, WRITE_MAX)));
+  return call_pointer(write, filp, text) as number;
+}
+
+/**
+ * @returns bytes taken, -EBADF (not open, or not for writing), -EINVAL where the file cannot be written, -EFAULT for a bad buffer, or
+ *   what the file says
+ */
+export const sys_write = kernel_function('sys_write', (fd: number, buf: Ptr, count: number): number => {
+  const filp = fget(fd);
+  if (filp === NULL) return -EBADF;
+  const result = vfs_write(filp, buf, count);
+  fput(filp);
+  return result;
+});
+
+/** A name in user memory, or -EFAULT. */
+export function strncpy_from_user(address: Ptr, size: number): string | number {
+  if (!access_ok(address, size)) return -EFAULT;
+  const bytes = bus.loadBytes(address, size);
+  const end = bytes.indexOf(0);
+  return decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
+}
+
 /** True if user memory of that size may be at that address. */
-function access_ok(address: Ptr, length: number): boolean {
+export function access_ok(address: Ptr, length: number): boolean {
   return length === 0 || (virt_addr_valid(address) && virt_addr_valid(address + length - 1));
 }
 

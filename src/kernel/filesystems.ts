@@ -1,6 +1,6 @@
 /**
  * The table of file system types. @linux fs/filesystems.c, as of 2.6.24
- * Leaves out: mounting. A type here is a name that can be taken once.
+ * Leaves out: reference counts. The types that are part of the kernel image are not in this list: fs/namespace.ts knows them.
  */
 import { EBUSY, EINVAL } from '#base/errno';
 import { vmlinux } from '#memory/image';
@@ -8,8 +8,15 @@ import { NULL, type Ptr, type StructView, addressOf, char, ptr, struct, variable
 import { kernel_function } from '#memory/symbols';
 import { mutex, mutex_lock, mutex_unlock } from '#smp/mutex';
 
-/** `next` is guarded by file_systems_lock. */
-export const file_system_type = struct('file_system_type', { name: char(24), next: ptr });
+/** `next` is guarded by file_systems_lock; the rest is immutable. What has no functions here cannot be mounted by a path. */
+export const file_system_type = struct('file_system_type', {
+  name: char(24),
+  next: ptr,
+  /** (path below its root) => path_inode or negative errno */
+  lookup: ptr,
+  /** (path of a directory that lookup has found) => dirent[] */
+  readdir: ptr,
+});
 export type file_system_type = StructView<typeof file_system_type>;
 
 /** Guards the list. (A read-write spinlock in Linux.) */
@@ -25,6 +32,23 @@ function find_filesystem(name: string): Ptr {
     place = variableAt(ptr, addressOf(type, 'next'));
   }
   return place.addr;
+}
+
+/** The registered type of this name, NULL if there is none. */
+export function find_registered(name: string): Ptr {
+  mutex_lock(file_systems_lock);
+  const found = variableAt(ptr, find_filesystem(name)).value;
+  mutex_unlock(file_systems_lock);
+  return found;
+}
+
+/** Every registered type, oldest first. */
+export function registered_types(): Ptr[] {
+  const types: Ptr[] = [];
+  mutex_lock(file_systems_lock);
+  for (let at = file_systems.value; at !== NULL; at = file_system_type.at(at).next) types.push(at);
+  mutex_unlock(file_systems_lock);
+  return types;
 }
 
 /** 0, or -EBUSY if it, or one of its name, is registered. */

@@ -6,6 +6,8 @@ import '#smp/migration';
 import './init.ts';
 import './module_load.ts';
 import './open.ts';
+import './fs/namespace.ts';
+import './fs/readdir.ts';
 import './power.ts';
 import './reboot.ts';
 import './kvm/kvm_main.ts';

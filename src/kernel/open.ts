@@ -2,65 +2,24 @@
  * Opening a file by its path.
  *
  * @linux fs/open.c, as of 2.6.24
- * Leaves out: directories, permissions, flags. There are device nodes, debugfs, and a few files of /proc.
+ * Leaves out: what O_CREAT and its like ask for.
+ *
+ * Once user space has mounted something, a path leads where the mounts say (fs/namei.ts). A machine without user space, such as a
+ * scenario's, finds device nodes in /dev, debugfs in /sys/kernel/debug, and procfs in /proc.
  */
-import { ENFILE, ENOENT } from '#base/errno';
-import { vmlinux } from '#memory/image';
-import { NULL, type Ptr, addressOf, ptr, struct } from '#memory/struct';
-import { call_pointer, kernel_function } from '#memory/symbols';
+import { ENOENT } from '#base/errno';
+import { NULL, type Ptr } from '#memory/struct';
+import { kernel_function } from '#memory/symbols';
 import { debugfs_lookup, dentry, dput } from './debugfs.ts';
-import {
-  fd_install,
-  file,
-  file_operations,
-  get_empty_filp,
-  get_unused_fd,
-  open_with,
-  put_filp,
-  put_unused_fd,
-} from './file.ts';
-import { KVM_MINOR, misc_minor_by_name, misc_open, proc_devices, proc_misc } from './misc.ts';
-import { proc_modules } from './proc-modules.ts';
+import { fd_install, file, get_unused_fd, open_with, put_unused_fd } from './file.ts';
+import { device_minor } from './fs/dev.ts';
+import { has_namespace } from './fs/mount.ts';
+import { path_open } from './fs/namei.ts';
+import { proc_lookup } from './fs/proc.ts';
+import { open_device } from './misc-file.ts';
 
 /** Where debugfs is mounted. */
 export const DEBUGFS_MOUNT = '/sys/kernel/debug/';
-
-/** A file of /proc: its operations, and what makes its text. */
-const proc_file = struct('proc_file', { fops: file_operations, show: ptr });
-
-const proc_read = kernel_function('proc_file_read', (filp: Ptr): string => {
-  const { show } = proc_file.container(file.at(filp).f_op, 'fops');
-  return call_pointer(show) as string;
-});
-
-const proc_devices_file = vmlinux.DEFINE('proc_devices_file', proc_file, {
-  fops: { read: proc_read.addr },
-  show: proc_devices.addr,
-});
-const proc_misc_file = vmlinux.DEFINE('proc_misc_file', proc_file, {
-  fops: { read: proc_read.addr },
-  show: proc_misc.addr,
-});
-const proc_modules_file = vmlinux.DEFINE('proc_modules_file', proc_file, {
-  fops: { read: proc_read.addr },
-  show: proc_modules.addr,
-});
-
-/** Minor of the node at /dev/NAME, -1 if there is no node. That of kvm is always there; the others come with their device. */
-function device_minor(name: string): number {
-  return name === 'kvm' ? KVM_MINOR : misc_minor_by_name(name);
-}
-
-/** An open file for a miscellaneous device, or a negative errno. */
-function open_device(path: string, minor: number): number {
-  const filp = get_empty_filp();
-  if (filp === NULL) return -ENFILE;
-  file.at(filp).f_name = path;
-  const error = misc_open(minor, filp);
-  if (error === 0) return filp;
-  put_filp(filp);
-  return error;
-}
 
 function open_debugfs(path: string): number {
   const entry = debugfs_lookup(path.slice(DEBUGFS_MOUNT.length));
@@ -71,11 +30,16 @@ function open_debugfs(path: string): number {
   return result;
 }
 
+function open_proc(path: string): number {
+  const inode = proc_lookup(path.slice('/proc/'.length));
+  if (typeof inode === 'number') return inode;
+  return inode.i_fop === NULL ? -ENOENT : open_with(path, inode.i_fop, inode.i_private);
+}
+
 /** An open file, or a negative errno. */
-export const do_filp_open = kernel_function('do_filp_open', (path: string): number => {
-  if (path === '/proc/devices') return open_with(path, addressOf(proc_devices_file, 'fops'), NULL);
-  if (path === '/proc/misc') return open_with(path, addressOf(proc_misc_file, 'fops'), NULL);
-  if (path === '/proc/modules') return open_with(path, addressOf(proc_modules_file, 'fops'), NULL);
+export const do_filp_open = kernel_function('do_filp_open', (path: string, flags: number): number => {
+  if (has_namespace()) return path_open(path, flags);
+  if (path.startsWith('/proc/')) return open_proc(path);
   if (path.startsWith(DEBUGFS_MOUNT)) return open_debugfs(path);
   if (!path.startsWith('/dev/')) return -ENOENT;
   const minor = device_minor(path.slice('/dev/'.length));
@@ -83,20 +47,23 @@ export const do_filp_open = kernel_function('do_filp_open', (path: string): numb
 });
 
 /**
+ * @param flags O_RDONLY, O_WRONLY or O_RDWR
  * @param path what the first argument would point to
- * @returns a descriptor, -ENOENT (no such path), -ENODEV (a node without its device), -ENFILE, -EMFILE, or what the device's own
- *   open says
+ * @returns a descriptor, -ENOENT (no such path), -ENODEV (a node without its device), -EACCES (an attribute that is only read),
+ *   -EISDIR (a directory, to be written), -EROFS, -ENFILE, -EMFILE, or what the device's own open says
  */
 export const sys_open = kernel_function(
   'sys_open',
-  (_filename: Ptr, _flags: number, _mode: number, path: string): number => {
+  (_filename: Ptr, flags: number, _mode: number, path: string): number => {
     const fd = get_unused_fd();
     if (fd < 0) return fd;
-    const filp = do_filp_open(path);
+    const filp = do_filp_open(path, flags);
     if (filp < 0) {
       put_unused_fd(fd);
       return filp;
     }
+    // Zero is what a new file has there.
+    if (flags !== 0) file.at(filp).f_flags = flags;
     fd_install(fd, filp);
     return fd;
   },

@@ -35,7 +35,7 @@ export const sys_device = struct('sys_device', { id: u32, cls: ptr, entry: list_
 export type sys_device = StructView<typeof sys_device>;
 
 /** Guards the lists while they change. Suspend and resume walk them without it: nobody else runs then. */
-const sysdev_list_lock = vmlinux.DEFINE('sysdev_list_lock', spinlock_t);
+export const sysdev_list_lock = vmlinux.DEFINE('sysdev_list_lock', spinlock_t);
 export const system_subsys = LIST_HEAD('system_subsys');
 
 /** Argument of suspend functions. */

@@ -30,7 +30,7 @@ import type { ParallelBus } from '#memory/parallel-bus';
 import { policyWords, schedulingBytes, searchWord } from '#memory/search-words';
 import { stackOf } from '#memory/stack';
 import type { LoadedScenario, ScenarioSource } from '#scenario/program';
-import { cpumask_t } from '#memory/cpumask';
+import { cpu_set, cpumask_t } from '#memory/cpumask';
 import { symbolAddress } from '#memory/symbols';
 import { cpu_online } from '#smp/cpumask';
 import {
@@ -120,6 +120,11 @@ export interface CallOptions {
   readonly text?: string;
   /** Which process calls. Default 1. */
   readonly mm?: number;
+  /** Number and name of the task. Default: a number of its own, and the function's name. */
+  readonly pid?: number;
+  readonly comm?: string;
+  /** CPUs the task may run on (sched_setaffinity). Default: all. */
+  readonly allowed?: readonly number[];
 }
 
 /** A call that has been started. */
@@ -553,7 +558,7 @@ export class Machine {
     const { i32 } = this.bus;
     return this.look(() => {
       const task = task_struct.at(address);
-      task.pid = Atomics.add(i32, HOST_PIDS, 1) + 1000;
+      task.pid = call.pid ?? Atomics.add(i32, HOST_PIDS, 1) + 1000;
       task.flags = PF_HOST;
       task.cpu = cpu;
       task.fn = fn;
@@ -564,8 +569,9 @@ export class Machine {
       task.mm = call.mm ?? 1;
       task.signal_pending = 0;
       task.preempt_notifiers.next = 0;
-      task.comm = call.symbol;
-      this.bus.fill(task.cpus_allowed.addr, 0xff, cpumask_t.size);
+      task.comm = call.comm ?? call.symbol;
+      this.bus.fill(task.cpus_allowed.addr, call.allowed === undefined ? 0xff : 0, cpumask_t.size);
+      for (const one of call.allowed ?? []) cpu_set(one, task.cpus_allowed);
       task.state = TASK_RUNNABLE;
       Atomics.add(i32, TASKS_OPEN, 1);
       this.#push(cpu, address);

@@ -259,6 +259,8 @@ export const CpuWord = {
   A20M: 326,
   /** VM-instruction error of the current VMCS (spec B.1) */
   VM_INSTRUCTION_ERROR: 327,
+  /** interrupts taken so far, a word for each of the eight maskable Pending bits */
+  INTERRUPTS: 328,
   /** this CPU's GDT: 32 descriptors of two words */
   GDT: 384,
 } as const;
