@@ -46,8 +46,9 @@ export const mayImport = {
   explore: ['scheduler', 'checkers', 'machine', 'litmus', 'fibers', 'report'],
   gallery: [],
   vitest: [],
+  shell: ['machine', 'kernel', 'report'],
   lab: ['report'],
-  cli: ['checkers', 'machine', 'explore', 'report', 'lab', 'litmus'],
+  cli: ['checkers', 'machine', 'explore', 'report', 'lab', 'litmus', 'shell'],
 };
 
 /** What to do instead, said when a room reaches where it may not. */
@@ -72,6 +73,8 @@ export const instead = {
   gallery:
     "a scenario is a user like any other: import 'smplab', and widen src/index.ts if that is not enough.",
   vitest: "a test is a user like any other: import 'smplab', and widen src/index.ts if that is not enough.",
+  shell:
+    'a shell is a user of the machine: what it needs of memory is a system call of machine/user-space.ts.',
   lab: 'the lab shows what report made from a trace file: add the view to report.',
   cli: 'a command says what to do, a room does it: offer it from machine, explore or report.',
 };
@@ -92,6 +95,7 @@ export const packageRooms = {
   commander: ['cli'],
   vitest: ['vitest'],
   uplot: ['page'],
+  'just-bash': ['shell'],
 };
 
 /** What to do instead of importing the package elsewhere. */
@@ -106,6 +110,7 @@ export const packageInstead = {
   pino: 'take a logger as an argument; what the simulated machine says is a trace event.',
   commander: 'a command line is parsed in cli and nowhere else.',
   uplot: 'a plot is drawn in a browser: put it into a page.',
+  'just-bash': 'scripts are run by shell and nowhere else.',
   vitest: 'a test runner is for who tests: put it into the entry point smplab/vitest.',
 };
 

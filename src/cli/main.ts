@@ -25,7 +25,7 @@ function complain(message: string): void {
   process.stderr.write(`smplab: ${line.trim()}\n`);
 }
 
-async function main(): Promise<ExitCode> {
+async function main(): Promise<number> {
   const abort = new AbortController();
   const interrupted = (): void => {
     // The second time, nobody wants to wait for us.
@@ -51,7 +51,7 @@ async function main(): Promise<ExitCode> {
     }
     if (error instanceof PartFailed) {
       complain(error.message);
-      return error.code as ExitCode;
+      return error.code;
     }
     const code = abort.signal.aborted ? ExitCode.INTERRUPTED : exitCodeOf(error);
     const message = error instanceof Error ? error.message : String(error);

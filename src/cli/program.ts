@@ -16,6 +16,7 @@ import { type ReplayOptions, replay } from './replay.ts';
 import { type SelfcheckOptions, selfcheck } from './selfcheck.ts';
 import { RUN_VIEWS } from './run-views.ts';
 import { CONVERSIONS, type TraceOptions, traceConvert } from './trace.ts';
+import { type ShellOptions, shell } from './shell.ts';
 import { type TourOptions, tour } from './tour.ts';
 
 const U32_MAX = 0xffffffff;
@@ -28,8 +29,8 @@ const TRACE_EVENTS_MAX = 0x100000;
 
 export interface CommandLine {
   readonly program: Command;
-  /** Filled when the command has run. */
-  readonly result: { code: ExitCode };
+  /** Filled when the command has run: an ExitCode, or the status of a script. */
+  readonly result: { code: number };
 }
 
 /** @param output the command's result; @param aside everything else */
@@ -39,7 +40,7 @@ export function commandLine(
   aside: Output,
   signal: AbortSignal,
 ): CommandLine {
-  const result: { code: ExitCode } = { code: ExitCode.GOOD };
+  const result: { code: number } = { code: ExitCode.GOOD };
   const context = (options: { readonly logLevel: LogLevel }): Context => ({
     output,
     aside,
@@ -59,6 +60,9 @@ export function commandLine(
 
   addBoot(program, async (options) => {
     result.code = await boot(options, context(options));
+  });
+  addShell(program, async (file, args, options) => {
+    result.code = await shell(file, args, options, context(options));
   });
   addTour(program, async (options) => {
     result.code = await tour(options, context(options));
@@ -116,13 +120,9 @@ function executor(): Option {
     .default('fibers');
 }
 
-function addBoot(
-  program: Command,
-  action: (options: BootOptions & { logLevel: LogLevel }) => Promise<void>,
-): void {
-  program
-    .command('boot')
-    .description('boot, load kvm, take the last CPU offline and online, unload, power off')
+/** Options that say which machine. */
+function machineOptions(command: Command): Command {
+  return command
     .addOption(
       new Option('--cpus <n>', 'CPUs online after boot, 1 to 256').argParser(cpuCount('--cpus')).default(4),
     )
@@ -160,7 +160,15 @@ function addBoot(
       new Option('--quirk <name[@cpu]>', 'a processor or BIOS with a peculiarity').argParser(
         collect(parseQuirk),
       ),
-    )
+    );
+}
+
+function addBoot(
+  program: Command,
+  action: (options: BootOptions & { logLevel: LogLevel }) => Promise<void>,
+): void {
+  machineOptions(program.command('boot'))
+    .description('boot, load kvm, take the last CPU offline and online, unload, power off')
     .addOption(new Option('--trace <format>', 'print the trace').choices([...TRACE_FORMATS]))
     .option('--trace-out <file>', 'write the trace there instead')
     .option('--trace-below <symbol>', 'only what happens while this kernel function runs')
@@ -171,6 +179,27 @@ function addBoot(
     )
     .option('--json', 'one JSON document (smplab.boot/1) on stdout and nothing else')
     .addOption(logLevel())
+    .action(action);
+}
+
+function addShell(
+  program: Command,
+  action: (
+    file: string | undefined,
+    args: readonly string[],
+    options: ShellOptions & { logLevel: LogLevel },
+  ) => Promise<void>,
+): void {
+  machineOptions(program.command('shell [file] [arguments...]'))
+    .description('a bash on a machine that has booted: a script, -c TEXT, standard input, or you')
+    .passThroughOptions()
+    .option('-c <text>', 'run this text instead of a file')
+    .option('--stdin', 'the script reads standard input, also from a pipe')
+    .addOption(logLevel())
+    .addHelpText(
+      'after',
+      "\nThe exit status is the script's. Where that is 0 and the simulated kernel has oopsed, warned or hung, it is 1.",
+    )
     .action(action);
 }
 

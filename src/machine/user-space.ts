@@ -11,6 +11,7 @@ import { cpu_online } from '#smp/cpumask';
 import { O_RDONLY } from '#kernel/file';
 import { linux_dirent64, kstat } from '#kernel/fs/readdir';
 import { GFP_KERNEL } from '#kernel/gfp';
+import { orAborted } from './abort.ts';
 import type { CallOutcome, Machine } from './machine.ts';
 
 /** A system call answered a negative errno. */
@@ -32,6 +33,14 @@ export class NoReturn extends Error {
     super(`${symbol}: ${outcome.kind}`);
     this.name = 'NoReturn';
     this.outcome = outcome;
+  }
+}
+
+/** Somebody stopped waiting for a system call. It goes on, in a process that nobody hears of any more. */
+export class Interrupted extends Error {
+  constructor(symbol: string) {
+    super(`${symbol}: interrupted`);
+    this.name = 'Interrupted';
   }
 }
 
@@ -79,6 +88,10 @@ export class UserProcess {
   readonly pid: number;
   /** Name of the program that calls. */
   comm: string;
+  /** Ends the wait for a call that is running. */
+  signal: AbortSignal | undefined;
+  /** A call was given up while it ran: the process makes no further ones. */
+  isLost = false;
   #affinity: readonly number[] | undefined;
   #cpu = 0;
   /** Address of the process's pages; 0 = not there yet. */
@@ -117,7 +130,7 @@ export class UserProcess {
   /**
    * A system call.
    * @returns what it answers, zero or more
-   * @throws SystemCallError for a negative errno, NoReturn where it never comes back
+   * @throws SystemCallError for a negative errno, NoReturn where it never comes back, Interrupted where nobody waits any more
    */
   async call(symbol: string, args: readonly number[] = [], text = ''): Promise<number> {
     const value = await this.#turn(() => this.#call(symbol, args, text));
@@ -206,7 +219,11 @@ export class UserProcess {
   }
 
   /** An ioctl whose argument is a structure in user memory; answers what the call answers, and the structure afterwards. */
-  async ioctl(fd: number, command: number, argument: Uint8Array): Promise<{ value: number; bytes: Uint8Array }> {
+  async ioctl(
+    fd: number,
+    command: number,
+    argument: Uint8Array,
+  ): Promise<{ value: number; bytes: Uint8Array }> {
     return this.#withBuffer(async (buffer) => {
       this.#poke(buffer, argument);
       const value = await this.#checked('sys_ioctl', [fd, command, buffer]);
@@ -284,6 +301,7 @@ export class UserProcess {
   }
 
   async #post(symbol: string, args: readonly number[], text: string): Promise<number> {
+    if (this.isLost || this.signal?.aborted === true) throw new Interrupted(symbol);
     for (let choice = 0; ; choice++) {
       const allowed = this.#affinity;
       const call = this.machine.call(symbol, {
@@ -295,7 +313,11 @@ export class UserProcess {
         ...(allowed === undefined ? {} : { allowed }),
       });
       try {
-        const outcome = await call;
+        const outcome = await orAborted(call, this.signal);
+        if (outcome === undefined) {
+          this.isLost = true;
+          throw new Interrupted(symbol);
+        }
         if (outcome.kind === 'returned') return outcome.value;
         throw new NoReturn(symbol, outcome);
       } catch (error) {

@@ -27,6 +27,7 @@ import {
   leaksOf,
   problemsOf,
 } from './walk-report.ts';
+import { orAborted } from './abort.ts';
 import type { CpuPool } from './pool.ts';
 import { variableName } from './variable-name.ts';
 
@@ -296,25 +297,5 @@ class Walker {
       fault,
       hits: 'nth' in fault ? Number(nrAllocations >= fault.nth) : hits[site++]!,
     }));
-  }
-}
-
-/** The promise's value, or undefined as soon as the signal is aborted. */
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
-  if (signal === undefined) return promise;
-  let stop = (): void => {};
-  const aborted = new Promise<undefined>((resolve) => {
-    stop = () => {
-      resolve(undefined);
-    };
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-    // A machine that is switched off under a call: its end is nobody's business any more.
-    promise.catch(() => {});
   }
 }

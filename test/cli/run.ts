@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Sends SIGINT as soon as stdout holds this text. */
   readonly interruptAt?: string;
+  /** Standard input. Without it there is an open pipe that nobody writes to. */
+  readonly stdin?: string;
 }
 
 export function smplab(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
@@ -31,6 +33,7 @@ export function smplab(args: readonly string[], options: RunOptions = {}): Promi
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
     });
+    if (options.stdin !== undefined) child.stdin.end(options.stdin);
     child.on('error', reject);
     child.on('close', (code) => {
       resolve({ code, stdout, stderr });

@@ -1,0 +1,49 @@
+/** What is in user space's root when the shell starts: what a small distribution of the time would have there. */
+import { InMemoryFs } from 'just-bash';
+import { LINUX_RELEASE } from '#kernel/fs/proc';
+
+/** Module files, and the module that each holds. The seed's names for KVM's are there too. */
+const MODULES: readonly (readonly [file: string, module: string])[] = [
+  ['kvm.ko', 'kvm'],
+  ['kvm-amd.ko', 'kvm-amd'],
+  ['kvm-intel.ko', 'kvm-intel'],
+  ['svm.ko', 'kvm-amd'],
+  ['vmx.ko', 'kvm-intel'],
+];
+
+export const MODULE_DIRECTORY = `/lib/modules/${LINUX_RELEASE}/extra`;
+const MODULE_MAGIC = 'module image: ';
+
+/** Other names of modules, as `modprobe` knows them. */
+export const MODULE_ALIASES: ReadonlyMap<string, string> = new Map([
+  ['svm', 'kvm-amd'],
+  ['vmx', 'kvm-intel'],
+  ['char-major-10-232', 'kvm'],
+]);
+
+/** The module that a file holds; undefined for any other file. */
+export function moduleIn(text: string): string | undefined {
+  return text.startsWith(MODULE_MAGIC) ? text.slice(MODULE_MAGIC.length).trim() : undefined;
+}
+
+const FSTAB = `# device  directory          type     options   dump pass
+proc      /proc              proc     defaults  0 0
+sysfs     /sys               sysfs    defaults  0 0
+none      /sys/kernel/debug  debugfs  noauto    0 0
+`;
+
+const DIRECTORIES = ['/proc', '/sys', '/dev', '/tmp', '/root', '/mnt', '/var/tmp', '/run'];
+/** Names that programs are called by: none is there as a file that could be read. */
+const PROGRAM_DIRECTORIES = ['/bin', '/sbin', '/usr/bin', '/usr/sbin'];
+
+export async function makeUserRoot(): Promise<InMemoryFs> {
+  const root = new InMemoryFs();
+  for (const directory of [...DIRECTORIES, ...PROGRAM_DIRECTORIES, MODULE_DIRECTORY, '/etc'])
+    await root.mkdir(directory, { recursive: true });
+  await root.writeFile('/etc/hostname', 'smplab\n');
+  await root.writeFile('/etc/passwd', 'root:x:0:0:root:/root:/bin/bash\n');
+  await root.writeFile('/etc/fstab', FSTAB);
+  for (const [file, module] of MODULES)
+    await root.writeFile(`${MODULE_DIRECTORY}/${file}`, `${MODULE_MAGIC}${module}\n`);
+  return root;
+}
