@@ -15,6 +15,7 @@ import {
   MachineWord,
   PAGE_SIZE,
   TraceMask,
+  perCpuOffset,
   ringWord,
 } from './layout.ts';
 
@@ -26,6 +27,12 @@ export function machineWord(word: number): number {
 const TRACE_MASK = machineWord(MachineWord.TRACE_MASK);
 const DOORBELL = machineWord(MachineWord.DOORBELL);
 const SEQUENCE = machineWord(MachineWord.SEQUENCE);
+const NOTHING = machineWord(MachineWord.NOTHING);
+
+/** The same word's index in `plainWords`. */
+function behindPageZero(word: number): number {
+  return word - (PAGE_SIZE >>> 2);
+}
 
 function numeric(value: unknown): number {
   if (typeof value === 'number') return value;
@@ -45,13 +52,14 @@ export abstract class BaseBus {
   /** Every CPU's registers, so that changing CPU (thread exchange) allocates nothing. */
   readonly #allRegisters: readonly CpuRegisters[];
   cpu: number;
+  perCpuOffset: number;
   /** The host's number of this thread. */
   thread = 0;
   registers: CpuRegisters;
   protected pendingIndex: number;
   /** See Bus: what the inlined half of plain accesses looks at. */
   readonly plainWords: Uint32Array;
-  attention: Int32Array;
+  attention: number;
   /** Word index of this thread's context. */
   contextIndex = 0;
   #ring: number;
@@ -74,10 +82,11 @@ export abstract class BaseBus {
       ? new Uint32Array(buffer, PAGE_SIZE, (buffer.byteLength - PAGE_SIZE) >>> 2)
       : NO_WORDS;
     this.cpu = cpu;
+    this.perCpuOffset = perCpuOffset(layout, Math.max(cpu, 0));
     this.registers = this.#allRegisters[Math.max(cpu, 0)]!;
     // The host takes no interrupts: it looks at a word of page zero, which is always 0.
     this.pendingIndex = cpu < 0 ? 0 : this.registers.base + CpuWord.PENDING;
-    this.attention = new Int32Array(buffer, this.pendingIndex * 4, 1);
+    this.attention = behindPageZero(cpu < 0 ? NOTHING : this.pendingIndex);
     this.#ring = ringWord(layout, Math.max(cpu, 0));
     if (cpu >= 0) this.reloadContext();
   }
@@ -85,10 +94,11 @@ export abstract class BaseBus {
   /** This thread is now that CPU. */
   become(cpu: number): void {
     this.cpu = cpu;
+    this.perCpuOffset = perCpuOffset(this.layout, cpu);
     this.registers = this.#allRegisters[cpu]!;
     this.registers.set(CpuWord.THREAD, this.thread);
     this.pendingIndex = this.registers.base + CpuWord.PENDING;
-    this.attention = new Int32Array(this.buffer, this.pendingIndex * 4, 1);
+    this.attention = behindPageZero(this.pendingIndex);
     this.#ring = ringWord(this.layout, cpu);
     this.reloadContext();
     attachBus(this.asBus());
@@ -198,11 +208,12 @@ export abstract class BaseBus {
 
   /**
    * Takes `size` bytes of this context's kernel stack until the calling kernel function returns.
+   * `align` is a power of two.
    * Running out is a kernel stack overflow: a double fault.
    */
   allocateStack(size: number, align: number): number {
     const context = this.contextIndex;
-    const address = Math.ceil(this.i32[context + ContextWord.STACK_POINTER]! / align) * align;
+    const address = (this.i32[context + ContextWord.STACK_POINTER]! + align - 1) & -align;
     const next = address + size;
     if (next > (context << 2) + CONTEXT_BYTES) {
       this.raiseFault(next, size, true);
@@ -226,9 +237,8 @@ export abstract class BaseBus {
     const slot = contextIndex + ContextWord.CALLS + depth * 2;
     i32[slot] = symbol;
     i32[slot + 1] = i32[contextIndex + ContextWord.STACK_POINTER]!;
-    if ((i32[TRACE_MASK]! & TraceMask.FUNCTIONS) !== 0) {
-      this.emit(EventType.FUNCTION_ENTRY, symbol, numeric(a), numeric(b), numeric(c));
-    }
+    // Every call passes here: what tracing needs stands elsewhere, so that this is small enough to be inlined.
+    if (i32[TRACE_MASK] !== 0) this.#traceEntry(symbol, a, b, c);
     i32[contextIndex + ContextWord.DEPTH] = depth + 1;
     if (i32[this.pendingIndex] !== 0) this.boundary();
   }
@@ -252,15 +262,22 @@ export abstract class BaseBus {
     const depth = i32[contextIndex + ContextWord.DEPTH]! - 1;
     i32[contextIndex + ContextWord.DEPTH] = depth;
     i32[contextIndex + ContextWord.STACK_POINTER] = i32[contextIndex + ContextWord.CALLS + depth * 2 + 1]!;
-    if ((i32[TRACE_MASK]! & TraceMask.FUNCTIONS) !== 0) {
-      this.emit(EventType.FUNCTION_EXIT, symbol, numeric(result), 0, 0);
-    }
+    if (i32[TRACE_MASK] !== 0) this.#traceExit(symbol, result);
+  }
+
+  #traceEntry(symbol: number, a: unknown, b: unknown, c: unknown): void {
+    if ((this.i32[TRACE_MASK]! & TraceMask.FUNCTIONS) === 0) return;
+    this.emit(EventType.FUNCTION_ENTRY, symbol, numeric(a), numeric(b), numeric(c));
+  }
+
+  #traceExit(symbol: number, result: unknown): void {
+    if ((this.i32[TRACE_MASK]! & TraceMask.FUNCTIONS) === 0) return;
+    this.emit(EventType.FUNCTION_EXIT, symbol, numeric(result), 0, 0);
   }
 
   /** Events are recorded only while tracing is on. */
   emit(type: EventType, a: number, b: number, c: number, d: number): void {
-    const mask = this.i32[TRACE_MASK]!;
-    if (mask !== 0) this.record(type, a, b, c, d);
+    if (this.i32[TRACE_MASK] !== 0) this.record(type, a, b, c, d);
   }
 
   protected record(type: EventType, a: number, b: number, c: number, d: number): void {

@@ -29,10 +29,12 @@ export interface Bus {
   /** This CPU's registers; the host has none and gets CPU 0's. */
   readonly registers: CpuRegisters;
   readonly layout: Geometry;
+  /** What `__per_cpu_offset` says of this CPU once it has been filled. */
+  readonly perCpuOffset: number;
   /** Memory as words, for the inlined half of plain accesses; empty where every access has to ask first. */
   readonly plainWords: Uint32Array;
-  /** One word that is not 0 while an operation boundary has something to do. */
-  readonly attention: Int32Array;
+  /** Index in `plainWords` of a word that is not 0 while an operation boundary has something to do. */
+  readonly attention: number;
 
   /** Unsigned loads. */
   load8(address: number): number;
@@ -141,18 +143,23 @@ export let bus: Bus = detachedBus;
 
 /** The words of a bus whose every access has to ask first. */
 export const NO_WORDS: Uint32Array = new Uint32Array(0);
-const NO_ATTENTION = new Int32Array(1);
-let plainWords: Uint32Array = NO_WORDS;
-let attention: Int32Array = NO_ATTENTION;
+/** What plain accesses need, in one object that stays: of its fields V8 knows the types, of variables it would have to look. */
+const plain: { words: Uint32Array; attention: number } = { words: NO_WORDS, attention: 0 };
 
 /** Attaches this thread to a machine, or detaches it with `undefined`. */
 export function attachBus(next: Bus | undefined): void {
   bus = next ?? detachedBus;
   const words = next?.plainWords ?? NO_WORDS;
   // CPUs that share a thread change places all the time, and have none.
-  if (words === NO_WORDS && plainWords === NO_WORDS) return;
-  plainWords = words;
-  attention = next?.attention ?? NO_ATTENTION;
+  if (words === NO_WORDS && plain.words === NO_WORDS) return;
+  plain.words = words;
+  plain.attention = next?.attention ?? 0;
+}
+
+/** Index into `plainWords`; one beyond its end for an address that is null, wild or misaligned. One rotation on x86. */
+export function wordBehindPageZero(address: number): number {
+  const offset = (address - PAGE_SIZE) | 0;
+  return ((offset >>> 2) | (offset << 30)) >>> 0;
 }
 
 /**
@@ -163,16 +170,18 @@ export function attachBus(next: Bus | undefined): void {
  * null, wild and misaligned addresses from good ones.
  */
 export function load32(address: number): number {
-  if (attention[0] === 0) {
-    const value = plainWords[((address - PAGE_SIZE) >>> 2) | (address << 30)];
+  const { words } = plain;
+  if (words[plain.attention] === 0) {
+    const value = words[wordBehindPageZero(address)];
     if (value !== undefined) return value;
   }
   return bus.load32(address);
 }
 
 export function store32(address: number, value: number): void {
-  const word = ((address - PAGE_SIZE) >>> 2) | (address << 30);
-  if (attention[0] === 0 && word >= 0 && word < plainWords.length) plainWords[word] = value;
+  const { words } = plain;
+  const word = wordBehindPageZero(address);
+  if (words[plain.attention] === 0 && word < words.length) words[word] = value;
   else bus.store32(address, value);
 }
 
@@ -190,6 +199,6 @@ export function withBus<T>(next: Bus, look: () => T): T {
 /** @throws InvariantError when this thread is not a CPU */
 export function currentCpu(): number {
   const { cpu } = bus;
-  assert(cpu >= 0, 'currentCpu: the host is not a CPU');
+  if (cpu < 0) assert(false, 'currentCpu: the host is not a CPU');
   return cpu;
 }

@@ -40,18 +40,18 @@ export class CpuRegisters {
   }
 
   get irqsEnabled(): boolean {
-    return this.get(CpuWord.IRQS_ENABLED) !== 0;
+    return this.#words[this.base + CpuWord.IRQS_ENABLED] !== 0;
   }
 
   get power(): PowerState {
-    return this.get(CpuWord.POWER) as PowerState;
+    return this.#words[this.base + CpuWord.POWER] as PowerState;
   }
 
   get preemptCount(): number {
-    return this.get(CpuWord.PREEMPT_COUNT);
+    return this.#words[this.base + CpuWord.PREEMPT_COUNT]!;
   }
 
   get hardirqCount(): number {
-    return this.get(CpuWord.HARDIRQ_COUNT);
+    return this.#words[this.base + CpuWord.HARDIRQ_COUNT]!;
   }
 }

@@ -28,7 +28,8 @@ export const STATIC_DATA = PERCPU_TEMPLATE + PERCPU_BYTES;
 
 /** First address of kernel text: beyond any physical memory a machine can have. Functions are 16 apart. */
 export const TEXT_BASE = 0xc0100000;
-export const TEXT_STRIDE = 16;
+export const TEXT_SHIFT = 4;
+export const TEXT_STRIDE = 1 << TEXT_SHIFT;
 
 export const MACHINE_MAGIC = 0x534d5032;
 
@@ -85,6 +86,8 @@ export const MachineWord = {
   HOST_PIDS: 131,
   /** starts of the machine so far: a thread that waits for the host goes on when this changes */
   RUN_EPOCH: 133,
+  /** always 0: what is pending for who takes no interrupts */
+  NOTHING: 134,
   /** CPUs plugged in, as a bitmap of eight words */
   PRESENT: 136,
   /** CPUs the kernel brings up at boot (maxcpus=) */
@@ -436,6 +439,11 @@ export function ringWord(layout: Geometry, cpu: number): number {
 /** Byte address of a CPU's block. */
 export function cpuBlock(layout: Geometry, cpu: number): number {
   return layout.cpuBlocks + cpu * CPU_BLOCK_BYTES;
+}
+
+/** From a per-CPU variable's place in the template to a CPU's copy. */
+export function perCpuOffset(layout: Geometry, cpu: number): number {
+  return layout.perCpuAreas + cpu * PERCPU_BYTES - PERCPU_TEMPLATE;
 }
 
 /** Words of a cpumask. */

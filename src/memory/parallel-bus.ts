@@ -7,7 +7,7 @@
  */
 import { AccessKind, EventType, LockOperation } from '#trace/events';
 import { BaseBus, CPU_BLOCK_WORDS, machineWord } from './base-bus.ts';
-import type { Bus, BusClient } from './bus.ts';
+import { type Bus, type BusClient, wordBehindPageZero } from './bus.ts';
 import {
   ContextWord,
   CpuWord,
@@ -61,9 +61,8 @@ export class ParallelBus extends BaseBus implements Bus {
 
   load32(address: number): number {
     if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
-    if (address < PAGE_SIZE || address >= this.#size || (address & 3) !== 0)
-      this.client.fault(address, 4, false);
-    return this.u32[address >>> 2]!;
+    const value = this.plainWords[wordBehindPageZero(address)];
+    return value === undefined ? this.client.fault(address, 4, false) : value;
   }
 
   load64(address: number): bigint {
@@ -88,9 +87,9 @@ export class ParallelBus extends BaseBus implements Bus {
 
   store32(address: number, value: number): void {
     if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
-    if (address < PAGE_SIZE || address >= this.#size || (address & 3) !== 0)
-      this.client.fault(address, 4, true);
-    this.i32[address >>> 2] = value;
+    const word = wordBehindPageZero(address);
+    if (word >= this.plainWords.length) this.client.fault(address, 4, true);
+    this.plainWords[word] = value;
   }
 
   store64(address: number, value: bigint): void {
@@ -354,8 +353,8 @@ export class ParallelBus extends BaseBus implements Bus {
   /** Range and alignment of an atomic access, in front of which interrupts are taken too. */
   #word(address: number, write: boolean): number {
     if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
-    if (address < PAGE_SIZE || address >= this.#size || (address & 3) !== 0)
-      this.client.fault(address, 4, write);
+    const word = wordBehindPageZero(address);
+    if (word >= this.plainWords.length) this.client.fault(address, 4, write);
     return address >>> 2;
   }
 

@@ -14,7 +14,7 @@ export function RELOC_HIDE(address: Ptr, offset: number): Ptr {
 
 /** Address of a CPU's copy. The offsets never change after boot, so reading one is not a scheduling point. */
 export function per_cpu_ptr<T extends AnyField>(variable: PerCpu<T>, cpu: number): Ptr {
-  return RELOC_HIDE(variable.addr, bus.loadLocal32(__per_cpu_offset.addressOf(cpu)));
+  return RELOC_HIDE(variable.addr, bus.loadLocal32(__per_cpu_offset.addr + cpu * ptr.size));
 }
 
 /** A CPU's copy, also of a CPU that is offline. */

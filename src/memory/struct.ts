@@ -176,7 +176,20 @@ class VariableView<T> implements Variable<T> {
   }
 }
 
+/** A word: the commonest variable, with accessors of its own for the reason that structures have them. */
+class WordView extends VariableView<number> {
+  override get value(): number {
+    return load32(this.addr);
+  }
+
+  override set value(value: number) {
+    store32(this.addr, value);
+  }
+}
+
 export function variableAt<T>(type: Scalar<T>, address: Ptr): Variable<T> {
+  if ((type as unknown) === u32 || (type as unknown) === ptr)
+    return new WordView(u32, address) as unknown as Variable<T>;
   return new VariableView(type, address);
 }
 
@@ -211,24 +224,46 @@ export function array<E extends Scalar<any> | StructType<any>>(element: E, lengt
     align: element.align,
     element,
     length,
-    at(address) {
-      const scalar = element.form === 'scalar' ? (element as Scalar<ValueOf<E>>) : undefined;
-      return {
-        addr: address,
-        length,
-        addressOf: (index) => address + index * stride,
-        at: (index) => viewAt(element, address + index * stride),
-        get(index) {
-          assert(scalar !== undefined, 'array.get: elements are structures; use at()');
-          return scalar.load(address + index * stride);
-        },
-        set(index, value) {
-          assert(scalar !== undefined, 'array.set: elements are structures; use at()');
-          scalar.store(address + index * stride, value);
-        },
-      };
-    },
+    at: (address) => new ArrayAt(element, stride, length, address),
   };
+}
+
+/** One class for all arrays, so that V8 meets one shape wherever an array is used. */
+// oxlint-disable-next-line typescript/no-explicit-any -- as AnyField
+class ArrayAt<E extends Scalar<any> | StructType<any>> implements ArrayView<E> {
+  declare readonly addr: Ptr;
+  declare readonly length: number;
+  declare readonly element: E;
+  declare readonly stride: number;
+
+  constructor(element: E, stride: number, length: number, address: Ptr) {
+    this.addr = address;
+    this.length = length;
+    this.element = element;
+    this.stride = stride;
+  }
+
+  addressOf(index: number): Ptr {
+    return this.addr + index * this.stride;
+  }
+
+  at(index: number): ViewOf<E> {
+    return viewAt(this.element, this.addr + index * this.stride);
+  }
+
+  get(index: number): ValueOf<E> {
+    return this.#scalar('get').load(this.addr + index * this.stride);
+  }
+
+  set(index: number, value: ValueOf<E>): void {
+    this.#scalar('set').store(this.addr + index * this.stride, value);
+  }
+
+  #scalar(method: string): Scalar<ValueOf<E>> {
+    const { element } = this;
+    assert(element.form === 'scalar', `array.${method}: elements are structures; use at()`);
+    return element as Scalar<ValueOf<E>>;
+  }
 }
 
 /** The view of any type at an address. */

@@ -6,7 +6,7 @@
  */
 import { assert } from '#base/assert';
 import { bus } from './bus.ts';
-import { TEXT_BASE, TEXT_STRIDE } from './layout.ts';
+import { TEXT_BASE, TEXT_SHIFT, TEXT_STRIDE } from './layout.ts';
 import type { Ptr } from './struct.ts';
 
 /** A kernel function: call it, or take its address. */
@@ -63,8 +63,10 @@ export function call_pointer(address: Ptr, a?: unknown, b?: unknown, c?: unknown
 }
 
 function symbolIndex(address: Ptr): number {
-  const index = (address - TEXT_BASE) / TEXT_STRIDE;
-  return Number.isInteger(index) && index >= 0 && index < bodies.length ? index : -1;
+  const offset = address - TEXT_BASE;
+  // Asked so that what is no number is no function either.
+  if (!(offset >= 0 && offset < bodies.length * TEXT_STRIDE)) return -1;
+  return (offset & (TEXT_STRIDE - 1)) === 0 ? offset >>> TEXT_SHIFT : -1;
 }
 
 /** Name of the function at an address, or undefined. */

@@ -410,17 +410,17 @@ function should_resched(): boolean {
  * @plain
  */
 export function need_resched(): boolean {
-  return bus.loadLocal32(per_cpu_ptr(runqueues, currentCpu()) + NEED_RESCHED) !== 0;
+  return bus.loadLocal32(runqueues.addr + NEED_RESCHED + bus.perCpuOffset) !== 0;
 }
 
 /** @plain */
 export function set_need_resched(): void {
-  bus.storeLocal32(per_cpu_ptr(runqueues, currentCpu()) + NEED_RESCHED, 1);
+  bus.storeLocal32(runqueues.addr + NEED_RESCHED + bus.perCpuOffset, 1);
 }
 
 /** @plain */
 function clear_need_resched(): void {
-  bus.storeLocal32(per_cpu_ptr(runqueues, currentCpu()) + NEED_RESCHED, 0);
+  bus.storeLocal32(runqueues.addr + NEED_RESCHED + bus.perCpuOffset, 0);
 }
 
 /**
