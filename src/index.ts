@@ -55,3 +55,13 @@ export { runSearch } from '#explore/search';
 export type { Search, Statement } from '#explore/search';
 export { STRATEGIES, isExhaustive, runsAtMost, searchFor } from '#explore/strategies';
 export type { StrategyName, StrategyOptions } from '#explore/strategies';
+export type {
+  StressBook,
+  StressCpu,
+  StressFinding,
+  StressInterval,
+  StressKind,
+  StressLatency,
+  StressOptions,
+  StressReport,
+} from '#report/stress-report';
