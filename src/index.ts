@@ -42,6 +42,7 @@ export type { ReplayReport } from '#explore/replay-token';
 export { compareExecutors } from '#explore/both-executors';
 export type { Comparison, ComparisonOptions, Difference } from '#explore/both-executors';
 export { failuresText, replayText } from '#explore/failure-text';
+export { stressPage } from '#report/stress-page';
 export { runPage } from '#explore/run-page';
 export type { PageRun } from '#explore/run-page';
 export { runLitmus } from '#explore/litmus';

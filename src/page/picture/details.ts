@@ -1,6 +1,6 @@
 /** What is selected, in words: the operation, where it is called from, who else used the variable, how each CPU stands. */
 import { At } from '../data.ts';
-import { cpuChip, h } from './dom.ts';
+import { cpuChip, h } from '../dom.ts';
 import type { PictureModel } from './model.ts';
 import type { Store } from './store.ts';
 

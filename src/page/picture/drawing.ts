@@ -1,6 +1,6 @@
 /** The interleaving: a column for each CPU, time downwards, and arrows between the steps whose order decides. */
 import type { PictureDrawing, PicturePair, PictureRow } from '../data.ts';
-import { breakable, button, cpuClass, h } from './dom.ts';
+import { breakable, button, cpuClass, h } from '../dom.ts';
 import type { PictureModel } from './model.ts';
 import type { Store } from './store.ts';
 

@@ -1,5 +1,5 @@
 /** The keyboard. One table: what a key does, and what the help says of it. */
-import { h } from './dom.ts';
+import { h } from '../dom.ts';
 
 export interface KeyAction {
   readonly keys: readonly string[];

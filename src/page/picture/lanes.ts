@@ -1,5 +1,5 @@
 /** The lanes: a canvas that is as big as what is in sight, however long the trace. */
-import { button, h } from './dom.ts';
+import { button, h } from '../dom.ts';
 import { AXIS, CALL, type Lane, MAP, laneAt, lanesOf } from './layout.ts';
 import { type PictureModel, callAt } from './model.ts';
 import { paintLanes } from './paint.ts';

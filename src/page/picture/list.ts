@@ -1,6 +1,6 @@
 /** All events as rows, of which only those in sight exist: twenty thousand scroll as twenty do. */
 import { At } from '../data.ts';
-import { cpuClass, h } from './dom.ts';
+import { cpuClass, h } from '../dom.ts';
 import type { PictureModel } from './model.ts';
 import type { Store } from './store.ts';
 

@@ -1,8 +1,9 @@
 /** The page of `--view html`: puts the parts together. */
+import '../theme.css';
 import './picture.css';
 import { At, type Picture } from '../data.ts';
 import { Details } from './details.ts';
-import { button, h } from './dom.ts';
+import { button, h } from '../dom.ts';
 import { DrawingView } from './drawing.ts';
 import { Keys } from './keys.ts';
 import { Lanes } from './lanes.ts';

@@ -1,5 +1,5 @@
 /** One of several panels at a time, as the ARIA practices have it. */
-import { h } from './dom.ts';
+import { h } from '../dom.ts';
 
 export interface Tab {
   readonly name: string;
