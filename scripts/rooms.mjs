@@ -43,12 +43,13 @@ export const mayImport = {
   'cpu-worker': ['memory', 'smp', 'kernel', 'scheduler', 'scenario'],
   fibers: ['memory', 'smp', 'kernel', 'scheduler', 'scenario', 'cpu-worker'],
   machine: ['memory', 'smp', 'kernel', 'scheduler', 'scenario', 'fibers'],
+  stress: ['memory', 'smp', 'kernel', 'scenario', 'machine', 'report'],
   explore: ['scheduler', 'checkers', 'machine', 'litmus', 'fibers', 'report'],
   gallery: [],
   vitest: [],
   shell: ['machine', 'kernel', 'report'],
   lab: ['report'],
-  cli: ['checkers', 'machine', 'explore', 'report', 'lab', 'litmus', 'shell'],
+  cli: ['checkers', 'machine', 'explore', 'stress', 'report', 'lab', 'litmus', 'shell'],
 };
 
 /** What to do instead, said when a room reaches where it may not. */
@@ -69,6 +70,7 @@ export const instead = {
   'cpu-worker': 'a CPU meets the host only in memory/layout.ts: leave the fact in a word there.',
   fibers: 'a fiber is a CPU without a thread: it takes the CPU from cpu-worker and knows no host.',
   machine: 'machine names a CPU by the URL of its entry and meets it in memory/layout.ts, never by import.',
+  stress: 'stress torments a machine from outside and counts: what runs in it is in kernel/torture.',
   explore: 'explore drives machines from outside: add what it needs to the door of machine.',
   gallery:
     "a scenario is a user like any other: import 'smplab', and widen src/index.ts if that is not enough.",
@@ -85,7 +87,7 @@ export const instead = {
  */
 export const packageRooms = {
   piscina: ['machine'],
-  'p-queue': ['explore'],
+  'p-queue': ['explore', 'stress'],
   esbuild: ['explore'],
   '@babel/parser': ['fibers'],
   '@babel/generator': ['fibers'],

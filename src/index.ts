@@ -10,7 +10,10 @@ export type {
   PowerOnOptions,
   Snapshot,
 } from '#machine/machine';
-export type { Fault, MachineConfig } from '#machine/config';
+export type { Fault, MachineConfig, SiteFault } from '#machine/config';
+export { FAULT_KINDS, FAULT_SITES } from '#machine/faults';
+export { runStress } from '#stress/run';
+export type { StressConfig, StressProgress } from '#stress/config';
 export { closeSharedPool, createPool } from '#machine/pool';
 export type { CpuPool } from '#machine/pool';
 export { SmplabError } from '#base/errors';

@@ -10,7 +10,7 @@ import { ExitCode, UsageError, exitCodeOf } from './exit-code.ts';
 import { outputTo } from './output.ts';
 import { commandLine } from './program.ts';
 
-/** After Ctrl-C, what was found is printed; a machine that does not let go is left to the exit. */
+/** After Ctrl-C or SIGTERM, what was found is printed; a machine that does not let go is left to the exit. */
 const INTERRUPT_PATIENCE_MS = 3_000;
 
 function version(): string {
@@ -34,6 +34,7 @@ async function main(): Promise<number> {
     setTimeout(() => process.exit(ExitCode.INTERRUPTED), INTERRUPT_PATIENCE_MS).unref();
   };
   process.on('SIGINT', interrupted);
+  process.on('SIGTERM', interrupted);
   try {
     const { program, result } = commandLine(
       version(),
@@ -61,6 +62,7 @@ async function main(): Promise<number> {
   } finally {
     await closeSharedPool();
     process.off('SIGINT', interrupted);
+    process.off('SIGTERM', interrupted);
   }
 }
 

@@ -2,8 +2,8 @@
 import * as errno from '#base/errno';
 import { NR_CPUS } from '#base/limits';
 import { QUIRKS, type QuirkName, type Vendor, type CpuOverrides } from '#machine/choices';
-import type { Fault } from '#machine/config';
-import { FAULT_SITES } from '#machine/walk';
+import type { Fault, SiteFault } from '#machine/config';
+import { FAULT_KINDS, FAULT_SITES, faultKind } from '#machine/faults';
 import { UsageError } from './exit-code.ts';
 
 /** A whole number in a range; decimal or 0x hex. */
@@ -14,6 +14,15 @@ export function wholeNumber(option: string, least: number, most: number): (text:
       throw new UsageError(`${option} ${text}: expected a whole number from ${least} to ${most}`);
     }
     return value;
+  };
+}
+
+/** 0, or a power of two. */
+export function powerOfTwo(option: string, most: number): (text: string) => number {
+  return (text) => {
+    const value = wholeNumber(option, 0, most)(text);
+    if ((value & (value - 1)) === 0) return value;
+    throw new UsageError(`${option} ${text}: expected 0 or a power of two, at most ${most}`);
   };
 }
 
@@ -37,35 +46,83 @@ const NTH_MAX = 0x7fffffff;
 /** As many bytes as the machine keeps of a site's name. */
 const SITE_LENGTH_MAX = 47;
 
-/** `nth=N`, `SITE`, `SITE=ERRNO`. */
+const TIMES_MAX = 0x7fffffff;
+const DELAY_MS_MAX = 60_000;
+const FAULT_OPTIONS = ['prob', 'nth', 'times', 'cpu', 'delay'] as const;
+
+/** What --help says of it. */
+export const FAULT_HELP: string =
+  'nth=N: the N-th allocation fails; NAME[=ERRNO][,prob=P][,nth=N][,times=N][,cpu=N][,delay=MS]: ' +
+  `of ${[...FAULT_SITES, ...Object.keys(FAULT_KINDS)].join(', ')}`;
+
+function probability(text: string): number {
+  const value = /^(?:\d+\.?\d*|\.\d+)(?:e-\d+)?$/.test(text) ? Number(text) : NaN;
+  if (!(value > 0 && value <= 1))
+    throw new UsageError(`--fault prob=${text}: expected a number above 0, and at most 1`);
+  return value;
+}
+
+/** `prob=0.01`, `nth=3`, ... */
+function faultOption(fault: string, text: string): Partial<SiteFault> {
+  const [name, value = ''] = text.split('=', 2) as [string, string | undefined];
+  switch (name) {
+    case 'prob':
+      return { probability: probability(value) };
+    case 'nth':
+      return { nth: wholeNumber('--fault nth=N: N', 1, NTH_MAX)(value) };
+    case 'times':
+      return { times: wholeNumber('--fault times=N: N', 1, TIMES_MAX)(value) };
+    case 'cpu':
+      return { cpu: wholeNumber('--fault cpu=N: N', 0, NR_CPUS - 1)(value) };
+    case 'delay':
+      return { delayUs: wholeNumber('--fault delay=MS: MS', 1, DELAY_MS_MAX)(value) * 1_000 };
+    default:
+      throw new UsageError(`--fault ${fault}: ${text} is none of ${FAULT_OPTIONS.join('=, ')}=`);
+  }
+}
+
+/** `nth=N`, or `NAME[=ERRNO][,OPTION=VALUE]...`: for every command that takes --fault. */
 export function parseFault(text: string): Fault {
-  const [name, value] = text.split('=', 2) as [string, string | undefined];
-  if (name === 'nth') return { nth: wholeNumber('--fault nth=N: N', 1, NTH_MAX)(value ?? '') };
-  const kind = name.split(/[:@]/, 1)[0]!;
-  if (!FAULT_SITES.includes(kind)) {
-    throw new UsageError(`--fault ${text}: expected nth=N, or one of ${FAULT_SITES.join(', ')}`);
+  const [head = '', ...options] = text.split(',');
+  const [name, value] = head.split('=', 2) as [string, string | undefined];
+  if (name === 'nth' && options.length === 0)
+    return { nth: wholeNumber('--fault nth=N: N', 1, NTH_MAX)(value ?? '') };
+  const isKind = faultKind(name) !== undefined;
+  const site = name.split(/[:@]/, 1)[0]!;
+  if (!isKind && !FAULT_SITES.includes(site)) {
+    const known = [...FAULT_SITES, ...Object.keys(FAULT_KINDS)].join(', ');
+    throw new UsageError(`--fault ${text}: expected nth=N, or one of ${known}`);
   }
   if (name.length > SITE_LENGTH_MAX) {
     throw new UsageError(`--fault ${text}: expected at most ${SITE_LENGTH_MAX} characters`);
   }
-  if (value === undefined) return { site: name };
+  const more: Partial<SiteFault> = Object.assign({}, ...options.map((option) => faultOption(text, option)));
+  if (more.delayUs !== undefined && faultKind(name)?.delayUs === undefined)
+    throw new UsageError(`--fault ${text}: ${name} is no delay`);
+  if (value === undefined) return { site: name, ...more };
+  if (isKind) throw new UsageError(`--fault ${text}: ${name} answers no error`);
   const error = ERRNO.get(value.replace(/^-/, '').toUpperCase());
   if (error === undefined) {
     throw new UsageError(`--fault ${text}: expected an error such as ENOMEM, EBUSY, EIO after the =`);
   }
-  return { site: name, error: -error };
+  return { site: name, error: -error, ...more };
 }
 
 export function faultText(fault: Fault): string {
-  if ('nth' in fault) return `nth=${fault.nth}`;
-  return fault.error === undefined ? fault.site : `${fault.site}=${errno.errnoName(fault.error).slice(1)}`;
+  if (fault.site === undefined) return `nth=${fault.nth}`;
+  const { site, error, probability: prob, nth, times, cpu, delayUs } = fault;
+  const options = { prob, nth, times, cpu, delay: delayUs === undefined ? undefined : delayUs / 1_000 };
+  return [
+    error === undefined ? site : `${site}=${errno.errnoName(error).slice(1)}`,
+    ...Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`])),
+  ].join(',');
 }
 
 /** As many as the machine can arm at a time. */
 const FAULT_SITES_MAX = 8;
 
 export function checkFaults(faults: readonly Fault[]): void {
-  const counted = faults.filter((fault) => 'nth' in fault).length;
+  const counted = faults.filter((fault) => fault.site === undefined).length;
   if (counted > 1) throw new UsageError('--fault nth=N: can be given once');
   if (faults.length - counted > FAULT_SITES_MAX) {
     throw new UsageError(`--fault: expected at most ${FAULT_SITES_MAX} sites`);

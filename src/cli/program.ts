@@ -10,20 +10,33 @@ import { LOG_LEVELS, type LogLevel, type Output, makeLogger } from './output.ts'
 import { type ExploreOptions, explore } from './explore.ts';
 import { type GalleryOptions, gallery } from './gallery.ts';
 import { init } from './init.ts';
-import { collect, cpuCount, parseFault, parseQuirk, parseShard, wholeNumber } from './parse.ts';
+import {
+  FAULT_HELP,
+  collect,
+  cpuCount,
+  parseFault,
+  parseQuirk,
+  parseShard,
+  powerOfTwo,
+  wholeNumber,
+} from './parse.ts';
 import { type LitmusOptions, litmus } from './litmus.ts';
 import { type ReplayOptions, replay } from './replay.ts';
 import { type SelfcheckOptions, selfcheck } from './selfcheck.ts';
 import { RUN_VIEWS } from './run-views.ts';
+import { type StressCommandOptions, stress } from './stress.ts';
 import { CONVERSIONS, type TraceOptions, traceConvert } from './trace.ts';
 import { type ShellOptions, shell } from './shell.ts';
 import { type TourOptions, tour } from './tour.ts';
+import { WORKLOADS } from '#stress/workloads';
 
 const U32_MAX = 0xffffffff;
 const STEPS_MAX = 0x7fffffff;
 const DEPTH_MAX = 64;
 const JOBS_MAX = 256;
 const SECONDS_MAX = 1_000_000;
+const STRESS_CPUS_MAX = 64;
+const STRESS_EVENTS_MAX = 0x10000;
 /** Bytes of one CPU's ring at this limit: 32 MiB. */
 const TRACE_EVENTS_MAX = 0x100000;
 
@@ -84,6 +97,9 @@ export function commandLine(
   });
   addTrace(program, (file, options) => {
     result.code = traceConvert(file, options, context(options));
+  });
+  addStress(program, async (options) => {
+    result.code = await stress(options, context(options));
   });
   addInit(program, (what, name, options) => {
     result.code = init(what, name, context(options));
@@ -150,12 +166,7 @@ function machineOptions(command: Command): Command {
         wholeNumber('--max-steps', 1, STEPS_MAX),
       ),
     )
-    .addOption(
-      new Option(
-        '--fault <spec>',
-        'nth=N: the N-th allocation since power-on fails; SITE[=ERRNO]: that call fails',
-      ).argParser(collect(parseFault)),
-    )
+    .addOption(new Option('--fault <spec>', FAULT_HELP).argParser(collect(parseFault)))
     .addOption(
       new Option('--quirk <name[@cpu]>', 'a processor or BIOS with a peculiarity').argParser(
         collect(parseQuirk),
@@ -362,6 +373,56 @@ function addTrace(
     .action((_action: string, file: string, options: TraceOptions & { readonly logLevel: LogLevel }) => {
       action(file, options);
     });
+}
+
+function addStress(
+  program: Command,
+  action: (options: StressCommandOptions & { logLevel: LogLevel }) => Promise<void>,
+): void {
+  program
+    .command('stress')
+    .description(
+      'torment a machine of real threads: hotplug, cross calls, loading, VMs; every event is accounted for',
+    )
+    .addOption(
+      new Option('--cpus <n>', 'CPUs, 2 to 64')
+        .argParser(wholeNumber('--cpus', 2, STRESS_CPUS_MAX))
+        .default(8),
+    )
+    .addOption(new Option('--vendor <vendor>', 'whose CPUs').choices(['amd', 'intel']).default('amd'))
+    .addOption(
+      new Option('--workload <name>', 'what it does to the machine').choices([...WORKLOADS]).default('mixed'),
+    )
+    .addOption(
+      new Option('--ops <n>', 'operations after which it ends').argParser(wholeNumber('--ops', 1, STEPS_MAX)),
+    )
+    .addOption(
+      new Option('--time <seconds>', 'host seconds after which it ends; default 10 without --ops').argParser(
+        wholeNumber('--time', 1, SECONDS_MAX),
+      ),
+    )
+    .addOption(
+      new Option('--seed <s>', 'what chance starts from, 32 bits; drawn if it is not given').argParser(
+        wholeNumber('--seed', 0, U32_MAX),
+      ),
+    )
+    .addOption(
+      new Option('--callers <n>', 'tasks that do it at once').argParser(
+        wholeNumber('--callers', 1, STRESS_CPUS_MAX),
+      ),
+    )
+    .addOption(new Option('--fault <spec>', FAULT_HELP).argParser(collect(parseFault)))
+    .addOption(
+      new Option('--trace-events <n>', 'latest events kept for each CPU, a power of two; 0: no trace')
+        .argParser(powerOfTwo('--trace-events', STRESS_EVENTS_MAX))
+        .default(256),
+    )
+    .option('--fixed', 'with livepatches that mend what hotplug breaks in kvm-54')
+    .option('--patches <scenario>', 'with the livepatches of a scenario: a file, or a gallery id')
+    .option('--trace-folder <folder>', 'where the traces of findings go; default: here')
+    .option('--json', 'one JSON document (smplab.stress/1) on stdout and nothing else')
+    .addOption(logLevel())
+    .action(action);
 }
 
 function addInit(

@@ -17,16 +17,18 @@ import {
   Pending,
   PowerState,
 } from '#memory/layout';
+import { sleepFor } from '#memory/sleep';
 import { NULL } from '#memory/struct';
 import { call_pointer } from '#memory/symbols';
 import type { Arch, Vector } from '#smp/arch';
 import { smp_call_function_interrupt } from '#smp/call_function';
 import { cpu_online_map } from '#smp/cpumask';
+import { faults_armed, should_delay, should_fail } from '#smp/fault_inject';
 import { irq_enter, irq_exit } from '#smp/hardirq';
 import { die, panic, printk, KERN_EMERG, report_finding } from '#smp/printk';
 import { KILLED, preempt_schedule_irq, smp_reschedule_interrupt } from '#smp/sched';
 import { is_i386 } from '#smp/subarch';
-import { EventType } from '#trace/events';
+import { EventType, Instruction, Outcome } from '#trace/events';
 import { MachineStopped, ResetTaken, TaskDied } from './control-flow.ts';
 import { anyOrphan, isSet, leaveCpu, mayRunOn, takeOrphan } from './exchange.ts';
 import { takeSignals } from './power.ts';
@@ -72,8 +74,17 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
   }
 
   sendIpi(cpu: number, vector: Vector): void {
-    this.bus.emit(EventType.IPI_SEND, vector, cpu, 0, 0);
-    this.bus.raise(cpu, vector);
+    const { bus } = this;
+    bus.emit(EventType.IPI_SEND, vector, cpu, 0, 0);
+    const late = faults_armed() ? should_delay('ipi-delay') : 0;
+    if (late === 0) {
+      bus.raise(cpu, vector);
+      return;
+    }
+    // The host sends it on, by its own clock (machine/faults.ts).
+    const { base } = bus.registersOf(cpu);
+    bus.i32[base + CpuWord.LATE_US] = late;
+    Atomics.or(bus.i32, base + CpuWord.LATE, vector);
   }
 
   sendInit(cpu: number): void {
@@ -83,8 +94,31 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
 
   sendStartup(cpu: number, vector: number): void {
     this.bus.emit(EventType.IPI_SEND, Pending.SIPI, cpu, vector, 0);
+    if (this.#isDeaf(cpu)) return;
     this.bus.registersOf(cpu).set(CpuWord.SIPI, vector);
     this.bus.raise(cpu, Pending.SIPI);
+  }
+
+  /** An injected fault: a CPU that does not come up. Both STARTUPs are one attempt: the first decides. */
+  #isDeaf(cpu: number): boolean {
+    const { registers } = this.bus;
+    const again = registers.get(CpuWord.LAST_STARTED) === cpu + 1;
+    registers.set(CpuWord.LAST_STARTED, again ? 0 : cpu + 1);
+    if (!again)
+      registers.set(CpuWord.DEAF, faults_armed() && should_fail('cpu-boot', String(cpu)) !== 0 ? 1 : 0);
+    return registers.get(CpuWord.DEAF) !== 0;
+  }
+
+  override vmxon(physical: bigint): Outcome {
+    if (!faults_armed() || should_fail('vmxon') === 0) return super.vmxon(physical);
+    this.bus.emit(EventType.INSTRUCTION, Instruction.VMXON, Number(physical), 0, Outcome.VMFAIL_INVALID);
+    return Outcome.VMFAIL_INVALID;
+  }
+
+  /** An injected fault: nothing of this thread moves. In parallel mode only. */
+  #standStill(microseconds: number): void {
+    const { i32, registers } = this.bus;
+    if (microseconds > 0) sleepFor(i32, registers.base + CpuWord.NOTHING, microseconds / 1_000);
   }
 
   /** The slow path of every operation while something is pending. */
@@ -93,6 +127,10 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
       const { registers, i32 } = this.bus;
       const pending = Atomics.load(i32, registers.base + CpuWord.PENDING);
       if ((pending & Pending.STOP) !== 0) throw new MachineStopped();
+      if ((pending & Pending.STAND_STILL) !== 0) {
+        Atomics.and(i32, registers.base + CpuWord.PENDING, ~Pending.STAND_STILL);
+        this.#standStill(registers.get(CpuWord.STAND_STILL_US));
+      }
       if (registers.power === PowerState.RUNNING) {
         if ((pending & Pending.INIT) !== 0) this.#initWhileRunning();
         // Only a CPU that waits for a SIPI takes one.
@@ -124,8 +162,10 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
     const flow = bus.interruptEnters(vector);
     bus.emit(EventType.IRQ_ENTRY, vector, 0, 0, 0);
     try {
-      if (vector === Pending.CALL_FUNCTION) smp_call_function_interrupt();
-      else if (vector === Pending.RESCHEDULE) smp_reschedule_interrupt();
+      if (vector === Pending.CALL_FUNCTION) {
+        if (faults_armed()) this.#standStill(should_delay('slow-cpu'));
+        smp_call_function_interrupt();
+      } else if (vector === Pending.RESCHEDULE) smp_reschedule_interrupt();
       else if (vector >= Pending.DEVICE) this.#deviceInterrupt(vector);
     } catch (error) {
       this.#rethrowControl(error);
@@ -191,6 +231,11 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
   /** @plain */
   ringHost(): void {
     this.bus.ringDoorbell();
+  }
+
+  /** @plain */
+  hostMicroseconds(): number {
+    return this.bus instanceof DeterministicBus ? 0 : performance.now() * 1_000;
   }
 
   shutdown(): void {

@@ -134,6 +134,16 @@ function writeFeatureControl(registers: CpuRegisters, value: bigint): boolean {
   return stored(registers, Msr.FEATURE_CONTROL, value);
 }
 
+/** Virtualisation was switched on, or off. */
+export function countVirtualisation(registers: CpuRegisters, on: boolean): void {
+  const counter = on ? CpuWord.VIRT_ON : CpuWord.VIRT_OFF;
+  registers.set(counter, registers.get(counter) + 1);
+}
+
+function countSvme(registers: CpuRegisters, before: bigint, after: bigint): void {
+  if (((before ^ after) & EFER_SVME) !== 0n) countVirtualisation(registers, (after & EFER_SVME) !== 0n);
+}
+
 /**
  * Bits that exist in this CPU's EFER, read-only LMA among them. Bit 13 (LMSLE), which B.3 gives to some AMD processors,
  * is reserved on these models.
@@ -154,6 +164,7 @@ function writeEfer(registers: CpuRegisters, value: bigint): boolean {
   if ((value & EFER_SVME) !== 0n && (storedMsr(registers, Msr.VM_CR) & VM_CR_SVMDIS) !== 0n) return false;
   const paging = (registers.get(CpuWord.CR0) & CR0_PG) !== 0;
   if (paging && ((value ^ before) & EFER_LME) !== 0n) return false;
+  countSvme(registers, before, value);
   return stored(registers, Msr.EFER, (value & ~EFER_LMA) | (before & EFER_LMA));
 }
 
@@ -243,7 +254,10 @@ const TABLE: readonly MsrDescription[] = [
     msr: Msr.EFER,
     exists: always,
     powerUp: 0n,
-    init: (registers) => storeMsr(registers, Msr.EFER, 0n),
+    init: (registers) => {
+      countSvme(registers, storedMsr(registers, Msr.EFER), 0n);
+      storeMsr(registers, Msr.EFER, 0n);
+    },
     write: writeEfer,
   },
   plain(Msr.STAR, hasSyscall),

@@ -10,7 +10,14 @@ import { Msr } from '#memory/firmware';
 import { CpuWord } from '#memory/layout';
 import { Outcome } from '#trace/events';
 import { hasVmx, physicalLimit } from './cpuid.ts';
-import { FEATURE_CONTROL_LOCKED, FEATURE_CONTROL_VMXON, VM_CR_DIS_A20M, hasMsr, storedMsr } from './msr.ts';
+import {
+  FEATURE_CONTROL_LOCKED,
+  FEATURE_CONTROL_VMXON,
+  VM_CR_DIS_A20M,
+  countVirtualisation,
+  hasMsr,
+  storedMsr,
+} from './msr.ts';
 
 /** The dword at a physical address; all ones where nothing is mapped. */
 export type PhysicalReader = (physical: bigint) => number;
@@ -142,6 +149,7 @@ export function vmxon(registers: CpuRegisters, physical: bigint, read: PhysicalR
   registers.set(CpuWord.IN_VMX_ROOT, 1);
   registers.set64(CpuWord.VMXON_LOW, physical);
   registers.set64(CpuWord.CURRENT_VMCS_LOW, NO_VMCS);
+  countVirtualisation(registers, true);
   return Outcome.SUCCESS;
 }
 
@@ -153,6 +161,7 @@ export function vmxoff(registers: CpuRegisters): VmxOutcome {
   registers.set(CpuWord.IN_VMX_ROOT, 0);
   registers.set64(CpuWord.VMXON_LOW, NO_VMCS);
   registers.set64(CpuWord.CURRENT_VMCS_LOW, NO_VMCS);
+  countVirtualisation(registers, false);
   return Outcome.SUCCESS;
 }
 

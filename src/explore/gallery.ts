@@ -101,6 +101,11 @@ export function galleryEntry(id: string): GalleryEntry {
   );
 }
 
+/** The file whose patches mend what hotplug breaks in kvm-54. */
+export function mendedKernel(): string {
+  return path.join(galleryFolder(), 'internal/kvm-54-mended.ts');
+}
+
 /** An entry's page for people. */
 export function galleryPage(id: string): string {
   return readFileSync(path.join(galleryFolder(), galleryEntry(id).id, 'README.md'), 'utf8');

@@ -17,3 +17,6 @@ import './torture/scftorture.ts';
 import './torture/lkdtm.ts';
 import './torture/membench.ts';
 import './torture/onoff.ts';
+import './torture/ipi.ts';
+import './torture/load.ts';
+import './torture/vm.ts';

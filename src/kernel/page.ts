@@ -104,8 +104,14 @@ export function page_count(pg: Ptr): number {
   return atomic_read(page.at(pg)._count);
 }
 
+/** The head of a compound page, or the page itself. */
+export function compound_head(pg: Ptr): Ptr {
+  const frame = page.at(pg);
+  return (frame.flags & PG_tail) === 0 ? pg : frame.first_page;
+}
+
 export function get_page(pg: Ptr): void {
-  atomic_inc(page.at(pg)._count);
+  atomic_inc(page.at(compound_head(pg))._count);
 }
 
 /** Heads a block that is free. */

@@ -29,6 +29,7 @@ import {
   PG_slab,
   PG_tail,
   POISON_FREE,
+  compound_head,
   page,
   page_address,
   page_to_pfn,
@@ -255,7 +256,10 @@ export const free_page = kernel_function('free_page', (address: Ptr): void => {
 });
 
 /** Drops a reference taken with get_page, or the allocator's own. */
-export const put_page = kernel_function('put_page', (pg: Ptr): void => put_block(pg, page.at(pg).order));
+export const put_page = kernel_function('put_page', (pg: Ptr): void => {
+  const head = compound_head(pg);
+  put_block(head, page.at(head).order);
+});
 
 /** Boot: hands every frame behind mem_map to the allocator. @linux arch/x86/mm/init_64.c (mem_init), as of 2.6.24 */
 export const mem_init = kernel_function('mem_init', (): void => {

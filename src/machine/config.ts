@@ -6,9 +6,26 @@ import { TraceMask } from '#memory/layout';
 import { EXECUTORS, type ExecutorKind } from './runner.ts';
 import { policyNames as strategyNames } from '#scheduler/policies';
 
-/** One call that is made to fail: the n-th allocation, or a named site. */
-export type Fault =
-  { readonly nth: number } | { readonly site: string; readonly error?: number; readonly skip?: number };
+/** Something that is made to go wrong: the n-th allocation, or what a name stands for (machine/faults.ts). */
+export type Fault = { readonly nth: number; readonly site?: undefined } | SiteFault;
+
+export interface SiteFault {
+  readonly site: string;
+  /** Answered to the caller; negative. */
+  readonly error?: number;
+  /** Calls let through first. */
+  readonly skip?: number;
+  /** The same, counted from 1: the n-th fails, and alone unless `times` says otherwise. */
+  readonly nth?: number;
+  /** Of a call, 0 to 1. Default: 1. */
+  readonly probability?: number;
+  /** At most. Default: always, or once if `nth` is given. */
+  readonly times?: number;
+  /** The one CPU whose calls fail. Default: any. */
+  readonly cpu?: number;
+  /** Host microseconds, of a fault that is a delay. */
+  readonly delayUs?: number;
+}
 
 export interface MachineConfig {
   /** CPUs brought up at boot. */

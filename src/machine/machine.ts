@@ -3,7 +3,6 @@
  * snapshot, power it off.
  */
 import { setMaxListeners } from 'node:events';
-import { assert } from '#base/assert';
 import { seedState } from '#base/prng';
 import { SmplabError } from '#base/errors';
 import { machineWord } from '#memory/base-bus';
@@ -44,13 +43,12 @@ import {
   runqueues,
   task_struct,
 } from '#smp/sched';
-import { FAULT_SITES_MAX, fault_attr } from '#smp/fault_inject';
 import type { FindingRecord } from '#smp/printk';
-import { ENOMEM } from '#base/errno';
 import { type TraceEvent } from '#trace/events';
 import { encodeTrace } from '#trace/format';
-import { clearRing, mergeEvents, readRing } from '#trace/ring';
-import { type MachineConfig, type ResolvedConfig, resolveConfig } from './config.ts';
+import { clearRing, makeRingRound, mergeEvents, readRing } from '#trace/ring';
+import { type Fault, type MachineConfig, type ResolvedConfig, resolveConfig } from './config.ts';
+import { HostFaults, armFaults, checkFaultsFit } from './faults.ts';
 import { type FreshMemory, type RestImage, freshMemory, keepRest, restoreRest } from './memory-image.ts';
 import { FiberPool } from '#fibers/pool';
 import { type CpuPool, hostCores, sharedPool } from './pool.ts';
@@ -125,6 +123,8 @@ export interface CallOptions {
   readonly comm?: string;
   /** CPUs the task may run on (sched_setaffinity). Default: all. */
   readonly allowed?: readonly number[];
+  /** Where that CPU is not online, CPU 0 will do: for callers that do not know what other calls do to it meanwhile. */
+  readonly elsewhere?: boolean;
 }
 
 /** A call that has been started. */
@@ -170,6 +170,7 @@ export class Machine {
   /** The host's number of each thread, by the CPU it was when the machine was made. */
   #threadNumbers: readonly number[] = [];
   #deadCpu: MachineCheck | undefined;
+  #hostFaults: HostFaults | undefined;
   /** How the machine came to its end. Every call from then on is answered with this. */
   #ended: CallOutcome | undefined;
   #callsRunning = 0;
@@ -224,7 +225,7 @@ export class Machine {
       options.beforeBoot?.(machine);
       machine.bus.i32[TASKS_OPEN] = 1;
       machine.#start();
-      machine.bootOutcome = await machine.#finish(0);
+      machine.bootOutcome = await machine.#finish([]);
     } catch (error) {
       await machine.powerOff();
       throw error;
@@ -258,7 +259,7 @@ export class Machine {
     const tasks = calls.map((call, index) => this.#post(call, functions[index]!, free[index]!));
     for (const call of calls) this.#kick(call.cpu ?? 0, Pending.RESCHEDULE);
     if (isDeterministic) this.#resume();
-    const ending = await this.#finish(0);
+    const ending = await this.#finish(tasks);
     return tasks.map((task) => {
       const state = this.#taskWord(task, 'state');
       if (this.bus.i32[state] !== TASK_DEAD) return ending;
@@ -339,6 +340,20 @@ export class Machine {
     return { records, lost: Math.max(0, written - FINDINGS_MAX) };
   }
 
+  /** As findings, and forgets them: from a machine that runs for hours. At rest. */
+  takeFindings(): ReturnType<Machine['findings']> {
+    const taken = this.findings();
+    this.bus.i32[FINDINGS_WRITTEN] = 0;
+    return taken;
+  }
+
+  /** CPUs in the online map, ascending. */
+  onlineCpus(): number[] {
+    return this.look(() =>
+      Array.from({ length: this.layout.nrPossible }, (_, cpu) => cpu).filter((cpu) => cpu_online(cpu)),
+    );
+  }
+
   /** The trace so far, all CPUs merged, and how many events did not fit. */
   trace(): { readonly events: TraceEvent[]; readonly lost: number } {
     const rings = Array.from({ length: this.layout.nrPossible }, (_, cpu) =>
@@ -366,35 +381,52 @@ export class Machine {
     this.#kick(cpu, pending);
   }
 
+  /** From now on the trace keeps the latest events and not the first: `traceEventsMax` is a power of two. At rest. */
+  makeTraceRound(): void {
+    for (let cpu = 0; cpu < this.layout.nrPossible; cpu++) {
+      const ring = ringWord(this.layout, cpu);
+      clearRing(this.bus.i32, ring);
+      if (this.layout.ringCapacity > 0) makeRingRound(this.bus.i32, ring);
+    }
+  }
+
   /** Deterministic mode: the strategy goes on from this seed. At rest. */
   reseed(seed: number): void {
     this.bus.i32[policyWords(this.layout) + PolicyWord.SEED] = seedState(seed);
     this.bus.i32[searchWord(SearchWord.BEGUN)] = 0;
   }
 
-  /** Arms fault injection (smp/fault_inject): what was armed before is forgotten. */
-  injectFaults(
-    faults: readonly (
-      { readonly nth: number } | { readonly site: string; readonly error?: number; readonly skip?: number }
-    )[],
-  ): void {
+  /**
+   * Arms fault injection (machine/faults.ts): what was armed before is forgotten.
+   * @param seed what chance starts from
+   * @throws SmplabError SMPLAB_BAD_CONFIG for a fault that this machine cannot have
+   */
+  injectFaults(faults: readonly Fault[], seed = this.config.seed): void {
+    checkFaultsFit(faults, this.config);
+    this.#hostFaults?.stop();
     this.look(() => {
-      fault_attr.fail_nth = 0;
-      let sites = 0;
-      for (const fault of faults) {
-        if ('nth' in fault) {
-          fault_attr.fail_nth = fault_attr.allocations_seen + fault.nth;
-          continue;
-        }
-        assert(sites < FAULT_SITES_MAX, 'injectFaults: too many sites');
-        const site = fault_attr.sites.at(sites++);
-        site.name = fault.site;
-        site.error = fault.error ?? -ENOMEM;
-        site.skip = fault.skip ?? 0;
-        site.hits = 0;
-      }
-      fault_attr.nr_sites = sites;
+      armFaults(faults, this.config.possible, seed);
     });
+    this.#hostFaults = new HostFaults(
+      {
+        bus: this.bus,
+        possible: this.config.possible,
+        kill: (cpu) => {
+          this.killThread(cpu);
+        },
+        raise: (cpu, pending) => {
+          this.#kick(cpu, pending);
+        },
+      },
+      faults,
+      seed,
+    );
+  }
+
+  /** Ends the thread that is this CPU, as a defect of the host would. */
+  killThread(cpu: number): void {
+    const id = this.threadOf(cpu);
+    void this.#pool.threads.find(({ threadId }) => threadId === id)?.terminate();
   }
 
   /**
@@ -471,6 +503,7 @@ export class Machine {
 
   /** Switches the machine off and gives its threads back. Threads that do not come to rest are ended. Idempotent. */
   async powerOff(): Promise<void> {
+    this.#hostFaults?.stop();
     if (this.#state === 'on') this.#orderStop();
     if (this.#state !== 'off') {
       this.#state = 'off';
@@ -546,7 +579,8 @@ export class Machine {
     const cpu = call.cpu ?? 0;
     const exists = Number.isInteger(cpu) && cpu >= 0 && cpu < this.config.possible;
     // In a machine that has come to its end no CPU runs anything, online or not.
-    if (!exists || (this.#ended === undefined && !this.look(() => cpu_online(cpu)))) {
+    const mayBeOff = this.#ended !== undefined || call.elsewhere === true;
+    if (!exists || (!mayBeOff && !this.look(() => cpu_online(cpu)))) {
       throw new SmplabError('SMPLAB_BAD_USAGE', `CPU ${cpu} is not online: ${call.symbol} cannot run there`);
     }
     return fn;
@@ -666,11 +700,11 @@ export class Machine {
     for (let cpu = 0; cpu < this.layout.nrPossible; cpu++) this.#kick(cpu, 0);
   }
 
-  /** Waits until all started work is done, or cannot be. `open` tasks may stay. */
-  async #finish(open: number): Promise<CallOutcome> {
+  /** Waits until these tasks have ended, or cannot; without any, and in deterministic mode, until all have. */
+  async #finish(tasks: readonly number[]): Promise<CallOutcome> {
     this.#callsRunning += 1;
     try {
-      const outcome = await this.#outcome(open);
+      const outcome = await this.#outcome(tasks);
       if (outcome.kind !== 'returned') this.#ended ??= outcome;
       return outcome;
     } finally {
@@ -678,14 +712,17 @@ export class Machine {
     }
   }
 
-  async #outcome(open: number): Promise<CallOutcome> {
+  async #outcome(tasks: readonly number[]): Promise<CallOutcome> {
     const { i32 } = this.bus;
+    const states = tasks.map((task) => this.#taskWord(task, 'state'));
     const done = (): boolean =>
       Atomics.load(i32, PANIC) !== 0 ||
       this.#state !== 'on' ||
       (this.config.mode === 'deterministic'
         ? Atomics.load(i32, RUN_END) !== RunEnd.NONE
-        : Atomics.load(i32, TASKS_OPEN) <= open);
+        : states.length === 0
+          ? Atomics.load(i32, TASKS_OPEN) <= 0
+          : states.every((state) => Atomics.load(i32, state) === TASK_DEAD));
     const inTime =
       this.config.mode === 'deterministic'
         ? await this.#awaitSteps(done)

@@ -14,6 +14,8 @@ export function isAsleep(bus: BaseBus, cpu: number): boolean {
   const { base } = bus.registersOf(cpu);
   const word = (index: number): number => Atomics.load(bus.i32, base + index);
   if (word(CpuWord.HALTED) === Halted.AWAKE || word(CpuWord.DEADLINE_US) !== 0) return false;
+  // An interrupt that an injected fault has made late is still to come.
+  if (word(CpuWord.LATE) !== 0) return false;
   const pending = word(CpuWord.PENDING);
   return (word(CpuWord.IRQS_ENABLED) !== 0 ? pending : pending & ~PENDING_MASKABLE) === 0;
 }

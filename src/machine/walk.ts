@@ -16,6 +16,7 @@ import { type KernelInventory, inventoryDifference, kernelInventory } from './in
 import { fault_attr } from '#smp/fault_inject';
 import type { TraceEvent } from '#trace/events';
 import type { Fault, MachineConfig } from './config.ts';
+import { faultHits } from './faults.ts';
 import { type KvmCpuState, kvmState } from './kvm-state.ts';
 import type { CallOutcome } from './machine.ts';
 import {
@@ -58,19 +59,6 @@ const OUTSIDE = 'host access outside the machine';
 const SEQUENCE = machineWord(MachineWord.SEQUENCE);
 
 export const vendorModule = { amd: 'kvm-amd', intel: 'kvm-intel' } as const;
-
-/** Calls that can be made to fail by name (smp/fault_inject); `SITE:DETAIL` and, of allocations, `SITE@CALLER` narrow it. */
-export const FAULT_SITES: readonly string[] = [
-  'alloc_pages',
-  'kmalloc',
-  'kmem_cache_alloc',
-  'kmem_cache_create',
-  'kthread_create',
-  'kvm_init_anon_inodes',
-  'misc_register',
-  'sysdev_class_register',
-  'sysdev_register',
-];
 
 /** Name of the function at an address, for views of a walk's trace. */
 export const walkSymbols: (address: number) => string | undefined = symbolName;
@@ -288,14 +276,8 @@ class Walker {
   }
 
   #faults(): FaultReport[] {
-    const { nrAllocations, hits } = this.#machine.look(() => ({
-      nrAllocations: fault_attr.allocations_seen,
-      hits: Array.from({ length: fault_attr.nr_sites }, (_, at) => fault_attr.sites.at(at).hits),
-    }));
-    let site = 0;
-    return (this.#options.faults ?? []).map((fault) => ({
-      fault,
-      hits: 'nth' in fault ? Number(nrAllocations >= fault.nth) : hits[site++]!,
-    }));
+    const faults = this.#options.faults ?? [];
+    const hits = this.#machine.look(() => faultHits(faults));
+    return faults.map((fault, index) => ({ fault, hits: hits[index]! }));
   }
 }

@@ -245,6 +245,19 @@ export const CpuWord = {
   FENCE: 34,
   /** 1 once the boot CPU has begun to start the kernel */
   STARTED: 97,
+  /** times virtualisation was switched on, and off: EFER.SVME, or VMX root operation. Counted by the processor, for books */
+  VIRT_ON: 90,
+  VIRT_OFF: 91,
+  /** injected faults: interrupts that are sent late, as Pending bits, and by how many microseconds */
+  LATE: 84,
+  LATE_US: 85,
+  /** an injected fault: how long a thread that is told STAND_STILL does so */
+  STAND_STILL_US: 86,
+  /** what a thread sleeps on that is to be woken by nobody */
+  NOTHING: 87,
+  /** an injected fault: the CPU + 1 that this one has sent one STARTUP of two, and whether that one is deaf to them */
+  LAST_STARTED: 88,
+  DEAF: 89,
   /** the host's number of the thread that is this CPU: how the host knows which CPU a dead thread was */
   THREAD: 99,
   /** 64 MSR slots of two words */
@@ -282,6 +295,8 @@ export const Pending = {
   STOP: 0x100,
   INIT: 0x200,
   SIPI: 0x400,
+  /** an injected fault: the thread stands still for a while, whatever it was doing */
+  STAND_STILL: 0x800,
 } as const;
 /** The bits that are interrupts: taken only with the interrupt flag on. */
 export const PENDING_MASKABLE = 0xff;

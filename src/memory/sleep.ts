@@ -7,3 +7,11 @@
 export function sleep(i32: Int32Array, index: number, value: number): void {
   Atomics.wait(i32, index, value);
 }
+
+/**
+ * Blocks this thread for a while: word `index` is 0, and nobody changes it.
+ * @plain
+ */
+export function sleepFor(i32: Int32Array, index: number, milliseconds: number): void {
+  Atomics.wait(i32, index, 0, milliseconds);
+}

@@ -18,6 +18,7 @@ export {
   raw_notifier_chain_unregister,
 } from '#smp/notifier';
 export { set_cpus_allowed } from '#smp/sched';
+export { read_cr4, write_cr4 } from '#kernel/processor';
 export { rdmsr_safe, rdmsrl, wrmsr_safe, wrmsrl } from '#kernel/msr';
 export { __free_page } from '#kernel/page_alloc';
 export { module_put, try_module_get } from '#kernel/module';

@@ -53,6 +53,11 @@ export interface Arch {
   runTask(fn: number, arg0: number, arg1: number, arg2: number, text: string): number;
   /** Tells the host that something it waits for has happened. */
   ringHost(): void;
+  /**
+   * Microseconds of the host's clock, from any moment on; 0 where CPUs do not run by that clock. For measuring, in code that
+   * torments the kernel: nothing may depend on it.
+   */
+  hostMicroseconds(): number;
   /** The CPU's end, interrupts off: from here on only INIT and SIPI reach it. The caller stops using it. */
   shutdown(): void;
   /** True if this CPU is not online. A look at the CPU's own bit: no scheduling point. */

@@ -26,6 +26,7 @@ import {
   next_online_cpu,
   num_online_cpus,
 } from './cpumask.ts';
+import { should_fail } from './fault_inject.ts';
 import { cpu_bitmask_lock } from './hotplug_lock.ts';
 import { mutex, mutex_lock, mutex_unlock } from './mutex.ts';
 import {
@@ -111,6 +112,17 @@ function cpu_notify(action: number, cpu: number, nr_to_call: number, nr_calls: P
 
 const counter_t = struct('int', { value: s32 });
 
+/**
+ * As cpu_notify, of the two actions that may be refused. An injected veto is one more notifier's, behind all others: it has been
+ * called, and counts as one that has not prepared.
+ */
+function cpu_ask(action: number, name: string, cpu: number, nr_calls: Ptr): number {
+  const answer = cpu_notify(action, cpu, -1, nr_calls);
+  if (answer === NOTIFY_BAD || should_fail('notifier-veto', name) === 0) return answer;
+  counter_t.at(nr_calls).value += 1;
+  return NOTIFY_BAD;
+}
+
 /** Must hold cpu_add_remove_lock. */
 export const _cpu_down = kernel_function('_cpu_down', (cpu: number, tasks_frozen: number): number => {
   const mod = tasks_frozen !== 0 ? CPU_TASKS_FROZEN : 0;
@@ -120,7 +132,7 @@ export const _cpu_down = kernel_function('_cpu_down', (cpu: number, tasks_frozen
   cpu_notify(CPU_LOCK_ACQUIRE, cpu, -1, NULL);
   const nr_calls = stack_alloc(counter_t);
   nr_calls.value = 0;
-  let error = cpu_notify(CPU_DOWN_PREPARE | mod, cpu, -1, nr_calls.addr);
+  let error = cpu_ask(CPU_DOWN_PREPARE | mod, 'CPU_DOWN_PREPARE', cpu, nr_calls.addr);
   if (error === NOTIFY_BAD) {
     // Who said no has not prepared: tell only those before it.
     nr_calls.value -= 1;
@@ -192,7 +204,7 @@ export const _cpu_up = kernel_function('_cpu_up', (cpu: number, tasks_frozen: nu
   nr_calls.value = 0;
   let result = 0;
   // Point of no return for a veto: after UP_PREPARE only the hardware can still fail.
-  if (cpu_notify(CPU_UP_PREPARE | mod, cpu, -1, nr_calls.addr) === NOTIFY_BAD) {
+  if (cpu_ask(CPU_UP_PREPARE | mod, 'CPU_UP_PREPARE', cpu, nr_calls.addr) === NOTIFY_BAD) {
     nr_calls.value -= 1;
     printk(KERN_WARNING, `_cpu_up: attempt to bring up CPU ${cpu} failed`);
     result = -EINVAL;

@@ -84,6 +84,8 @@ export const task_struct = struct('task_struct', {
   /** identity of the address space: host processes differ in it, kernel threads have 0 */
   mm: u32,
   signal_pending: u32,
+  /** times it has gone to sleep or waited for a CPU: the laboratory's count, for who watches tasks */
+  nvcsw: u32,
   preempt_notifiers: list_head,
   comm: char(16),
   /** argument of a system call that takes a name */
@@ -433,6 +435,7 @@ export function set_curr(cpu: number, task: Ptr): void {
 
 const NEED_RESCHED = rq.offsetof('need_resched');
 const CURR = rq.offsetof('curr');
+const NVCSW = task_struct.offsetof('nvcsw');
 
 /**
  * Sleeps until `condition` over memory holds. Interrupts are taken and kernel threads run meanwhile.
@@ -455,6 +458,7 @@ export const wait_event = kernel_function('wait_event', (watch: Ptr, condition: 
 /** The running task stops running. */
 function sched_out(running: Ptr, state: number): void {
   inc_preempt_count();
+  bus.tally32(running + NVCSW, 1);
   task_struct.at(running).state = state;
   fire_sched_out_preempt_notifiers(running, NULL);
   preempt_enable();

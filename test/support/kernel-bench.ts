@@ -103,6 +103,7 @@ function fakeArch(bus: ParallelBus, msrs: Map<number, bigint>): Arch {
     offline: () => false,
     misplaced: () => false,
     ringHost: () => {},
+    hostMicroseconds: () => 0,
     runTask: (fn, arg0, arg1, arg2, text) => {
       const result: unknown = call_pointer(fn, arg0, arg1, arg2, text);
       return typeof result === 'number' ? result : 0;

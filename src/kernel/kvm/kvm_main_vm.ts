@@ -18,6 +18,7 @@ import {
   MAX_ORDER,
   PAGE_SHIFT,
   PAGE_SIZE,
+  __GFP_COMP,
   __GFP_NOWARN,
   __GFP_ZERO,
   __get_free_pages,
@@ -73,10 +74,14 @@ function get_order(size: number): number {
   return order;
 }
 
-/** Memory for a table or a region: NULL if there is no block so large. */
+/**
+ * Memory for a table or a region: NULL if there is no block so large. Compound: somebody may hold a reference on one of its pages,
+ * and give it back, without the block being his.
+ */
 function vmalloc_pages(size: number): Ptr {
   const order = get_order(size);
-  return order >= MAX_ORDER ? NULL : __get_free_pages(GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN, order);
+  const gfp = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN | __GFP_COMP;
+  return order >= MAX_ORDER ? NULL : __get_free_pages(gfp, order);
 }
 
 export const kvm_arch_create_vm = kernel_function('kvm_arch_create_vm', (): Ptr => {

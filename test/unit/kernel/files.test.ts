@@ -3,7 +3,7 @@ import { EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOENT, ENOTTY, EOPNOTSUPP } from
 import { MODULE_IMAGE, vmlinux } from '#memory/image';
 import { type Ptr, ptr, u32 } from '#memory/struct';
 import { kernel_function } from '#memory/symbols';
-import { fault_attr } from '#smp/fault_inject';
+import { arm_fault } from '#smp/fault_inject';
 import { anon_inode_getfd, kvm_exit_anon_inodes, kvm_init_anon_inodes } from '#kernel/anon_inodes';
 import {
   DEFINE_SIMPLE_ATTRIBUTE,
@@ -147,9 +147,7 @@ describe('miscellaneous devices', () => {
     expect(misc_deregister(dev)).toBe(0);
     expect(sys_ioctl(fd, 1, 2)).toBe(3);
     expect(open('/dev/kvm')).toBe(-ENODEV);
-    fault_attr.sites.at(0).name = 'misc_register';
-    fault_attr.sites.at(0).error = -EBUSY;
-    fault_attr.nr_sites = 1;
+    arm_fault('misc_register', -EBUSY);
     expect(misc_register(dev)).toBe(-EBUSY);
     expect(kernelInventory().miscDevices).toEqual([]);
   });
@@ -227,9 +225,7 @@ describe('debugfs', () => {
 
   it('without memory there is no entry', () => {
     boot();
-    fault_attr.sites.at(0).name = 'kmem_cache_alloc:dentry';
-    fault_attr.sites.at(0).error = -12;
-    fault_attr.nr_sites = 1;
+    arm_fault('kmem_cache_alloc:dentry', -12);
     expect(debugfs_create_dir('kvm', 0)).toBe(0);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { kernel_function } from '#memory/symbols';
-import { fault_attr } from '#smp/fault_inject';
+import { arm_fault } from '#smp/fault_inject';
 import { liveAllocations } from '#machine/inventory';
 import {
   GFP_ATOMIC,
@@ -153,9 +153,7 @@ describe('page allocator', () => {
     ['alloc_pages@ask_for_a_page', 1],
   ])('a fault armed at %s fails', (name, mine) => {
     kernelBench();
-    fault_attr.sites.at(0).name = name;
-    fault_attr.sites.at(0).error = -12;
-    fault_attr.nr_sites = 1;
+    arm_fault(name, -12);
     const results = [alloc_page(GFP_KERNEL) === 0, ask_for_a_page() === 0, alloc_pages(GFP_KERNEL, 1) === 0];
     if (name === 'alloc_pages') expect(results).toEqual([true, true, true]);
     else if (mine === 0) expect(results).toEqual([true, true, false]);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { memset } from '#memory/struct';
 import { kernel_function } from '#memory/symbols';
 import { EventType } from '#trace/events';
-import { fault_attr } from '#smp/fault_inject';
+import { arm_fault, fault_attr } from '#smp/fault_inject';
 import { mutex_is_locked } from '#smp/mutex';
 import { kernelInventory, liveAllocations, objectsInUse } from '#machine/inventory';
 import { PAGE_SIZE, zone } from '#kernel/page_alloc';
@@ -197,9 +197,7 @@ describe.each([
     ['kmem_cache_alloc@make_object', 'alloc'],
   ])('a fault armed at %s', (site, where) => {
     kernelBench({ slub });
-    fault_attr.sites.at(0).name = site;
-    fault_attr.sites.at(0).error = -12;
-    fault_attr.nr_sites = 1;
+    arm_fault(site, -12);
     const cache = cacheOf('t', 40);
     if (where === 'create') expect(cache).toBe(0);
     else expect(make(cache)).toBe(0);

@@ -1,0 +1,116 @@
+/** `smplab stress`: torments a machine of real threads, and keeps books. */
+import { compileScenario } from '#explore/compile';
+import { galleryScenario, mendedKernel } from '#explore/gallery';
+import type { StressConfig, StressProgress } from '#stress/config';
+import { patchNames, runStress } from '#stress/run';
+import type { Workload } from '#stress/workloads';
+import type { Fault } from '#machine/config';
+import { checkFaultsFit } from '#machine/faults';
+import type { StressReport } from '#report/stress-report';
+import type { Context } from './boot.ts';
+import { ExitCode, UsageError } from './exit-code.ts';
+import { checkFaults, faultText } from './parse.ts';
+import { stressHeader, stressText } from './stress-text.ts';
+
+export interface StressCommandOptions {
+  readonly cpus: number;
+  readonly vendor: 'amd' | 'intel';
+  readonly workload: Workload;
+  readonly ops?: number;
+  readonly time?: number;
+  readonly seed?: number;
+  readonly callers?: number;
+  readonly fault?: readonly Fault[];
+  readonly traceEvents: number;
+  readonly traceFolder?: string;
+  readonly fixed?: boolean;
+  readonly patches?: string;
+  readonly json?: boolean;
+}
+
+/** The livepatches that were asked for: a scenario's, whatever else it is. */
+async function patchesOf({ fixed, patches }: StressCommandOptions): Promise<StressConfig['patches']> {
+  if (fixed === true && patches !== undefined)
+    throw new UsageError('--fixed, --patches: expected one of them');
+  const file = fixed === true ? mendedKernel() : patches;
+  if (file === undefined) return undefined;
+  const source = await compileScenario(galleryScenario(file) ?? file);
+  return { names: patchNames(source), source };
+}
+
+const SECONDS_DEFAULT = 10;
+
+/** What a run came to, as an exit code. */
+export function stressVerdict(report: StressReport): ExitCode {
+  if (report.ended === 'machine-check') return ExitCode.HOST_FAILED;
+  if (report.ended === 'interrupted') return ExitCode.INTERRUPTED;
+  const isNew = report.findings.some(({ known }) => known === undefined);
+  return isNew || report.ended !== 'done' || report.failures > 0 || report.lost > 0
+    ? ExitCode.MACHINE_FAILED
+    : ExitCode.GOOD;
+}
+
+/** One line on a terminal's stderr, again and again. */
+function liveLine({ seconds, ops, opsPerSecond, failures, online, findings }: StressProgress): string {
+  const rate = Math.round(opsPerSecond);
+  return `${seconds.toFixed(0)} s  ${ops} operations  ${rate}/s  ${online} CPUs online  ${failures} failures  ${findings} findings`;
+}
+
+export async function stress(options: StressCommandOptions, context: Context): Promise<ExitCode> {
+  const { output, aside, signal } = context;
+  const { cpus, vendor, workload, callers } = options;
+  const faults = options.fault ?? [];
+  checkFaults(faults);
+  checkFaultsFit(faults, { mode: 'parallel', vendor, possible: cpus });
+  if (callers !== undefined && callers > cpus)
+    throw new UsageError(`--callers ${callers}: expected at most one for each CPU, 1 to ${cpus}`);
+  const seed = options.seed ?? (Math.random() * 2 ** 32) >>> 0;
+  const seconds = options.time ?? (options.ops === undefined ? SECONDS_DEFAULT : undefined);
+  const patches = await patchesOf(options);
+  const faultTexts = faults.map(faultText);
+  const told = options.json === true ? aside : output;
+  told.lines(
+    stressHeader(
+      {
+        cpus,
+        vendor,
+        workload,
+        seed,
+        seconds,
+        faultTexts,
+        patches: patches?.names.length ?? 0,
+        ...(options.ops === undefined ? {} : { ops: options.ops }),
+      },
+      told.paint,
+    ),
+  );
+  const isTold = process.stderr.isTTY;
+  const report = await runStress({
+    cpus,
+    vendor,
+    workload,
+    seed,
+    ...(options.ops === undefined ? {} : { ops: options.ops }),
+    ...(seconds === undefined ? {} : { seconds }),
+    ...(callers === undefined ? {} : { callers }),
+    faults,
+    faultTexts,
+    ...(patches === undefined ? {} : { patches }),
+    signal,
+    traceEvents: options.traceEvents,
+    ...(options.traceFolder === undefined ? {} : { traceFolder: options.traceFolder }),
+    ...(isTold
+      ? {
+          onProgress: (progress: StressProgress): void => {
+            process.stderr.write(`\r${liveLine(progress)}\u001B[K`);
+          },
+        }
+      : {}),
+  }).finally(() => {
+    if (isTold) process.stderr.write('\r\u001B[K');
+  });
+  const code = stressVerdict(report);
+  if (options.json === true) output.raw(`${JSON.stringify(report)}\n`);
+  else output.lines(stressText(report, code, output.paint));
+  return code;
+}

@@ -1,0 +1,355 @@
+/** What a run has come to so far, over all its machines, and the report that is made of it. */
+import { availableParallelism } from 'node:os';
+import { EIO } from '#base/errno';
+import { num_online_cpus } from '#smp/cpumask';
+import type { TortureKind } from '#kernel/torture/smptorture';
+import { type Fault } from '#machine/config';
+import { faultHits } from '#machine/faults';
+import { type CallOutcome, type Machine } from '#machine/machine';
+import type { StressBook, StressCpu, StressReport } from '#report/stress-report';
+import { addBooks } from './books.ts';
+import {
+  type Ledger,
+  type Tallies,
+  type Tally,
+  addTallies,
+  countOps,
+  noTallies,
+  readLedger,
+  readTallies,
+  summaryOf,
+} from './counters.ts';
+import { Findings } from './findings.ts';
+import type { HostClock } from './host-clock.ts';
+import { knownDefect } from './known.ts';
+import type { StressConfig } from './config.ts';
+import { Series, round } from './series.ts';
+import type { Complaint } from './state.ts';
+import { EXPECTED_ERRORS, planOf } from './workloads.ts';
+
+const INTERVAL_SECONDS = 1;
+/** Oopses after which a machine has lost so much that another is better. */
+const KILLED_MAX = 8;
+
+export class Run {
+  readonly #config: StressConfig;
+  readonly #begin = performance.now();
+  readonly #series = new Series(INTERVAL_SECONDS);
+  readonly findings: Findings;
+  readonly #faults: readonly Fault[];
+  readonly #hits: number[];
+  /** Of machines that are off. */
+  #past: Tallies = noTallies();
+  #pastBooks: StressBook[] = [];
+  #pastSlowMs = 0;
+  /** Of the machine that runs, when it was last counted. */
+  #books: StressBook[] = [];
+  #perCpu: StressCpu[] = [];
+  #opsPast = 0;
+  #opsTaken = 0;
+  #machine: Machine | undefined;
+  #deadline = Infinity;
+  #ended: StressReport['ended'] | undefined;
+  #wantsMachine = false;
+  #quietPoints = 0;
+  #memory = { start: 0, end: 0, most: 0 };
+  machines = 0;
+  /** Tasks of the machine that runs which an oops has ended. */
+  killed = 0;
+
+  constructor(config: StressConfig) {
+    this.#config = config;
+    this.#faults = config.faults ?? [];
+    this.#hits = this.#faults.map(() => 0);
+    this.findings = new Findings(config.traceFolder ?? '.', config.seed, this.#begin);
+  }
+
+  get seconds(): number {
+    return (performance.now() - this.#begin) / 1_000;
+  }
+
+  get isInterrupted(): boolean {
+    return this.#config.signal?.aborted === true;
+  }
+
+  /** The machine that runs has come to its end. */
+  get hasEnded(): boolean {
+    return this.#ended !== undefined || this.#wantsMachine;
+  }
+
+  get isOver(): boolean {
+    if (this.#ended !== undefined || this.isInterrupted) return true;
+    return this.seconds >= this.#deadline || this.#opsDone >= (this.#config.ops ?? Infinity);
+  }
+
+  get #opsDone(): number {
+    return this.#opsPast + (this.#machine === undefined ? 0 : countOps(this.#machine));
+  }
+
+  /** It is time to stand still: too many tasks have died. */
+  get isShaken(): boolean {
+    return this.killed >= KILLED_MAX;
+  }
+
+  /** The run goes on with another machine. */
+  get wantsMachine(): boolean {
+    return this.#wantsMachine;
+  }
+
+  get mayClose(): boolean {
+    return !this.hasEnded;
+  }
+
+  machineOn(machine: Machine): void {
+    this.#machine = machine;
+    this.machines += 1;
+    this.#wantsMachine = false;
+    this.killed = 0;
+    this.#series.restart();
+  }
+
+  /** Callers begin: the clock runs. */
+  begin(): void {
+    const { seconds } = this.#config;
+    if (seconds !== undefined && this.#deadline === Infinity) this.#deadline = this.seconds + seconds;
+  }
+
+  /** @returns how many of `wanted` operations may be made: what others have taken may be made, and is left to them */
+  takeOps(wanted: number): number {
+    const { ops } = this.#config;
+    const left = ops === undefined ? Infinity : ops - this.#opsDone - this.#opsTaken;
+    const taken = Math.max(0, Math.min(wanted, left));
+    this.#opsTaken += taken;
+    return taken;
+  }
+
+  giveOps(taken: number): void {
+    this.#opsTaken -= taken;
+  }
+
+  /** How a call has ended. */
+  outcome(outcome: CallOutcome, symbol: string, machine: Machine): void {
+    if (outcome.kind === 'returned') return;
+    if (outcome.kind === 'killed') {
+      this.killed += 1;
+      return;
+    }
+    if (this.hasEnded) return;
+    if (outcome.kind === 'machine-check' && this.#isInjected('thread-kill', machine)) {
+      this.findings.tell(
+        {
+          kind: 'machine-check',
+          title: `machine check: the thread of CPU ${outcome.cpu} died`,
+          cpu: outcome.cpu,
+          stack: outcome.stack,
+          detail: outcome.reason,
+          known: 'injected: thread-kill; the run goes on with another machine',
+        },
+        machine,
+      );
+      this.#wantsMachine = true;
+      return;
+    }
+    this.takeReports(machine);
+    this.#ended = outcome.kind === 'panic' || outcome.kind === 'machine-check' ? outcome.kind : 'hung';
+    if (outcome.kind === 'hung') {
+      for (const { cpu, stack } of outcome.cpus)
+        this.findings.tell({ kind: 'hung', title: `${symbol} does not end`, cpu, stack }, machine);
+    }
+  }
+
+  #isInjected(site: string, machine: Machine): boolean {
+    this.keepFaults(machine);
+    return this.#faults.some((fault, index) => fault.site === site && this.#hits[index]! > 0);
+  }
+
+  /** The injected faults' hits so far, of this machine. */
+  keepFaults(machine: Machine): void {
+    if (this.#faults.length === 0) return;
+    for (const [index, hits] of machine.look(() => faultHits(this.#faults)).entries())
+      this.#hits[index] = Math.max(this.#hits[index]!, hits);
+  }
+
+  /** What the simulated kernel says about itself. */
+  takeReports(machine: Machine): void {
+    const patched = this.#config.patches !== undefined;
+    const { records, lost } = machine.takeFindings();
+    for (const record of records) {
+      const known = knownDefect(record, patched);
+      const { kind, title, cpu, stack, detail } = record;
+      this.findings.tell(
+        {
+          kind,
+          title,
+          cpu,
+          stack,
+          ...(detail === undefined ? {} : { detail }),
+          ...(known === undefined ? {} : { known }),
+        },
+        machine,
+      );
+    }
+    if (lost > 0)
+      this.findings.tell(
+        { kind: 'lost', title: `${lost} more reports of the kernel did not fit` },
+        undefined,
+      );
+    if (this.killed >= KILLED_MAX) this.#wantsMachine = true;
+  }
+
+  complain(complaints: readonly Complaint[], machine: Machine): void {
+    // A mended kernel has none of the documented defects of hotplug; what a failed allocation leaves behind, it still has.
+    const isMended = this.#config.patches !== undefined && this.#faults.length === 0;
+    for (const { kind, title, cpu, known: documented } of complaints) {
+      const known = isMended ? undefined : documented;
+      const explained =
+        known ?? (kind === 'leak' && this.killed > 0 ? 'a task that an oops ended has kept it' : undefined);
+      this.findings.tell(
+        {
+          kind,
+          title,
+          ...(cpu === undefined ? {} : { cpu }),
+          ...(explained === undefined ? {} : { known: explained }),
+        },
+        machine,
+      );
+    }
+  }
+
+  /** A machine at rest has been counted. */
+  books(books: readonly StressBook[], ledger: Ledger, machine: Machine): void {
+    this.#quietPoints += 1;
+    this.#books = addBooks(books, []);
+    for (const { name, sent, received, difference } of books) {
+      if (difference !== 0)
+        this.findings.tell({ kind: 'book', title: `${name}: ${sent} and ${received}` }, machine);
+    }
+    this.#keepCpus(ledger, machine);
+  }
+
+  #keepCpus(ledger: Ledger, machine: Machine): void {
+    const online = machine.look(() => machine.onlineCpus());
+    this.#perCpu = ledger.cpus.map((counts, cpu) => ({ cpu, online: online.includes(cpu), ...counts }));
+  }
+
+  /** Looks at a machine that runs. */
+  sample(machine: Machine, clock: HostClock): void {
+    const now = readTallies(machine);
+    const { seconds } = this;
+    const online = machine.look(num_online_cpus);
+    const { rss } = process.memoryUsage();
+    if (this.#series.since(seconds) >= this.#series.seconds) {
+      const slowSeconds = (this.#pastSlowMs + clock.slowMs) / 1_000;
+      this.#series.add(now, { time: seconds, online, slowSeconds, memory: rss });
+      if (this.#memory.start === 0) this.#memory.start = rss;
+    }
+    this.#memory.most = Math.max(this.#memory.most, rss);
+    this.#memory.end = rss;
+    if (this.#config.onProgress === undefined) return;
+    const { all } = summaryOf(addTallies(this.#past, now), seconds, this.#failuresOf);
+    this.#config.onProgress({
+      seconds,
+      ops: all.ops,
+      opsPerSecond: all.opsPerSecond,
+      failures: all.failures,
+      online,
+      findings: this.findings.all().length,
+    });
+  }
+
+  machineOff(machine: Machine, clock: HostClock): void {
+    this.keepFaults(machine);
+    const tallies = readTallies(machine);
+    const slowSeconds = (this.#pastSlowMs + clock.slowMs) / 1_000;
+    const { rss } = process.memoryUsage();
+    this.#series.add(tallies, {
+      time: this.seconds,
+      online: machine.look(num_online_cpus),
+      slowSeconds,
+      memory: rss,
+    });
+    this.#memory.end = rss;
+    this.#memory.start ||= rss;
+    if (this.#perCpu.length === 0 || this.hasEnded || this.isInterrupted)
+      this.#keepCpus(readLedger(machine), machine);
+    this.#past = addTallies(this.#past, tallies);
+    this.#opsPast = [...this.#past.values()].reduce((sum, { ops }) => sum + ops, 0);
+    this.#machine = undefined;
+    this.#opsTaken = 0;
+    this.#pastBooks = addBooks(this.#pastBooks, this.#books);
+    this.#books = [];
+    this.#pastSlowMs += clock.slowMs;
+  }
+
+  readonly #failuresOf = (kind: TortureKind, { outcomes }: Tally): number => {
+    let failures = 0;
+    for (const [error, count] of outcomes) {
+      if (error === 0 || (error !== null && this.#isExpected(kind, error))) continue;
+      failures += count;
+    }
+    return failures;
+  };
+
+  #isExpected(kind: TortureKind, error: number): boolean {
+    if (EXPECTED_ERRORS[kind].includes(error) || this.#isRefusedEntry(kind, error)) return true;
+    return this.#faults.some((fault) => {
+      if (fault.site === undefined) return error === -12;
+      if (fault.site === 'cpu-boot') return kind === 'cpu_up' && (error === -5 || error === -38);
+      return error === (fault.error ?? -12);
+    });
+  }
+
+  /** A vCPU that could not be entered: kvm-54 leaves its VMCS launched on a CPU that went offline. */
+  #isRefusedEntry(kind: TortureKind, error: number): boolean {
+    const { vendor, patches } = this.#config;
+    return kind === 'vm-run' && error === -EIO && vendor === 'intel' && patches === undefined;
+  }
+
+  report(): StressReport {
+    const { seconds } = this;
+    const refused = this.#past.get('vm-run')!.outcomes.get(-EIO) ?? 0;
+    if (refused > 0 && this.#isRefusedEntry('vm-run', -EIO)) {
+      const known = 'spec 5.2, 4.8: a vCPU whose mutex was taken was left out when its CPU went offline';
+      this.findings.tell(
+        { kind: 'vm-entry', title: 'a vCPU could not be entered', known },
+        undefined,
+        refused,
+      );
+    }
+    const config = this.#config;
+    const { kinds, all } = summaryOf(this.#past, seconds, this.#failuresOf);
+    const books = this.#pastBooks;
+    const lost = books.reduce((sum, { difference }) => sum + Math.abs(difference), 0);
+    return {
+      schema: 'smplab.stress/1',
+      options: {
+        cpus: config.cpus,
+        vendor: config.vendor,
+        workload: config.workload,
+        seed: config.seed,
+        ops: config.ops ?? null,
+        seconds: config.seconds ?? null,
+        faults: config.faultTexts ?? [],
+        patches: config.patches?.names ?? [],
+        callers: planOf(config.workload, config.cpus, config.callers).roles.length,
+      },
+      ended: this.#ended ?? (this.isInterrupted ? 'interrupted' : 'done'),
+      seconds: round(seconds),
+      ...all,
+      lost,
+      perCpu: this.#perCpu,
+      kinds,
+      books,
+      quietPoints: this.#quietPoints,
+      findings: this.findings.all(),
+      faults: (config.faultTexts ?? []).map((fault, index) => ({ fault, hits: this.#hits[index] ?? 0 })),
+      machines: this.machines,
+      host: {
+        cores: availableParallelism(),
+        slowSeconds: round(this.#pastSlowMs / 1_000),
+        memory: this.#memory,
+      },
+      intervals: this.#series.intervals(this.#failuresOf),
+    };
+  }
+}

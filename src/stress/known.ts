@@ -1,0 +1,41 @@
+/** Reports of the simulated kernel about itself that are documented defects of kvm-54, recognised by where they happen. */
+import type { FindingRecord } from '#smp/printk';
+
+interface Defect {
+  /** Any of these on the stack. */
+  readonly on: readonly string[];
+  readonly title?: RegExp;
+  readonly where: string;
+}
+
+const DEFECTS: readonly Defect[] = [
+  {
+    on: ['pre_svm_run', 'reload_tss'],
+    title: /NULL pointer/,
+    where: 'spec 3.7, 7.8: a vCPU runs on a CPU that has lost its svm_data',
+  },
+  {
+    on: ['svm_vcpu_run', 'svm_hardware_enable'],
+    title: /invalid opcode|general protection/,
+    where: 'spec 7.8: a vCPU runs on a CPU before CPU_ONLINE has enabled it',
+  },
+  {
+    on: ['do_invalid_op'],
+    title: /(?:vmread|vmwrite|vmptrld|vmclear|vmlaunch|vmresume)$/,
+    where: 'spec 7.8: a vCPU is used on a CPU that is not in VMX operation',
+  },
+  {
+    on: ['decache_vcpus_on_cpu', 'vcpu_clear'],
+    title: /called with interrupts off/,
+    where: 'spec 5.2: CPU_DYING makes a cross call with interrupts off',
+  },
+];
+
+/** Where a report is documented; undefined: nowhere. */
+export function knownDefect({ title, stack, detail }: FindingRecord, patched: boolean): string | undefined {
+  if (patched) return undefined;
+  const text = `${title} ${detail ?? ''}`.trim();
+  return DEFECTS.find(
+    ({ on, title: wanted }) => on.some((name) => stack.includes(name)) && (wanted?.test(text) ?? true),
+  )?.where;
+}

@@ -1,0 +1,105 @@
+/** The time series of a run: what each interval saw. Its length is bounded: when there are many, neighbours become one. */
+import type { StressInterval } from '#report/stress-report';
+import { type Tallies, type Tally, addTallies, noTallies, summaryOf, tallyDifference } from './counters.ts';
+import type { TortureKind } from '#kernel/torture/smptorture';
+
+/** Intervals at most, when they are halved. */
+const INTERVALS_MAX = 600;
+
+interface Interval {
+  readonly end: number;
+  readonly seconds: number;
+  readonly tallies: Tallies;
+  readonly online: number;
+  readonly slowSeconds: number;
+  readonly memory: number;
+}
+
+export interface Moment {
+  /** Seconds from the start of the run. */
+  readonly time: number;
+  readonly online: number;
+  /** Seconds from the start of the run in which the host kept the machine's threads from running. */
+  readonly slowSeconds: number;
+  readonly memory: number;
+}
+
+export class Series {
+  #intervals: Interval[] = [];
+  #before: Tallies = noTallies();
+  #time = 0;
+  #slow = 0;
+  /** Seconds an interval takes. */
+  seconds: number;
+
+  constructor(seconds: number) {
+    this.seconds = seconds;
+  }
+
+  /** Seconds since the last interval ended. */
+  since(time: number): number {
+    return time - this.#time;
+  }
+
+  /** Another machine counts from 0. */
+  restart(): void {
+    this.#before = noTallies();
+  }
+
+  /** An interval ends. @param now cumulative counters of the machine that runs */
+  add(now: Tallies, { time, online, slowSeconds, memory }: Moment): void {
+    this.#intervals.push({
+      end: time,
+      seconds: time - this.#time,
+      tallies: tallyDifference(now, this.#before),
+      online,
+      slowSeconds: slowSeconds - this.#slow,
+      memory,
+    });
+    this.#before = now;
+    this.#time = time;
+    this.#slow = slowSeconds;
+    if (this.#intervals.length >= INTERVALS_MAX) this.#halve();
+  }
+
+  #halve(): void {
+    const halved: Interval[] = [];
+    for (let at = 0; at < this.#intervals.length; at += 2) {
+      const first = this.#intervals[at]!;
+      const second = this.#intervals[at + 1];
+      halved.push(
+        second === undefined
+          ? first
+          : {
+              end: second.end,
+              seconds: first.seconds + second.seconds,
+              tallies: addTallies(first.tallies, second.tallies),
+              online: second.online,
+              slowSeconds: first.slowSeconds + second.slowSeconds,
+              memory: second.memory,
+            },
+      );
+    }
+    this.#intervals = halved;
+    this.seconds *= 2;
+  }
+
+  intervals(failuresOf: (kind: TortureKind, tally: Tally) => number): StressInterval[] {
+    return this.#intervals.map(({ end, seconds, tallies, online, slowSeconds, memory }) => {
+      const { kinds, all } = summaryOf(tallies, seconds, failuresOf);
+      return {
+        time: round(end),
+        seconds: round(seconds),
+        ...all,
+        kinds,
+        online,
+        hostSlow: seconds === 0 ? 0 : round(Math.min(1, slowSeconds / seconds)),
+        memory,
+      };
+    });
+  }
+}
+
+export function round(value: number): number {
+  return Math.round(value * 1_000) / 1_000;
+}
