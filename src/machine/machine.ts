@@ -217,7 +217,8 @@ export class Machine {
     const pool = options.pool ?? (config.executor === 'fibers' ? new FiberPool() : sharedPool());
     const machine = new Machine(resolved, pool, freshMemory(resolved, pool.advance === undefined), options);
     try {
-      const patience = START_TIMEOUT_MS + START_TIMEOUT_MS_EACH * machine.config.possible;
+      const patience =
+        options.startTimeoutMs ?? START_TIMEOUT_MS + START_TIMEOUT_MS_EACH * machine.config.possible;
       const started = await machine.#awaitRest(patience);
       machine.#expectThreads();
       if (!started) throw new SmplabError('SMPLAB_HOST_FAILED', 'the host did not start the threads in time');
@@ -830,6 +831,8 @@ export interface PowerOnOptions {
   readonly scenario?: ScenarioSource;
   /** The same, as it was loaded here: what CPUs without a thread of their own run. */
   readonly loaded?: LoadedScenario;
+  /** Host milliseconds the threads get to start. Default: generous, for one busy core; on a host that is slow on purpose, more. */
+  readonly startTimeoutMs?: number;
   /** Runs when memory is there and no CPU has started: arm faults here. */
   readonly beforeBoot?: (machine: Machine) => void;
 }

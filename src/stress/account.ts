@@ -6,6 +6,7 @@ import type { TortureKind } from '#kernel/torture/smptorture';
 import { type Fault } from '#machine/config';
 import { faultHits } from '#machine/faults';
 import { type CallOutcome, type Machine } from '#machine/machine';
+import type { Bark } from '#machine/watchdog';
 import type { StressBook, StressCpu, StressReport } from '#report/stress-report';
 import { addBooks } from './books.ts';
 import {
@@ -28,6 +29,7 @@ import type { Complaint } from './state.ts';
 import { EXPECTED_ERRORS, planOf } from './workloads.ts';
 
 const INTERVAL_SECONDS = 1;
+const SLOW_FAULTS = ['thread-stop', 'slow-cpu', 'ipi-delay'];
 /** Oopses after which a machine has lost so much that another is better. */
 const KILLED_MAX = 8;
 
@@ -156,6 +158,28 @@ export class Run {
       for (const { cpu, stack } of outcome.cpus)
         this.findings.tell({ kind: 'hung', title: `${symbol} does not end`, cpu, stack }, machine);
     }
+  }
+
+  /** What the watchdogs say. A CPU or a thread that an injected fault makes slow is expected to be. */
+  barks(barks: readonly Bark[], machine: Machine): void {
+    for (const { kind, title, cpu, stack } of barks) {
+      const slow = SLOW_FAULTS.find((site) => this.#isInjected(site, machine));
+      this.findings.tell(
+        { kind, title, cpu, stack, ...(slow === undefined ? {} : { known: `injected: ${slow}` }) },
+        machine,
+      );
+    }
+  }
+
+  /** Nothing has moved for so long that nothing will. */
+  giveUp(machine: Machine): void {
+    if (this.hasEnded) return;
+    this.takeReports(machine);
+    for (const { cpu, stack } of machine.stacks()) {
+      if (stack[0] !== 'cpu_idle')
+        this.findings.tell({ kind: 'hung', title: 'nothing moves any more', cpu, stack }, machine);
+    }
+    this.#ended = 'hung';
   }
 
   #isInjected(site: string, machine: Machine): boolean {

@@ -154,7 +154,9 @@ export class Quiet {
   /** Everything, at rest. */
   async #count(loaded: boolean): Promise<void> {
     const machine = this.#machine;
-    machine.settle();
+    // On a busy host the last CPU's way to its idle loop may take a while.
+    while (!machine.settle() && !this.#run.hasEnded && !this.#run.isInterrupted) await pause(LOOK_MS);
+    if (this.#run.hasEnded) return;
     this.#run.takeReports(machine);
     const tallies = readTallies(machine);
     const ledger = readLedger(machine);
@@ -168,7 +170,6 @@ export class Quiet {
       ],
       machine,
     );
-    await Promise.resolve();
   }
 }
 

@@ -13,7 +13,9 @@ import { TraceMask } from '#memory/layout';
 import { TORTURE_CALLERS_MAX } from '#kernel/torture/smptorture';
 import { type CallOutcome, Machine } from '#machine/machine';
 import { type ScenarioSource, loadScenario } from '#scenario/program';
+import { Watchdog } from '#machine/watchdog';
 import type { StressReport } from '#report/stress-report';
+import { countOps } from './counters.ts';
 import { HostClock } from './host-clock.ts';
 import { Run } from './account.ts';
 import type { StressConfig } from './config.ts';
@@ -31,6 +33,10 @@ const HOLD_MS = 250;
 /** Longest a call may take: what hangs is found by the watchdogs, not by this. */
 const CALL_TIMEOUT_MS = 0x7fffffff;
 const TRACE_EVENTS_DEFAULT = 256;
+/** A campaign that runs for hours gives way to everything else on its host. */
+const START_TIMEOUT_MS = 180_000;
+/** Seconds without a single operation, the host's slowness taken off, after which the machine is given up. */
+const GIVE_UP_SECONDS = 90;
 
 /** The kernel functions that a scenario replaces. @throws SmplabError SMPLAB_BAD_SCENARIO */
 export function patchNames(source: ScenarioSource): string[] {
@@ -67,6 +73,8 @@ class Torment {
   readonly #chunks = new Map<Role, number>();
   #machine!: Machine;
   #quiet: Quiet | undefined;
+  #watchdog: Watchdog | undefined;
+  #progress = { ops: 0, fairMs: 0 };
   #random: number;
   #inFlight = 0;
 
@@ -96,11 +104,13 @@ class Torment {
         ...(traceEvents === 0 ? {} : { traceEventsMax: traceEvents }),
       },
       {
+        startTimeoutMs: START_TIMEOUT_MS,
         ...(config.pool === undefined ? {} : { pool: config.pool }),
         ...(config.patches === undefined ? {} : { scenario: config.patches.source }),
       },
     );
     this.#run.machineOn(this.#machine);
+    this.#watchdog = new Watchdog(this.#machine);
     const timer = setInterval(() => {
       this.#tick();
     }, PROGRESS_MS);
@@ -208,8 +218,16 @@ class Torment {
   }
 
   #tick(): void {
-    this.#clock.tick();
+    const fairMs = this.#clock.tick();
     this.#run.sample(this.#machine, this.#clock);
+    this.#run.barks(this.#watchdog!.look(fairMs), this.#machine);
+    const ops = countOps(this.#machine);
+    if (ops !== this.#progress.ops) this.#progress = { ops, fairMs: this.#clock.fairMs };
+    else if (this.#clock.fairMs - this.#progress.fairMs > GIVE_UP_SECONDS * 1_000) {
+      this.#run.giveUp(this.#machine);
+      // Calls that will never end are answered by that.
+      void this.#machine.powerOff();
+    }
     if (this.#run.isOver) this.#quiet?.letGo();
   }
 }
