@@ -48,6 +48,9 @@ export const EventFlag = {
 /** Interrupt actors in one half of a mask: the second and fourth of each CPU. */
 const INTERRUPTS = 0xaaaaaaaa | 0;
 
+/** A power of two. */
+const TOUCHED_WORDS = 1024;
+
 const COLUMNS = [
   'actor',
   'flags',
@@ -110,6 +113,9 @@ export class EventTable {
   /** A run has had a store buffer. */
   isTso = false;
   private recordsRead = 0;
+  /** By word, modulo their number: 1 if one of the first `touchedUpTo` events may touch it; -1: not looked. */
+  private readonly touched = new Uint8Array(TOUCHED_WORDS);
+  private touchedUpTo = -1;
   private kept = new Int32Array(0);
 
   /** The executor writes the next run over this one, and races are looked for until then and after. */
@@ -126,6 +132,7 @@ export class EventTable {
    */
   read(log: OperationLog, keep: number): boolean {
     this.log = this.keptCopy(log);
+    this.touchedUpTo = -1;
     this.truncate(keep);
     const isNews = !this.isTso && buffersStores(log, this.recordsRead);
     if (isNews) {
@@ -364,6 +371,25 @@ export class EventTable {
       if (address < start + bytes && start < address + size) return true;
     }
     return false;
+  }
+
+  /** Whether some event may touch the word. Never says no where one does. */
+  mayTouch(word: number): boolean {
+    if (this.touchedUpTo !== this.count) this.noteTouched();
+    return this.touched[(word >>> 2) & (TOUCHED_WORDS - 1)] !== 0;
+  }
+
+  private noteTouched(): void {
+    const { touched } = this;
+    touched.fill(0);
+    for (let event = 0; event < this.count; event++) {
+      if (this.does[event] === Footprint.NONE) continue;
+      const first = this.address[event]! >>> 2;
+      const last = (this.address[event]! + this.size[event]! - 1) >>> 2;
+      if (last - first >= TOUCHED_WORDS) touched.fill(1);
+      else for (let word = first; word <= last; word++) touched[word & (TOUCHED_WORDS - 1)] = 1;
+    }
+    this.touchedUpTo = this.count;
   }
 
   /** Whether an event from there on has the flag. */
