@@ -9,6 +9,7 @@
 import { assert } from '#base/assert';
 import type { Actor } from '#base/strategy';
 import { Flow, bufferActor, cpuOf, flowOf } from '#base/strategy';
+import { EventType } from '#trace/events';
 import type { OperationLog } from '#trace/operations';
 import {
   Footprint,
@@ -110,6 +111,8 @@ export class EventTable {
   /** By CPU: stores that have entered its buffer, and left it. */
   private readonly buffered = new Int32Array(DPOR_ACTORS / 4);
   private readonly flushed = new Int32Array(DPOR_ACTORS / 4);
+  /** In some run a task has left its CPU without an end: what it does from then on stands as another actor's. */
+  hasMoves = false;
   /** A run has had a store buffer. */
   isTso = false;
   private recordsRead = 0;
@@ -150,7 +153,10 @@ export class EventTable {
     let isFirst = false;
     for (let record = from; record < records; record++) {
       const head = words[record * OP_WORDS]!;
-      if (opType(head) >= OpType.EVENT) continue;
+      if (opType(head) >= OpType.EVENT) {
+        if (opType(head) === TASK_FACT && isDeparture(words, record)) this.hasMoves = true;
+        continue;
+      }
       if ((opFlags(head) & OpFlag.CONTINUES) !== 0) {
         if (isFirst) this.addRange(record);
         continue;
@@ -416,6 +422,13 @@ export class EventTable {
       appendSegment(segments, this.actor[event]!, this.steps[event]!);
     return segments;
   }
+}
+
+const TASK_FACT = OpType.EVENT + EventType.TASK;
+
+/** A task stops running on its CPU, and has not ended: neither c (it runs now) nor d (it has ended) of the fact. */
+function isDeparture(words: Int32Array, record: number): boolean {
+  return words[record * OP_WORDS + OpWord.READ] === 0 && words[record * OP_WORDS + OpWord.WRITTEN] === 0;
 }
 
 function buffersStores({ words, records }: OperationLog, from: number): boolean {
