@@ -6,6 +6,7 @@
  *      430  0 . . .  d..    <call-function interrupt>
  */
 import { ContextFlag, EventType } from '#trace/events';
+import { columnLines } from './columns.ts';
 import { eventText } from './event-text.ts';
 import { type FlowLine, type FlowOptions, flowLines } from './flow.ts';
 import { type TraceModel, traceBelow } from './model.ts';
@@ -44,6 +45,7 @@ export const TREE_KINDS: ReadonlySet<EventType> = new Set<EventType>([
 /** Machines with more CPUs get a number instead of columns. */
 const COLUMNS_MAX = 16;
 const SEQUENCE_WIDTH = 6;
+const COLUMNS_WIDTH = 100;
 
 interface Row {
   readonly line: FlowLine;
@@ -59,6 +61,20 @@ export function callTree(model: TraceModel, options: CallTreeOptions = {}): stri
   const head = options.bare === true ? [] : [paint.faint(headLine(model.cpus))];
   const lost = model.lost === 0 ? [] : [paint.bad(`(${model.lost} events did not fit and are missing)`)];
   return [...head, ...rows.map((row) => rowText(row, model.cpus, options, paint)), ...lost];
+}
+
+/** The same events in columns: one for each CPU, each indented by itself. */
+export function callColumns(model: TraceModel, options: CallTreeOptions = {}): string[] {
+  const paint = options.paint ?? plain;
+  const rows = treeRows(model, options).map(({ line, text }) => ({
+    column: line.event.cpu,
+    indent: line.depth * 2,
+    text,
+  }));
+  const heads = Array.from({ length: model.cpus }, (_, cpu) => `CPU ${cpu}`);
+  return columnLines(heads, rows, options.width ?? COLUMNS_WIDTH, ({ column }, text) =>
+    paint.cpu(column, text),
+  );
 }
 
 function treeRows(model: TraceModel, options: CallTreeOptions): Row[] {
