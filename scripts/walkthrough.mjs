@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Fills docs/walkthrough.md, docs/per-cpu-variables.md and the README with what the running machine shows, between their
+ * Fills docs/walkthrough.md, the lessons of the gallery and the README with what the running machine shows, between their
  * markers.
  *
  *   node scripts/walkthrough.mjs            runs the machines and writes the excerpts
@@ -28,7 +28,15 @@ import { report, rootArgument, textOf } from './sources.mjs';
  * @typedef {import('smplab').KernelInventory} Inventory
  */
 
-const PAGES = ['README.md', 'docs/walkthrough.md', 'docs/per-cpu-variables.md'];
+const LESSONS = [
+  'lesson-1-a-variable-in-many-places',
+  'lesson-2-one-counter-for-all',
+  'lesson-3-my-copy-while-i-am-moved',
+  'lesson-4-torn-by-an-interrupt',
+  'lesson-5-a-sum-over-who-is-online',
+  'lesson-6-a-pointer-kept-too-long',
+];
+const PAGES = ['README.md', 'docs/walkthrough.md', ...LESSONS.map((id) => `src/gallery/${id}/README.md`)];
 const SEED = 1;
 const CPUS = 4;
 const WIDTH = 92;
@@ -327,7 +335,8 @@ function tour(heads) {
  * @param {string} example @param {number} code the exit code it has to have @param {readonly string[]} [given]
  */
 function explored(example, code, given = []) {
-  const line = ['explore', `examples/${example}.ts`, ...given];
+  const name = LESSONS.includes(example) ? example : `examples/${example}.ts`;
+  const line = ['explore', name, ...given];
   const cwd = path.dirname(import.meta.dirname);
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...line], { encoding: 'utf8', cwd });
   if (status !== code) throw new Error(`smplab ${line.join(' ')}: exit ${status}: ${stderr}`);
@@ -338,18 +347,18 @@ function explored(example, code, given = []) {
 }
 
 /**
- * The first failure that `smplab explore` tells of an example of the series on per-CPU variables, without its token.
- * @param {string} example
+ * The first failure that `smplab explore` tells of a lesson on per-CPU variables, without its token.
+ * @param {string} lesson
  * @param {string} [from] what of the picture to show: from the line on that begins with this
  */
-function refuted(example, from) {
-  const lines = explored(`per-cpu/${example}`, 1);
+function refuted(lesson, from) {
+  const lines = explored(lesson, 1);
   const failure = lines.slice(2, lines.indexOf('again:') - 1);
   if (from === undefined) return failure;
   const columns = failure.findIndex((line) => line.startsWith('-----')) + 1;
   const start = failure.findIndex((line) => line.trimStart().startsWith(from));
   if (columns === 0 || start < columns)
-    throw new Error(`walkthrough: no '${from}' in the picture of ${example}`);
+    throw new Error(`walkthrough: no '${from}' in the picture of ${lesson}`);
   return [...failure.slice(0, columns), '...', ...failure.slice(start)];
 }
 
@@ -360,15 +369,13 @@ async function excerpts() {
     'readme-proof': explored('counter-fixed', 0, ['--strategy', 'dpor']),
     'readme-tour': tour(['on_each_cpu(hardware_enable)', 'echo 1 >']),
   };
-  const perCpu = {
-    'per-cpu-where': refuted('where'),
-    'per-cpu-one-for-all': refuted('one-for-all'),
-    'per-cpu-preemptible': refuted('preemptible', 'hits_callback()'),
-    'per-cpu-interrupted': refuted('interrupted'),
-    'per-cpu-sum-online': refuted('sum-online'),
-    'per-cpu-kept-pointer': refuted('kept-pointer'),
-  };
-  return { ...readme, ...perCpu, ...(await amd()), ...(await intel()) };
+  const lessons = Object.fromEntries(
+    LESSONS.map((id) => [
+      id,
+      refuted(id, id === 'lesson-3-my-copy-while-i-am-moved' ? 'hits_callback()' : undefined),
+    ]),
+  );
+  return { ...readme, ...lessons, ...(await amd()), ...(await intel()) };
 }
 
 /** @param {string} text */

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { type CampaignOptions, type CampaignReport, beginBranches, runCampaign } from '#explore/campaign';
 import { compileScenario } from '#explore/compile';
 import { diagram } from '#explore/failure-text';
-import { galleryScenario } from '#explore/gallery';
+import { expectedOf, galleryScenario } from '#explore/gallery';
 import { type StrategyName, isExhaustive, runsAtMost } from '#explore/strategies';
 import type { ExecutorKind } from '#machine/runner';
 import type { ScenarioSource } from '#machine/scenario';
@@ -66,6 +66,7 @@ function campaignOptions(name: string, options: ExploreOptions, context: Context
     stepsMax: options.maxSteps,
     shard: options.shard,
     keepGoing: options.keepGoing,
+    until: expectedOf(name),
     signal: context.signal,
     core: options.core,
     executor: options.executor,
@@ -121,11 +122,11 @@ async function inJobs(
   options: ExploreOptions,
   context: Context,
 ): Promise<ExploreDocument> {
+  const until = expectedOf(name) ?? (({ kind }: { readonly kind: string }): boolean => kind !== 'data-race');
   const parts: PartOptions = {
     arguments: [name, ...partArguments(options)],
     jobs: options.jobs,
-    isEnough: ({ failures }) =>
-      options.keepGoing !== true && failures.some(({ kind }) => kind !== 'data-race'),
+    isEnough: ({ failures }) => options.keepGoing !== true && failures.some(until),
     signal: context.signal,
   };
   if (options.strategy === 'dpor') {

@@ -1,4 +1,5 @@
 /** Which commands and options there are. */
+import { availableParallelism } from 'node:os';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { STRATEGIES } from '#explore/strategies';
 import { EXECUTORS } from '#machine/runner';
@@ -8,7 +9,8 @@ import { type BootOptions, TRACE_FORMATS } from './boot-options.ts';
 import { ExitCode } from './exit-code.ts';
 import { LOG_LEVELS, type LogLevel, type Output, makeLogger } from './output.ts';
 import { type ExploreOptions, explore } from './explore.ts';
-import { type GalleryOptions, gallery } from './gallery.ts';
+import { gallery } from './gallery.ts';
+import type { GalleryOptions } from './gallery-options.ts';
 import { init } from './init.ts';
 import {
   FAULT_HELP,
@@ -309,14 +311,25 @@ function addGallery(
     .command('gallery [action] [ids...]')
     .description('real races: list (the default), show ID, verify [ID...], chance [ID...]')
     .addOption(
+      new Option('--view <view>', 'show: the run that fails, found now, instead of the page').choices(
+        RUN_VIEWS.filter((view) => view !== 'raw'),
+      ),
+    )
+    .addOption(
       new Option('--seed <s>', 'verify: what chance starts from, 32 bits')
         .argParser(wholeNumber('--seed', 0, U32_MAX))
         .default(1),
     )
     .addOption(
-      new Option('--fixed-runs <n>', 'verify: schedules for each fixed kernel').argParser(
-        wholeNumber('--fixed-runs', 1, STEPS_MAX),
-      ),
+      new Option('--seeds <n>', 'verify: so many seeds from there on')
+        .argParser(wholeNumber('--seeds', 1, STEPS_MAX))
+        .default(1),
+    )
+    .addOption(
+      new Option(
+        '--fixed-runs <n>',
+        'verify: schedules for each fixed kernel that is not exhausted',
+      ).argParser(wholeNumber('--fixed-runs', 1, STEPS_MAX)),
     )
     .addOption(
       new Option('--runs <n>', 'chance: runs on threads that nobody steers')
@@ -326,7 +339,7 @@ function addGallery(
     .addOption(
       new Option('--jobs <n>', 'verify: so many entries at once, each in a process of its own')
         .argParser(wholeNumber('--jobs', 1, JOBS_MAX))
-        .default(1),
+        .default(availableParallelism(), 'one for each core'),
     )
     .addOption(executor())
     .option('--json', 'one JSON document (smplab.gallery/1) on stdout and nothing else')

@@ -37,6 +37,8 @@ export interface CampaignOptions extends StrategyOptions {
   readonly seconds?: number | undefined;
   /** Go on after the first failure. */
   readonly keepGoing?: boolean | undefined;
+  /** What is looked for: the search goes on past every other failure. Default: whatever is no mere race. */
+  readonly until?: ((finding: Pick<RunFinding, 'kind' | 'title'>) => boolean) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called a few times a second. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
@@ -228,7 +230,8 @@ class Campaign {
   /** Found what it was looking for, or can find no more. */
   get hasEnough(): boolean {
     // A race says that something is wrong, not yet what comes of it: the search goes on to see.
-    const isFound = this.#failures.some(({ kind }) => kind !== 'data-race');
+    const { until = ({ kind }) => kind !== 'data-race' } = this.#options;
+    const isFound = this.#failures.some(until);
     return (
       this.#lost || this.#failures.length >= FAILURES_MAX || (this.#options.keepGoing !== true && isFound)
     );

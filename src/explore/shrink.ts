@@ -140,13 +140,29 @@ class Shrinker {
     const changes: readonly Change[] = [cuts, stretches, withoutActors, withoutSegments, swaps];
     for (let smaller = true; smaller;) {
       smaller = false;
-      for (const change of changes) while (this.#improves(change)) smaller = true;
+      for (const change of changes) if (this.#sweep(change)) smaller = true;
     }
   }
 
-  #improves(change: Change): boolean {
-    for (const candidate of change(this.#schedule)) if (this.#try(candidate)) return true;
-    return false;
+  /**
+   * One kind of change, from its first place to its last. Where one helped, the sweep goes on behind it: beginning again each time
+   * would spend the runs on places that have just been tried, and a long schedule has hundreds of them.
+   */
+  #sweep(change: Change): boolean {
+    let improved = false;
+    for (let done = 0; ;) {
+      let place = 0;
+      const candidates = change(this.#schedule);
+      let hit = false;
+      for (const candidate of candidates) {
+        if (place++ < done) continue;
+        hit = this.#try(candidate);
+        if (hit) break;
+      }
+      if (!hit) return improved;
+      improved = true;
+      done = place - 1;
+    }
   }
 
   #try(candidate: readonly Segment[]): boolean {

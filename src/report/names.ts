@@ -79,7 +79,6 @@ const INSTRUCTION_NAMES: Readonly<Record<Instruction, string>> = {
   [Instruction.INIT]: 'INIT taken',
   [Instruction.SIPI]: 'STARTUP taken',
   [Instruction.HLT]: 'hlt',
-  [Instruction.RESET]: 'RESET of CPU',
 };
 
 /** Instructions whose operand says something. */

@@ -6,7 +6,7 @@ import { projectRoot } from '../support/planted.ts';
 /** Machines and searches in turn, each a process: generous, for a busy host. */
 const TIMEOUT_MS = 180_000;
 
-describe('docs/walkthrough.md, docs/per-cpu-variables.md and the README', () => {
+describe('docs/walkthrough.md, the lessons and the README', () => {
   it(
     'show what the machines show today (node scripts/walkthrough.mjs)',
     async () => {

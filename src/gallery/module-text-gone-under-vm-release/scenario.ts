@@ -1,6 +1,5 @@
 import { NULL, call, expect, init_files, scenario, shared } from 'smplab';
 import { create_vm, open_dev_kvm } from '../internal/guest.ts';
-import { noWalkOverVms } from '../internal/livepatches.ts';
 
 const O_NONBLOCK = 0o4000;
 
@@ -12,8 +11,6 @@ export default scenario({
   cpus: 2,
   modules: ['kvm', 'kvm-amd'],
   races: 'ignore',
-  // kvm_exit takes kvm_lock in an interrupt, which is another entry.
-  patches: noWalkOverVms,
   setup(): void {
     const dev_kvm = open_dev_kvm();
     vm.value = create_vm(dev_kvm);

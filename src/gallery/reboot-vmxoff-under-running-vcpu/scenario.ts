@@ -1,6 +1,5 @@
 import { KVM_RUN, LINUX_REBOOT_CMD_RESTART, call, scenario, shared } from 'smplab';
 import { create_vcpu, create_vm, open_dev_kvm } from '../internal/guest.ts';
-import { vcpusCachedHere } from '../internal/vcpus-on-cpu.ts';
 
 const vcpu = shared('vcpu_fd');
 
@@ -10,8 +9,6 @@ export default scenario({
   cpus: 2,
   modules: ['kvm', 'kvm-intel'],
   races: 'ignore',
-  // kvm-54 takes vCPU mutexes in reboot's interrupt, which the lock checker finds first. This is the tree without that.
-  patches: vcpusCachedHere,
   setup(): void {
     vcpu.value = create_vcpu(create_vm(open_dev_kvm()), 0);
   },

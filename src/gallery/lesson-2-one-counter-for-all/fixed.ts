@@ -1,4 +1,4 @@
-/** one-for-all.ts, mended: each CPU counts in its own copy, and who wants to know adds them up. */
+/** Mended: each CPU counts in its own copy, and who wants to know adds them up. */
 import {
   DEFINE,
   DEFINE_PER_CPU,

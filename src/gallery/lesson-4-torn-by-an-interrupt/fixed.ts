@@ -1,6 +1,6 @@
-/** interrupted.ts, mended: where an interrupt writes the copy as well, interrupts have to be off. */
+/** Mended: where an interrupt writes the copy as well, interrupts have to be off. */
 import { __get_cpu_var, local_irq_restore, local_irq_save, scenario } from 'smplab';
-import broken, { hits } from './interrupted.ts';
+import broken, { hits } from './scenario.ts';
 
 function hit(): void {
   const flags = local_irq_save();

@@ -1,6 +1,6 @@
-/** preemptible.ts, mended: get_cpu_var() keeps the task, and thereby its CPU, until put_cpu_var(). */
+/** Mended: get_cpu_var() keeps the task, and thereby its CPU, until put_cpu_var(). */
 import { get_cpu_var, put_cpu_var, scenario } from 'smplab';
-import broken, { hits } from './preemptible.ts';
+import broken, { hits } from './scenario.ts';
 
 function hit(): void {
   const mine = get_cpu_var(hits);

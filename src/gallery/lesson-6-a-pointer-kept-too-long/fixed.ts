@@ -1,6 +1,6 @@
-/** kept-pointer.ts, mended: a CPU does not go while a task on it has preemption off, and the pointer is not kept longer. */
+/** Mended: a CPU does not go while a task on it has preemption off, and the pointer is not kept longer. */
 import { get_cpu_var, put_cpu_var, scenario } from 'smplab';
-import broken, { buffers, fill } from './kept-pointer.ts';
+import broken, { buffers, fill } from './scenario.ts';
 
 function use(): void {
   fill(get_cpu_var(buffers).value);

@@ -1,6 +1,6 @@
-/** sum-online.ts, mended: every CPU that there can ever be has a copy, and it stays when the CPU goes. */
+/** Mended: every CPU that there can ever be has a copy, and it stays when the CPU goes. */
 import { cpu_possible_map, scenario } from 'smplab';
-import broken, { sumOver } from './sum-online.ts';
+import broken, { sumOver } from './scenario.ts';
 
 export default scenario({
   ...broken,
