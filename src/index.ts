@@ -45,6 +45,8 @@ export { replayToken } from '#explore/replay-token';
 export type { ReplayReport } from '#explore/replay-token';
 export { compareExecutors } from '#explore/both-executors';
 export type { Comparison, ComparisonOptions, Difference } from '#explore/both-executors';
+export { canCheckRecorded, checkRecorded } from '#explore/recorded';
+export type { RecordedOptions, RecordedReport, Unexplained } from '#explore/recorded';
 export { failuresText, replayText } from '#explore/failure-text';
 export { stressPage } from '#report/stress-page';
 export { runPage } from '#explore/run-page';

@@ -39,6 +39,7 @@ const JOBS_MAX = 256;
 const SECONDS_MAX = 1_000_000;
 const STRESS_CPUS_MAX = 64;
 const STRESS_EVENTS_MAX = 0x10000;
+const RECORDED_MAX = 1_000_000;
 /** Bytes of one CPU's ring at this limit: 32 MiB. */
 const TRACE_EVENTS_MAX = 0x100000;
 
@@ -94,8 +95,8 @@ export function commandLine(
   addGallery(program, async (action, ids, options) => {
     result.code = await gallery(action, ids, options, context(options));
   });
-  addSelfcheck(program, async (options) => {
-    result.code = await selfcheck(options, context(options));
+  addSelfcheck(program, async (scenarios, options) => {
+    result.code = await selfcheck(scenarios, options, context(options));
   });
   addTrace(program, (file, options) => {
     result.code = traceConvert(file, options, context(options));
@@ -351,11 +352,14 @@ function addGallery(
 
 function addSelfcheck(
   program: Command,
-  action: (options: SelfcheckOptions & { logLevel: LogLevel }) => Promise<void>,
+  action: (scenarios: string[], options: SelfcheckOptions & { logLevel: LogLevel }) => Promise<void>,
 ): void {
   program
-    .command('selfcheck')
-    .description('run a sample of everything on both executors, and compare: fibers search what threads are')
+    .command('selfcheck [scenarios...]')
+    .description(
+      'run a sample of everything, or these scenarios, on both executors, and compare: fibers search what threads are; ' +
+        'and record parallel runs, which the memory model has to explain',
+    )
     .addOption(
       new Option('--time <seconds>', 'host seconds; everything once in any case')
         .argParser(wholeNumber('--time', 0, SECONDS_MAX))
@@ -365,6 +369,14 @@ function addSelfcheck(
       new Option('--seed <s>', 'what chance starts from, 32 bits')
         .argParser(wholeNumber('--seed', 0, U32_MAX))
         .default(1),
+    )
+    .addOption(
+      new Option(
+        '--recorded <runs>',
+        'parallel runs of each scenario that are recorded and explained; 0: none',
+      )
+        .argParser(wholeNumber('--recorded', 0, RECORDED_MAX))
+        .default(3),
     )
     .option('--json', 'one JSON document (smplab.selfcheck/1) on stdout and nothing else')
     .addOption(logLevel())

@@ -12,6 +12,7 @@ import { DeterministicBus } from '#memory/deterministic-bus';
 import { sealImage } from '#memory/image';
 import { CpuWord, type GeometryInput, MACHINE_MAGIC, MachineWord, Mode, geometry } from '#memory/layout';
 import { ParallelBus } from '#memory/parallel-bus';
+import { RecordingBus } from '#memory/recording-bus';
 import { symbolHash } from '#memory/symbols';
 import { policyByNumber } from '#scheduler/policies';
 import { attach_arch } from '#smp/arch';
@@ -28,6 +29,8 @@ export interface CpuTask {
   readonly cpu: number;
   /** In a machine that is searched: what it runs. */
   readonly scenario?: ScenarioSource;
+  /** In a parallel machine: operations are recorded. */
+  readonly isRecorded?: boolean;
 }
 
 /**
@@ -71,7 +74,8 @@ function makeBus(
   thread: CpuThread,
 ): ThreadBus {
   if (words[machineWord(MachineWord.MODE)] === Mode.PARALLEL) {
-    return new ParallelBus(task.buffer, layout, task.cpu, thread);
+    const Kind = task.isRecorded === true ? RecordingBus : ParallelBus;
+    return new Kind(task.buffer, layout, task.cpu, thread);
   }
   return new DeterministicBus(task.buffer, layout, task.cpu, thread, policyByNumber);
 }

@@ -54,6 +54,8 @@ export interface MachineConfig {
   readonly trace?: number;
   /** Trace events kept per CPU. */
   readonly traceEventsMax?: number;
+  /** Parallel mode: operations on memory that each CPU can record. Default 0: none. */
+  readonly record?: number;
   /** Records of the operation log of a machine that is searched. Default 0: it is not. */
   readonly logRecords?: number;
   /** Page frames of the simulated kernel. Default: 512 and 16 per possible CPU. */
@@ -134,6 +136,7 @@ export function resolveConfig(config: MachineConfig, hostCores: number): Resolve
     allocator,
     trace: config.trace ?? 0,
     traceEventsMax: config.traceEventsMax ?? TRACE_EVENTS_MAX_DEFAULT,
+    record: config.record ?? 0,
     logRecords: config.logRecords ?? 0,
     pages: config.pages ?? 512 + 16 * possible,
     spins: config.spins ?? (config.cpus <= hostCores ? 2000 : 20),
@@ -142,6 +145,9 @@ export function resolveConfig(config: MachineConfig, hostCores: number): Resolve
   wholeNumber('stepsMax', resolved.stepsMax, 1, 0x7fffffff);
   wholeNumber('trace', resolved.trace, 0, TraceMask.ALL);
   wholeNumber('traceEventsMax', resolved.traceEventsMax, 1, TRACE_EVENTS_MOST);
+  wholeNumber('record', resolved.record, 0, TRACE_EVENTS_MOST);
+  if (resolved.record > 0 && (mode !== 'parallel' || resolved.trace !== 0))
+    bad('record: operations are recorded in mode parallel, and instead of a trace');
   wholeNumber('logRecords', resolved.logRecords, 0, LOG_RECORDS_MOST);
   wholeNumber('pages', resolved.pages, 1, PAGES_MOST);
   wholeNumber('spins', resolved.spins, 0, 0x7fffffff);

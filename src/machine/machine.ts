@@ -199,6 +199,7 @@ export class Machine {
           geometry: memory.input,
           cpu,
           ...(scenario === undefined ? {} : { scenario }),
+          ...(config.record === 0 ? {} : { isRecorded: true }),
         },
         this.#abort.signal,
         loaded,

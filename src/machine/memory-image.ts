@@ -61,6 +61,12 @@ function allocate(bytes: number, shared: boolean): ArrayBufferLike {
   }
 }
 
+/** A record of operations has the place of a trace. */
+function ringSize({ record, trace, logRecords, traceEventsMax }: ResolvedConfig): number {
+  if (record > 0) return record;
+  return trace === 0 && logRecords === 0 ? 0 : traceEventsMax;
+}
+
 /** Makes and fills a machine's memory. @param shared CPUs are threads */
 export function freshMemory(config: ResolvedConfig, shared = true): FreshMemory {
   const image = sealImage();
@@ -70,7 +76,7 @@ export function freshMemory(config: ResolvedConfig, shared = true): FreshMemory 
     nrPossible: config.possible,
     firmwareBytes: firmware.length,
     heapPages: config.pages,
-    ringCapacity: config.trace === 0 && config.logRecords === 0 ? 0 : config.traceEventsMax,
+    ringCapacity: ringSize(config),
     logCapacity: config.logRecords,
   };
   checkSize(input);

@@ -10,13 +10,17 @@ import { symbolName } from '#memory/symbols';
 import type { RunFinding } from '#scheduler/executor';
 import { type LoadedScenario, type ScenarioSource, complaintOf, loadScenario } from '#scenario/program';
 import { type CallOutcome, Machine, type PowerOnOptions, type Snapshot } from './machine.ts';
+import { type ParallelRecord, beginRecords, recordOf } from './parallel-record.ts';
 import { perCpuOverrides, setUp } from './start-state.ts';
+import { type MachineNames, namesOf } from './variable-name.ts';
 
 export interface ParallelOptions extends Pick<PowerOnOptions, 'pool'> {
   /** TraceMask bits: what of each run is recorded. Default 0: nothing. */
   readonly trace?: number;
   /** Trace events kept per CPU. */
   readonly traceEventsMax?: number;
+  /** Operations of each CPU that a run can record. Default 0: none. */
+  readonly record?: number;
   /** Host milliseconds after which a run that goes on and on is given up. One that stands still ends at once. */
   readonly timeoutMs?: number;
 }
@@ -35,9 +39,12 @@ const START_LINE = machineWord(MachineWord.START_LINE);
 /** To sleep on for a while. */
 const NOTHING = new Int32Array(new SharedArrayBuffer(4));
 
+export type { ParallelRecord } from './parallel-record.ts';
+
 export class ParallelScenario {
   readonly machine: Machine;
   readonly loaded: LoadedScenario;
+  readonly names: MachineNames;
   readonly #start: Snapshot;
   readonly #calls: readonly { readonly symbol: string; readonly cpu: number }[];
   readonly #lines: readonly { readonly cpu: number; readonly line: number; readonly handler: number }[];
@@ -45,6 +52,7 @@ export class ParallelScenario {
   private constructor(machine: Machine, loaded: LoadedScenario) {
     this.machine = machine;
     this.loaded = loaded;
+    this.names = namesOf(machine.layout);
     this.#start = machine.snapshot();
     this.#calls = loaded.flows.flatMap((flow, cpu) =>
       flow === 0 ? [] : [{ symbol: symbolName(flow)!, cpu }],
@@ -74,6 +82,7 @@ export class ParallelScenario {
           hardware: { perCpu: perCpuOverrides(scenario) },
           mode: 'parallel',
           callTimeoutMs: options.timeoutMs ?? TIMEOUT_MS,
+          ...(options.record === undefined ? {} : { record: options.record }),
           ...(options.trace === undefined ? {} : { trace: options.trace }),
           ...(options.traceEventsMax === undefined ? {} : { traceEventsMax: options.traceEventsMax }),
         },
@@ -97,6 +106,7 @@ export class ParallelScenario {
   async run(): Promise<ParallelRun> {
     const { machine } = this;
     await machine.restore(this.#start);
+    if (machine.config.record > 0) beginRecords(machine);
     machine.bus.i32[START_LINE] = this.#calls.length;
     const running = machine.callAll(this.#calls);
     this.#raiseDevices();
@@ -117,6 +127,11 @@ export class ParallelScenario {
   /** The events of the last run, all CPUs merged. */
   trace(): ReturnType<Machine['trace']> {
     return this.machine.trace();
+  }
+
+  /** What the last run, which is over, did to memory. */
+  record(): ParallelRecord {
+    return recordOf(this.machine, this.#start);
   }
 
   async close(): Promise<void> {

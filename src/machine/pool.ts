@@ -12,6 +12,7 @@ interface CpuTask {
   readonly geometry: GeometryInput;
   readonly cpu: number;
   readonly scenario?: ScenarioSource;
+  readonly isRecorded?: boolean;
 }
 
 /** Threads in a row that may die before they are up until nobody tries again. */

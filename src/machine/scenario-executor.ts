@@ -6,7 +6,7 @@ import { SmplabError } from '#base/errors';
 import { seedState } from '#base/prng';
 import { PolicyWord } from '#base/strategy';
 import { machineWord } from '#memory/base-bus';
-import { dataNames, writeScenarioValues } from '#memory/image';
+import { writeScenarioValues } from '#memory/image';
 import {
   CONTEXT_BYTES,
   CPU_BLOCK_BYTES,
@@ -22,7 +22,6 @@ import {
 } from '#memory/layout';
 import { LINE_SHIFT, SEGMENTS_MAX, SHARED, searchRegion } from '#memory/search';
 import { policyWords, searchWord } from '#memory/search-words';
-import { functionNames } from '#memory/symbols';
 import { FiberPool } from '#fibers/pool';
 
 import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from '#scheduler/executor';
@@ -36,7 +35,7 @@ import type { ExecutorKind, Runner } from './runner.ts';
 import type { MachineShelf } from './shelf.ts';
 import { awaitIdle, keepStart, perCpuOverrides, setUp, startOfScheduling } from './start-state.ts';
 import { STUCK_MS, ThreadRunner } from './thread-runner.ts';
-import { variableName } from './variable-name.ts';
+import { type MachineNames, namesOf } from './variable-name.ts';
 
 export interface ExecutorOptions extends Pick<PowerOnOptions, 'pool'>, Pick<MachineConfig, 'pages'> {
   readonly memoryModel?: 'sc' | 'tso';
@@ -148,14 +147,7 @@ export class ScenarioExecutor implements Executor {
     this.#startBlock = this.#startWords.subarray(MACHINE_BLOCK >>> 2, (MACHINE_BLOCK >>> 2) + MACHINE_WORDS);
     const blocks = layout.cpuBlocks >>> 2;
     this.#startCpus = this.#startWords.subarray(blocks, blocks + (layout.nrPossible * CPU_BLOCK_BYTES) / 4);
-    const functions = functionNames();
-    const data = dataNames();
-    this.names = {
-      symbol: (address) =>
-        address === 0 ? 'the laboratory' : (functions(address) ?? `0x${address.toString(16)}`),
-      variable: (address) => variableName(layout, data, address),
-      known: functions,
-    };
+    this.names = namesOf(layout);
   }
 
   /**
@@ -316,11 +308,7 @@ export class ScenarioExecutor implements Executor {
   }
 
   /** Names of addresses, for reports. */
-  readonly names: {
-    readonly symbol: (address: number) => string;
-    readonly variable: (address: number) => string;
-    readonly known: (address: number) => string | undefined;
-  };
+  readonly names: MachineNames;
 
   /** Whether two actors have ever used the same memory in this campaign. */
   get hasShared(): boolean {

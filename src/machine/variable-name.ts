@@ -1,4 +1,6 @@
 /** Names of what lies in memory, for reports. */
+import { dataNames } from '#memory/image';
+import { functionNames } from '#memory/symbols';
 import { CONTEXT_BYTES, CPU_BLOCK_BYTES, type Geometry, PERCPU_BYTES, PERCPU_TEMPLATE } from '#memory/layout';
 
 /**
@@ -22,4 +24,23 @@ export function variableName(
   if (context >= 0 && context < layout.nrPossible * CONTEXT_BYTES)
     return `stack of cpu ${Math.floor(context / CONTEXT_BYTES)}+${context % CONTEXT_BYTES}`;
   return data(address) ?? `0x${(address >>> 0).toString(16).padStart(8, '0')}`;
+}
+
+/** Names of addresses as they are now, for reports that outlive the scenario. */
+export interface MachineNames {
+  /** Of a function; of no function, something to print. */
+  readonly symbol: (address: number) => string;
+  readonly variable: (address: number) => string;
+  /** Of a function, if the address is one. */
+  readonly known: (address: number) => string | undefined;
+}
+
+export function namesOf(layout: Geometry): MachineNames {
+  const known = functionNames();
+  const data = dataNames();
+  return {
+    symbol: (address) => (address === 0 ? 'the laboratory' : (known(address) ?? `0x${address.toString(16)}`)),
+    variable: (address) => variableName(layout, data, address),
+    known,
+  };
 }

@@ -41,8 +41,9 @@ const QUIET_LOOKS = 3;
 export class ParallelBus extends BaseBus implements Bus {
   readonly #size: number;
 
-  constructor(buffer: ArrayBufferLike, layout: Geometry, cpu: number, client: BusClient) {
-    super(buffer, layout, cpu, client, true);
+  /** @param plain whether plain accesses need nothing but memory: a subclass may want to see them */
+  constructor(buffer: ArrayBufferLike, layout: Geometry, cpu: number, client: BusClient, plain = true) {
+    super(buffer, layout, cpu, client, plain);
     this.#size = layout.bytes;
   }
 

@@ -255,11 +255,14 @@ describe('an unusable search', () => {
 describe('smplab selfcheck --json', () => {
   it('compares everything once, and finds it the same', async () => {
     const ran = await smplab(['selfcheck', '--time', '0', '--json']);
-    const checked = documentOf<{ readonly compared: number; readonly different: readonly object[] }>(
-      ran,
-      'selfcheck',
-    );
+    const checked = documentOf<{
+      readonly compared: number;
+      readonly different: readonly object[];
+      readonly recorded: { readonly explained: number; readonly unexplained: readonly object[] };
+    }>(ran, 'selfcheck');
     expect(checked.different).toEqual([]);
+    expect(checked.recorded.unexplained).toEqual([]);
+    expect(checked.recorded.explained).toBeGreaterThan(10);
     expect(checked.compared).toBeGreaterThan(700);
     expect(ran.code).toBe(0);
   });
