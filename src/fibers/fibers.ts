@@ -83,6 +83,10 @@ function* sleepOn(words: Int32Array, index: number, value: number): Resumable {
 }
 (sleep as { $?: typeof sleepOn }).$ = sleepOn;
 
+/** Generators' own methods: each kind of generator has a shape of its own, and there are too many to look them up by. */
+const generator = Object.getPrototypeOf(sleepOn.prototype) as Resumable;
+const { next: goOn, throw: goOnThrowing } = generator;
+
 /** From here on this thread is that CPU. */
 export function attach(fiber: Fiber | undefined): void {
   if (running === fiber) return;
@@ -110,7 +114,7 @@ export function go(fiber: Fiber): void {
     const top = stack[stack.length - 1]!;
     let result: IteratorResult<undefined, unknown>;
     try {
-      result = hasThrown ? top.throw(value) : top.next(value);
+      result = hasThrown ? goOnThrowing.call(top, value) : goOn.call(top, value);
       if (result.done === true && resumable.parked) throw new NotResumableError();
     } catch (thrown) {
       stack.pop();

@@ -107,8 +107,10 @@ export class DeterministicBus extends OperationBus implements Bus {
     while (this.core.buffers.count(here.cpu) > 0) this.core.flush(here.cpu);
     while (this.core.buffers.count(left.cpu) > 0) this.core.flush(left.cpu);
     i32[ORPHANS]! -= 1;
-    here.set(CpuWord.WATCH_COUNT, 0);
-    left.set(CpuWord.WATCH_COUNT, 0);
+    for (const registers of [here, left]) {
+      registers.set(CpuWord.WATCH_COUNT, 0);
+      registers.set(CpuWord.WATCH_FILTER, 0);
+    }
     this.#exchangeNext(here.cpu * 4, left.cpu * 4);
     here.set(CpuWord.STATUS, Status.READY);
     left.set(CpuWord.STATUS, Status.RUNNING);
@@ -298,8 +300,12 @@ export class DeterministicBus extends OperationBus implements Bus {
       this.core.publish(this.actor, OpType.START, 0, 0, true);
       return;
     }
-    const holds = this.look(this.#condition!);
-    registers.set(CpuWord.STATUS, holds ? Status.READY : this.#blockedAs);
+    this.hasLooked(this.look(this.#condition!));
+  }
+
+  /** What this thread waits for has been looked at. */
+  protected hasLooked(holds: boolean): void {
+    this.registers.set(CpuWord.STATUS, holds ? Status.READY : this.#blockedAs);
     this.#publishAwait();
   }
 

@@ -5,11 +5,13 @@
 import { assert } from '#base/assert';
 import type { Actor, Policy } from '#base/strategy';
 import { type Resumable, progress, resumable, twinOf } from '#base/resumable';
+import { WATCH_MAX } from '#base/limits';
 import { OpType } from '#trace/operations';
+import { machineWord } from './base-bus.ts';
 import type { BusClient } from './bus.ts';
 import { DeterministicBus } from './deterministic-bus.ts';
 import type { Baton } from './layout.ts';
-import { CpuWord, type Geometry, Status } from './layout.ts';
+import { CpuWord, type Geometry, MachineWord, Status } from './layout.ts';
 import { AT_REST, NEEDS_DRAIN } from './scheduler-core.ts';
 
 /** The CPUs of a machine that share a thread. */
@@ -19,6 +21,10 @@ export interface FiberGroup {
   /** The bus of whoever is that CPU now looks at its condition again, on that CPU's behalf. */
   look(cpu: number): void;
 }
+
+const ORPHANS = machineWord(MachineWord.ORPHANS);
+
+type IdleBus = Pick<FiberBus, 'cpu' | 'i32' | 'registers' | 'watchKinds'>;
 
 interface Fault {
   readonly address: number;
@@ -37,6 +43,73 @@ export class NotResumableError extends Error {
   }
 }
 
+/**
+ * What the idle loop's condition read when it was looked at last, and what it answered: words that the wait depends on,
+ * and words of this CPU's own, which nobody else writes while it waits but which differ from one wait to the next.
+ */
+class IdleMemo {
+  readonly #words = new Int32Array(WATCH_MAX);
+  readonly #values = new Int32Array(WATCH_MAX);
+  readonly #kinds = new Uint8Array(WATCH_MAX);
+  readonly #ownWords = new Int32Array(WATCH_MAX);
+  readonly #ownValues = new Int32Array(WATCH_MAX);
+  #cpu = -1;
+  #count = 0;
+  #ownCount = 0;
+  #filter = 0;
+  #holds = false;
+  isLooking = false;
+
+  /** The answer, with what the wait depends on, as if the condition had been looked at; undefined if it has to be. */
+  answer({ cpu, i32, registers, watchKinds }: IdleBus): boolean | undefined {
+    if (this.#cpu !== cpu) return undefined;
+    const count = this.#count;
+    for (let index = 0; index < count; index++)
+      if (i32[this.#words[index]!] !== this.#values[index]) return undefined;
+    for (let index = 0; index < this.#ownCount; index++)
+      if (i32[this.#ownWords[index]!] !== this.#ownValues[index]) return undefined;
+    const { base } = registers;
+    i32[base + CpuWord.WATCH_COUNT] = count;
+    i32[base + CpuWord.WATCH_FILTER] = this.#filter;
+    for (let index = 0; index < count; index++) {
+      i32[base + CpuWord.WATCH_LIST + index] = this.#words[index]!;
+      watchKinds[index] = this.#kinds[index]!;
+    }
+    return this.#holds;
+  }
+
+  begin(): void {
+    this.isLooking = true;
+    this.#ownCount = 0;
+  }
+
+  /** It reads a word of its CPU's own. */
+  own(word: number, value: number): void {
+    if (this.#ownCount < WATCH_MAX) {
+      this.#ownWords[this.#ownCount] = word;
+      this.#ownValues[this.#ownCount] = value;
+    }
+    this.#ownCount++;
+  }
+
+  /** It has been looked at, and holds or not. */
+  keep({ cpu, i32, registers, watchKinds }: IdleBus, holds: boolean): boolean {
+    this.isLooking = false;
+    // Where tasks look for another CPU, more is looked at than is noted.
+    this.#cpu = this.#ownCount > WATCH_MAX || i32[ORPHANS] !== 0 ? -1 : cpu;
+    this.#holds = holds;
+    this.#count = registers.get(CpuWord.WATCH_COUNT);
+    this.#filter = registers.get(CpuWord.WATCH_FILTER);
+    for (let index = 0; index < this.#count; index++) {
+      const word = registers.get(CpuWord.WATCH_LIST + index);
+      this.#words[index] = word;
+      this.#values[index] = i32[word]!;
+      this.#kinds[index] = watchKinds[index]!;
+    }
+    return holds;
+  }
+}
+
 export class FiberBus extends DeterministicBus {
   readonly #group: FiberGroup;
   /** Whom the policy chose in front of the step that is published. */
@@ -44,6 +117,7 @@ export class FiberBus extends DeterministicBus {
   /** The step has been chosen: the operation that published it is done again now. */
   #granted = false;
   #fault: Fault | undefined;
+  readonly #idle = new IdleMemo();
 
   constructor(
     buffer: ArrayBufferLike,
@@ -95,8 +169,23 @@ export class FiberBus extends DeterministicBus {
     return twinOf(this.obey)!.call(this, command);
   }
 
+  /** A condition is a function of what it reads: where that is what it was last time, it answers the same. */
   override beIdle(condition: () => boolean): void {
-    super.beIdle(condition);
+    this.isIdle(condition);
+    if (this.registers.get(CpuWord.FLOW_PENDING) === 0 && this.core.buffers.count(this.cpu) === 0) {
+      this.hasLooked(this.#idle.answer(this) ?? this.#lookAnew(condition));
+    } else this.lookAgain();
+  }
+
+  #lookAnew(condition: () => boolean): boolean {
+    this.#idle.begin();
+    return this.#idle.keep(this, this.look(condition));
+  }
+
+  override loadLocal32(address: number): number {
+    const value = super.loadLocal32(address);
+    if (this.#idle.isLooking) this.#idle.own(address >>> 2, value | 0);
+    return value;
   }
 
   override endIdle(): void {

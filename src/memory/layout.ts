@@ -144,6 +144,11 @@ export const SearchWord = {
   SETTLED: 31,
 } as const;
 
+/** The bit of WATCH_FILTER that a word has, by its number. */
+export function watchBit(word: number): number {
+  return 1 << (word ^ (word >>> 5));
+}
+
 /** Which stores other CPUs see when. */
 export const MemoryModel = { SC: 0, TSO: 1 } as const;
 export type MemoryModel = (typeof MemoryModel)[keyof typeof MemoryModel];
@@ -234,6 +239,8 @@ export const CpuWord = {
   /** deterministic mode: addresses the wait depends on */
   WATCH_COUNT: 56,
   WATCH_LIST: 57,
+  /** a bit for each of those addresses, by a hash: most writes are none of them */
+  WATCH_FILTER: 73,
   /** deterministic mode: Baton command; the holder writes, the CPU's thread sleeps on it */
   BATON: 80,
   /** a searched machine: 1 until this CPU's flow has begun: its next step is to begin it, whatever else it does */

@@ -27,6 +27,7 @@ import {
   SearchWord,
   Status,
   TraceMask,
+  watchBit,
 } from './layout.ts';
 import { Ownership } from './ownership.ts';
 import { type CoreClient, NEEDS_DRAIN, SchedulerCore } from './scheduler-core.ts';
@@ -71,7 +72,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   /** That, and what reads and writes now is an operation: it takes a step, an access and a record, and nothing else. */
   #isQuick = false;
   /** AccessKind of each watched word's load. */
-  protected readonly watchKinds: Uint8Array = new Uint8Array(WATCH_MAX);
+  readonly watchKinds: Uint8Array = new Uint8Array(WATCH_MAX);
 
   constructor(
     buffer: ArrayBufferLike,
@@ -671,7 +672,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
 
   /** Evaluates a condition and remembers what it read. Nobody runs meanwhile. */
   protected look(condition: () => boolean): boolean {
-    this.registers.set(CpuWord.WATCH_COUNT, 0);
+    this.forget();
     this.isWatching = true;
     try {
       return condition();
@@ -690,10 +691,12 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     assert(count < WATCH_MAX, 'DeterministicBus: a wait depends on too many words');
     registers.set(CpuWord.WATCH_LIST + count, word);
     registers.set(CpuWord.WATCH_COUNT, count + 1);
+    registers.set(CpuWord.WATCH_FILTER, registers.get(CpuWord.WATCH_FILTER) | watchBit(word));
     this.watchKinds[count] = kind;
   }
 
   protected forget(): void {
     this.registers.set(CpuWord.WATCH_COUNT, 0);
+    this.registers.set(CpuWord.WATCH_FILTER, 0);
   }
 }

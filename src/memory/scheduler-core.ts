@@ -27,6 +27,7 @@ import {
   RunEnd,
   SearchWord,
   Status,
+  watchBit,
 } from './layout.ts';
 import { RunLog } from './run-log.ts';
 import { SEARCH_BASE } from './search-words.ts';
@@ -261,8 +262,10 @@ export class SchedulerCore implements Choice {
     const i32 = this.#i32;
     const first = address >>> 2;
     const last = (address + length - 1) >>> 2;
+    const bits = first === last ? watchBit(first) : -1;
     let base = this.#blocks;
     for (let cpu = 0; cpu < this.#cpus; cpu++, base += BLOCK_WORDS) {
+      if ((i32[base + CpuWord.WATCH_FILTER]! & bits) === 0) continue;
       const count = i32[base + CpuWord.WATCH_COUNT]!;
       for (let index = 0; index < count; index++) {
         const word = i32[base + CpuWord.WATCH_LIST + index]!;
