@@ -46,6 +46,13 @@ export function hold(call: Resumable): void {
   resumable.held.push(call);
 }
 
+/** What is called is no function: the error that the call would have been. */
+export function notCallable(called: string): never {
+  const error = new TypeError(`${called} is not a function`);
+  Error.captureStackTrace(error, notCallable);
+  throw error;
+}
+
 /** A function and its twin, as one value. */
 export function both<F extends object>(plain: F, twin: unknown): F {
   (plain as { $?: unknown }).$ = twin;

@@ -81,6 +81,7 @@ const ONE_OPERATION =
 const HOLD = '$hold';
 const BOTH = '$both';
 const TURN = '$turn';
+const NOT_CALLABLE = '$uncalled';
 const STATE = '$fiber';
 const ARRAYS = '$arrays';
 
@@ -215,7 +216,13 @@ class Pass {
       return types.importDeclaration(specifiers, types.stringLiteral(module));
     };
     const imports = [
-      from(resumable, { [STATE]: 'resumable', [HOLD]: 'hold', [BOTH]: 'both', [TURN]: 'turn' }),
+      from(resumable, {
+        [STATE]: 'resumable',
+        [HOLD]: 'hold',
+        [BOTH]: 'both',
+        [TURN]: 'turn',
+        [NOT_CALLABLE]: 'notCallable',
+      }),
     ];
     if (this.#usesArrays) imports.push(from(callbacks, { [ARRAYS]: 'arrays' }));
     return imports;
@@ -1097,11 +1104,10 @@ class Pass {
     const parts: Expression[] = [];
     const given = this.#arguments(node, parts);
     const plain = (): Expression => located(types.callExpression(called(), given()), node);
-    const twin = types.memberExpression(called(), types.identifier('$'));
     // A call of its own, not of a method of the function: it has no `this`.
     const bare = (): Expression =>
       types.sequenceExpression([types.numericLiteral(0), twinOf(types, called())]);
-    parts.push(this.#either(twin, () => types.callExpression(bare(), given()), plain));
+    parts.push(this.#either(node, called, () => types.callExpression(bare(), given()), plain));
     return parts;
   }
 
@@ -1157,8 +1163,7 @@ class Pass {
         types.memberExpression(twinOf(types, this.#name(method)), types.identifier('call')),
         [self(), ...given()],
       );
-    const twin = types.memberExpression(this.#name(method), types.identifier('$'));
-    const call = this.#either(twin, bound, plain);
+    const call = this.#either(node, () => this.#name(method), bound, plain);
     const name = !callee.computed && property.type === 'Identifier' ? property.name : '';
     const isOfFunctions = OF_FUNCTIONS.has(name) && this.#options.strict === true;
     if ((!CALLS_BACK.has(name) && !isOfFunctions) || callee.object.type === 'Super') {
@@ -1194,11 +1199,29 @@ class Pass {
     return types.callExpression(asked, [object()]);
   }
 
-  /** The twin if there is one, else the plain function. */
-  #either(twin: Expression, suspendable: () => Expression, plain: () => Expression): Expression {
+  /**
+   * The twin if there is one, else the plain function. What is called stands in a temporary: if it is no function, the error
+   * would name that.
+   */
+  #either(
+    node: t.CallExpression | t.OptionalCallExpression,
+    called: () => Expression,
+    suspendable: () => Expression,
+    plain: () => Expression,
+  ): Expression {
     const types = this.#t;
+    const twin = types.optionalMemberExpression(called(), types.identifier('$'), false, true);
     const hasNone = types.binaryExpression('===', twin, types.identifier('undefined'));
-    const attempt = this.#scoped(() => this.#sequence(this.#attempt(plain)));
+    const isNone = types.binaryExpression(
+      '!==',
+      types.unaryExpression('typeof', called()),
+      types.stringLiteral('function'),
+    );
+    const name = types.stringLiteral(calledAs(node.callee));
+    const complain = located(types.callExpression(types.identifier(NOT_CALLABLE), [name]), node);
+    const attempt = this.#scoped(() =>
+      this.#sequence([types.logicalExpression('&&', isNone, complain), ...this.#attempt(plain)]),
+    );
     const run = this.#scoped(() => this.#sequence(this.#suspendable(suspendable())));
     return types.conditionalExpression(hasNone, attempt, run);
   }
@@ -1504,6 +1527,23 @@ function calleeName(node: t.CallExpression | t.OptionalCallExpression): string |
 }
 
 /** What a method is called, if that is known: `name`, `'name'`, `5`. */
+/** What is called, as V8 writes it where it is no function. */
+function calledAs(node: t.Node): string {
+  const bare = withoutTypes(node);
+  if (bare.type === 'Identifier') return bare.name;
+  if (bare.type === 'ThisExpression') return 'this';
+  if (bare.type === 'NumericLiteral') return String(bare.value);
+  if (bare.type === 'StringLiteral') return JSON.stringify(bare.value);
+  if (bare.type === 'CallExpression') return `${calledAs(bare.callee)}(...)`;
+  if (bare.type !== 'MemberExpression') return '(intermediate value)';
+  const { object, property } = bare;
+  if (property.type === 'PrivateName') return `${calledAs(object)}.#${property.id.name}`;
+  if (!bare.computed) return `${calledAs(object)}.${nameOfKey(property) ?? ''}`;
+  return property.type === 'StringLiteral'
+    ? `${calledAs(object)}.${property.value}`
+    : `${calledAs(object)}[${calledAs(property)}]`;
+}
+
 function nameOfKey(key: t.Node): string | undefined {
   if (key.type === 'Identifier') return key.name;
   return key.type === 'StringLiteral' || key.type === 'NumericLiteral' ? String(key.value) : undefined;

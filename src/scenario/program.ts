@@ -5,7 +5,7 @@
 import vm from 'node:vm';
 import { arrays } from '#base/callbacks';
 import { SmplabError } from '#base/errors';
-import { both, hold, resumable, turn } from '#base/resumable';
+import { both, hold, notCallable, resumable, turn } from '#base/resumable';
 import { clearScenarioImage } from '#memory/image';
 import {
   forgetSymbols,
@@ -71,7 +71,7 @@ function evaluate(source: ScenarioSource): unknown {
   const wrapped = `(function (exports, require, module, process) {${source.resumable ?? source.code}\n})`;
   const require = (name: string): unknown => {
     if (name === 'smplab') return door;
-    if (name === 'smplab/resumable') return { resumable, hold, both, turn, arrays };
+    if (name === 'smplab/resumable') return { resumable, hold, both, turn, notCallable, arrays };
     throw new SmplabError(
       'SMPLAB_BAD_SCENARIO',
       `${source.file} imports ${name}: a scenario may import smplab only`,

@@ -9,7 +9,7 @@ import { inspect } from 'node:util';
 import vm from 'node:vm';
 import { transform } from 'esbuild';
 import { arrays } from '#base/callbacks';
-import { type Resumable, both, hold, resumable, turn } from '#base/resumable';
+import { type Resumable, both, hold, notCallable, resumable, turn } from '#base/resumable';
 import { type PassOptions, makeResumable } from '#fibers/pass';
 
 export const Choice = {
@@ -303,7 +303,7 @@ function scriptOf(code: string): vm.Script {
 
 function loaded(script: vm.Script, memory: Memory): Loaded {
   const run = script.runInThisContext() as (require: () => object, around: object) => Loaded;
-  return run(() => ({ resumable, hold, both, turn, arrays }), surroundings(memory));
+  return run(() => ({ resumable, hold, both, turn, notCallable, arrays }), surroundings(memory));
 }
 
 async function withoutTypes(code: string): Promise<string> {

@@ -45,6 +45,24 @@ describe('generated programs', () => {
   });
 });
 
+describe('a call of what is no function', () => {
+  it.each([
+    'const f = undefined; f();',
+    'const o = {}; o.missing(1);',
+    'const o = { p: {} }; o.p.missing();',
+    'const l = [1]; l[0]();',
+    'const l = {}, i = "k"; l[i]();',
+    'const o = {}; o["k"]();',
+    'const f = () => 4; f()();',
+    'new (class { m() { this.n(); } })().m();',
+    'const f = { n: 3 }; f(a.x);',
+  ])('says so as it stands, and names what was called: %s', async (body) => {
+    const source = `function main() { try { ${body} } catch (error) { return [error.name, error.message, a.x]; } }`;
+    const program = await Program.make(source);
+    expect(program.runResumable([Choice.PARK])).toEqual(program.runPlain([Choice.PARK]));
+  });
+});
+
 /** What is refused, the line it is on, and words of the sentence that says so. */
 const refused: Readonly<Record<string, readonly [source: string, line: number, words: RegExp]>> = {
   'an async function': ['\nasync function f() { await a.x; }', 2, /async function cannot be suspended/],
