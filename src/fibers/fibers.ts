@@ -85,6 +85,7 @@ function* sleepOn(words: Int32Array, index: number, value: number): Resumable {
 
 /** Generators' own methods: each kind of generator has a shape of its own, and there are too many to look them up by. */
 const generator = Object.getPrototypeOf(sleepOn.prototype) as Resumable;
+// oxlint-disable-next-line typescript/unbound-method -- called with what they are to go on with
 const { next: goOn, throw: goOnThrowing } = generator;
 
 /** From here on this thread is that CPU. */
