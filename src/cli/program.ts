@@ -445,6 +445,7 @@ function addStress(
     .option('--fixed', 'with livepatches that mend what hotplug breaks in kvm-54')
     .option('--patches <scenario>', 'with the livepatches of a scenario: a file, or a gallery id')
     .option('--trace-folder <folder>', 'where the traces of findings go; default: here')
+    .option('--report <form>', 'html[=FILE]: rate and latency over time, findings and books as a page')
     .option('--json', 'one JSON document (smplab.stress/1) on stdout and nothing else')
     .addOption(logLevel())
     .action(action);

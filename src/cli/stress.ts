@@ -1,4 +1,5 @@
 /** `smplab stress`: torments a machine of real threads, and keeps books. */
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { compileScenario } from '#explore/compile';
 import { galleryScenario, mendedKernel } from '#explore/gallery';
 import type { StressConfig, StressProgress } from '#stress/config';
@@ -6,6 +7,7 @@ import { patchNames, runStress } from '#stress/run';
 import type { Workload } from '#stress/workloads';
 import type { Fault } from '#machine/config';
 import { checkFaultsFit } from '#machine/faults';
+import { stressPage } from '#report/stress-page';
 import type { StressReport } from '#report/stress-report';
 import type { Context } from './boot.ts';
 import { ExitCode, UsageError } from './exit-code.ts';
@@ -25,6 +27,8 @@ export interface StressCommandOptions {
   readonly traceFolder?: string;
   readonly fixed?: boolean;
   readonly patches?: string;
+  /** `html`, or `html=FILE`. */
+  readonly report?: string;
   readonly json?: boolean;
 }
 
@@ -39,6 +43,21 @@ async function patchesOf({ fixed, patches }: StressCommandOptions): Promise<Stre
 }
 
 const SECONDS_DEFAULT = 10;
+
+/** The open file that the page goes into. @throws UsageError where there can be none */
+function openReport(report: string | undefined): number | undefined {
+  if (report === undefined) return undefined;
+  const [form, file = REPORT_FILE] = report.split(/=(.*)/s, 2) as [string, string | undefined];
+  if (form !== 'html' || file === '') throw new UsageError(`--report ${report}: expected html, or html=FILE`);
+  try {
+    return openSync(file, 'w');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new UsageError(`--report ${report}: ${file} cannot be written (${code})`);
+  }
+}
+
+const REPORT_FILE = 'smplab-stress.html';
 
 /** What a run came to, as an exit code. */
 export function stressVerdict(report: StressReport): ExitCode {
@@ -84,6 +103,7 @@ export async function stress(options: StressCommandOptions, context: Context): P
       told.paint,
     ),
   );
+  const page = openReport(options.report);
   const isTold = process.stderr.isTTY;
   const report = await runStress({
     cpus,
@@ -110,6 +130,10 @@ export async function stress(options: StressCommandOptions, context: Context): P
     if (isTold) process.stderr.write('\r\u001B[K');
   });
   const code = stressVerdict(report);
+  if (page !== undefined) {
+    writeFileSync(page, stressPage(report));
+    closeSync(page);
+  }
   if (options.json === true) output.raw(`${JSON.stringify(report)}\n`);
   else output.lines(stressText(report, code, output.paint));
   return code;

@@ -39,7 +39,9 @@ export class Run {
   readonly #series = new Series(INTERVAL_SECONDS);
   readonly findings: Findings;
   readonly #faults: readonly Fault[];
-  readonly #hits: number[];
+  /** How often each fault has struck: in machines that are off, and in all. */
+  #pastHits: readonly number[];
+  #hits: readonly number[];
   /** Of machines that are off. */
   #past: Tallies = noTallies();
   #pastBooks: StressBook[] = [];
@@ -53,6 +55,9 @@ export class Run {
   #deadline = Infinity;
   #ended: StressReport['ended'] | undefined;
   #wantsMachine = false;
+  #isDisarmed = true;
+  /** Of the machine that runs. */
+  #oopses = 0;
   #quietPoints = 0;
   #memory = { start: 0, end: 0, most: 0 };
   machines = 0;
@@ -62,7 +67,8 @@ export class Run {
   constructor(config: StressConfig) {
     this.#config = config;
     this.#faults = config.faults ?? [];
-    this.#hits = this.#faults.map(() => 0);
+    this.#pastHits = this.#faults.map(() => 0);
+    this.#hits = this.#pastHits;
     this.findings = new Findings(config.traceFolder ?? '.', config.seed, this.#begin);
   }
 
@@ -106,12 +112,15 @@ export class Run {
     this.#machine = machine;
     this.machines += 1;
     this.#wantsMachine = false;
+    this.#isDisarmed = true;
     this.killed = 0;
+    this.#oopses = 0;
     this.#series.restart();
   }
 
-  /** Callers begin: the clock runs. */
+  /** Faults are armed and callers begin: the clock runs. */
   begin(): void {
+    this.#isDisarmed = false;
     const { seconds } = this.#config;
     if (seconds !== undefined && this.#deadline === Infinity) this.#deadline = this.seconds + seconds;
   }
@@ -153,11 +162,27 @@ export class Run {
       return;
     }
     this.takeReports(machine);
+    const known = this.#explained(outcome);
+    if (known !== undefined) {
+      const title = outcome.kind === 'hung' ? 'the machine hangs' : 'the machine has panicked';
+      this.findings.tell({ kind: outcome.kind, title, known }, machine);
+      this.#wantsMachine = true;
+      return;
+    }
     this.#ended = outcome.kind === 'panic' || outcome.kind === 'machine-check' ? outcome.kind : 'hung';
     if (outcome.kind === 'hung') {
       for (const { cpu, stack } of outcome.cpus)
         this.findings.tell({ kind: 'hung', title: `${symbol} does not end`, cpu, stack }, machine);
     }
+  }
+
+  /** Why a machine has come to its end, if that is nothing new: then the run goes on with another one. */
+  #explained({ kind }: CallOutcome): string | undefined {
+    if (!this.findings.isClean) return undefined;
+    // What a task that an oops ended held, it holds for ever.
+    if (kind === 'hung' && this.#oopses > 0)
+      return 'tasks or kernel threads that an oops ended have kept what they held; the run goes on with another machine';
+    return kind === 'panic' ? 'its oops is known; the run goes on with another machine' : undefined;
   }
 
   /** What the watchdogs say. A CPU or a thread that an injected fault makes slow is expected to be. */
@@ -187,20 +212,32 @@ export class Run {
     return this.#faults.some((fault, index) => fault.site === site && this.#hits[index]! > 0);
   }
 
-  /** The injected faults' hits so far, of this machine. */
+  /** The injected faults' hits so far. Called before faults are disarmed. */
   keepFaults(machine: Machine): void {
-    if (this.#faults.length === 0) return;
-    for (const [index, hits] of machine.look(() => faultHits(this.#faults)).entries())
-      this.#hits[index] = Math.max(this.#hits[index]!, hits);
+    if (this.#faults.length === 0 || this.#isDisarmed) return;
+    const hits = machine.look(() => faultHits(this.#faults));
+    this.#hits = this.#pastHits.map((past, index) => past + hits[index]!);
+  }
+
+  /** This machine's faults are over. */
+  disarm(machine: Machine): void {
+    this.keepFaults(machine);
+    this.#isDisarmed = true;
+    machine.injectFaults([]);
   }
 
   /** What the simulated kernel says about itself. */
   takeReports(machine: Machine): void {
     const patched = this.#config.patches !== undefined;
+    this.keepFaults(machine);
+    const struck = this.#faults.flatMap(({ site }, index) =>
+      site === undefined || this.#hits[index] === 0 ? [] : [site],
+    );
     const { records, lost } = machine.takeFindings();
     for (const record of records) {
-      const known = knownDefect(record, patched);
+      const known = knownDefect(record, patched, struck);
       const { kind, title, cpu, stack, detail } = record;
+      if (kind === 'oops') this.#oopses += 1;
       this.findings.tell(
         {
           kind,
@@ -225,7 +262,8 @@ export class Run {
     // A mended kernel has none of the documented defects of hotplug; what a failed allocation leaves behind, it still has.
     const isMended = this.#config.patches !== undefined && this.#faults.length === 0;
     for (const { kind, title, cpu, known: documented } of complaints) {
-      const known = isMended ? undefined : documented;
+      const isVmxon = kind === 'state' && this.#isInjected('vmxon', machine);
+      const known = isVmxon ? 'injected: vmxon' : isMended ? undefined : documented;
       const explained =
         known ?? (kind === 'leak' && this.killed > 0 ? 'a task that an oops ended has kept it' : undefined);
       this.findings.tell(
@@ -283,6 +321,7 @@ export class Run {
 
   machineOff(machine: Machine, clock: HostClock): void {
     this.keepFaults(machine);
+    this.#pastHits = this.#hits;
     const tallies = readTallies(machine);
     const slowSeconds = (this.#pastSlowMs + clock.slowMs) / 1_000;
     const { rss } = process.memoryUsage();

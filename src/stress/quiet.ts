@@ -126,8 +126,7 @@ export class Quiet {
     const machine = this.#machine;
     await this.#count(loaded);
     if (this.#run.hasEnded || this.#run.isInterrupted) return;
-    this.#run.keepFaults(machine);
-    machine.injectFaults([]);
+    this.#run.disarm(machine);
     if (this.#loadedHere || machine.look(() => isKvmLoaded(machine))) {
       const error = await this.#does('kvm_torture_unload');
       if (error !== 0) {
