@@ -29,6 +29,7 @@ import type { Complaint } from './state.ts';
 import { EXPECTED_ERRORS, planOf } from './workloads.ts';
 
 const INTERVAL_SECONDS = 1;
+const NEVER = 0x7fffffff;
 const SLOW_FAULTS = ['thread-stop', 'slow-cpu', 'ipi-delay'];
 /** Oopses after which a machine has lost so much that another is better. */
 const KILLED_MAX = 8;
@@ -52,6 +53,7 @@ export class Run {
   #opsPast = 0;
   #opsTaken = 0;
   #machine: Machine | undefined;
+  #clock: HostClock | undefined;
   #deadline = Infinity;
   #ended: StressReport['ended'] | undefined;
   #wantsMachine = false;
@@ -108,8 +110,9 @@ export class Run {
     return !this.hasEnded;
   }
 
-  machineOn(machine: Machine): void {
+  machineOn(machine: Machine, clock: HostClock): void {
     this.#machine = machine;
+    this.#clock = clock;
     this.machines += 1;
     this.#wantsMachine = false;
     this.#isDisarmed = true;
@@ -212,6 +215,19 @@ export class Run {
     return this.#faults.some((fault, index) => fault.site === site && this.#hits[index]! > 0);
   }
 
+  /**
+   * The faults as the next machine is to have them. A thread that has been killed has been killed: the machine after it is another
+   * one, and the fault is not its own.
+   */
+  get faults(): readonly Fault[] {
+    return this.#faults.map((fault, index) => {
+      if (fault.site !== 'thread-kill') return fault;
+      const times = fault.times ?? (fault.probability === undefined ? 1 : Infinity);
+      const left = times - this.#pastHits[index]!;
+      return left <= 0 ? { ...fault, nth: NEVER } : Number.isFinite(left) ? { ...fault, times: left } : fault;
+    });
+  }
+
   /** The injected faults' hits so far. Called before faults are disarmed. */
   keepFaults(machine: Machine): void {
     if (this.#faults.length === 0 || this.#isDisarmed) return;
@@ -294,6 +310,11 @@ export class Run {
     this.#perCpu = ledger.cpus.map((counts, cpu) => ({ cpu, online: online.includes(cpu), ...counts }));
   }
 
+  /** Nobody waits any longer for the machine that runs. */
+  freeze(): void {
+    if (this.#machine !== undefined && this.#clock !== undefined) this.machineOff(this.#machine, this.#clock);
+  }
+
   /** Looks at a machine that runs. */
   sample(machine: Machine, clock: HostClock): void {
     const now = readTallies(machine);
@@ -320,6 +341,8 @@ export class Run {
   }
 
   machineOff(machine: Machine, clock: HostClock): void {
+    // It may have been frozen, or another one.
+    if (this.#machine !== machine) return;
     this.keepFaults(machine);
     this.#pastHits = this.#hits;
     const tallies = readTallies(machine);

@@ -37,6 +37,8 @@ const TRACE_EVENTS_DEFAULT = 256;
 const START_TIMEOUT_MS = 180_000;
 /** Seconds without a single operation, the host's slowness taken off, after which the machine is given up. */
 const GIVE_UP_SECONDS = 90;
+/** Host milliseconds a run that is interrupted gets to come to its end: less than the command waits (cli/main.ts). */
+const INTERRUPTED_MS = 1_500;
 
 /** The kernel functions that a scenario replaces. @throws SmplabError SMPLAB_BAD_SCENARIO */
 export function patchNames(source: ScenarioSource): string[] {
@@ -54,10 +56,37 @@ export async function runStress(config: StressConfig): Promise<StressReport> {
   const loaded = config.patches === undefined ? undefined : loadScenario(config.patches.source);
   try {
     const run = new Run(config);
-    while (!run.isOver) await new Torment(config, run).run();
+    const torments = (async (): Promise<void> => {
+      while (!run.isOver) await new Torment(config, run).run();
+    })();
+    if (!(await endsInTime(torments, config.signal))) run.freeze();
     return run.report();
   } finally {
     loaded?.unload();
+  }
+}
+
+/** True when it has ended; false if it goes on although somebody has interrupted it. */
+async function endsInTime(torments: Promise<void>, signal: AbortSignal | undefined): Promise<boolean> {
+  if (signal === undefined) return torments.then(() => true);
+  let timer: NodeJS.Timeout | undefined;
+  let tooLate = (): void => {};
+  const late = new Promise<boolean>((resolve) => {
+    tooLate = (): void => {
+      timer = setTimeout(() => {
+        resolve(false);
+      }, INTERRUPTED_MS);
+    };
+  });
+  if (signal.aborted) tooLate();
+  else signal.addEventListener('abort', tooLate, { once: true });
+  try {
+    return await Promise.race([torments.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', tooLate);
+    // Nobody waits for its end any more.
+    torments.catch(() => {});
   }
 }
 
@@ -109,7 +138,7 @@ class Torment {
         ...(config.patches === undefined ? {} : { scenario: config.patches.source }),
       },
     );
-    this.#run.machineOn(this.#machine);
+    this.#run.machineOn(this.#machine, this.#clock);
     this.#watchdog = new Watchdog(this.#machine);
     const timer = setInterval(() => {
       this.#tick();
@@ -128,10 +157,10 @@ class Torment {
 
   async #torment(): Promise<void> {
     const machine = this.#machine;
-    const { seed, faults = [] } = this.#config;
+    const { seed } = this.#config;
     this.#quiet = new Quiet(machine, this.#run, () => this.#inFlight, [this.#serial, this.#parallel]);
     if (!(await this.#quiet.prepare(seed, this.#plan.loaded))) return;
-    machine.injectFaults(faults, seed ^ this.#run.machines);
+    machine.injectFaults(this.#run.faults, seed ^ this.#run.machines);
     this.#run.begin();
     const callers = this.#plan.roles.map((role, slot) => this.#caller(role, slot % TORTURE_CALLERS_MAX));
     const quiet = this.#quietPoints();

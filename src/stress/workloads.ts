@@ -35,7 +35,7 @@ export function planOf(workload: Workload, cpus: number, callers: number | undef
     case 'ipi':
       return { roles: repeat('ipi', callers ?? 2), loaded: true };
     case 'load-unload':
-      return { roles: repeat('load', callers ?? Math.min(2, most)), loaded: false };
+      return { roles: repeat('load', callers ?? 1), loaded: false };
     case 'vm': {
       const some = callers ?? Math.min(4, most);
       const order: Role[] = ['vm', 'onoff'];
