@@ -63,6 +63,11 @@ const VECTOR_NAMES: ReadonlyMap<number, string> = new Map([
   [0x400, 'STARTUP'],
 ]);
 
+/** Undefined for a device's. */
+export function knownVector(vector: number): string | undefined {
+  return VECTOR_NAMES.get(vector);
+}
+
 export function vectorName(vector: number): string {
   return VECTOR_NAMES.get(vector) ?? `vector ${hex(vector)}`;
 }

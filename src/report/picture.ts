@@ -19,6 +19,7 @@ import {
   stepTold,
 } from './interleaving-rows.ts';
 import type { Finding, TraceModel } from './model.ts';
+import { knownVector } from './names.ts';
 import { findingLines } from './finding.ts';
 import { PictureBuilder } from './picture-builder.ts';
 import { type LoggedRun, addRun } from './picture-run.ts';
@@ -54,7 +55,13 @@ export function runPicture(input: RunPictureInput): Picture {
   const { run, decisive, findings, facts, command } = input;
   const builder = new PictureBuilder(run.cpus);
   const eventOf = addRun(builder, run);
-  const items = interleavingItems(run);
+  // What is drawn names interrupts; the text has no room for it.
+  const names = {
+    symbol: (address: number) => run.names.symbol(address),
+    variable: (address: number) => run.names.variable(address),
+    vector: knownVector,
+  };
+  const items = interleavingItems({ ...run, names });
   const [finding] = findings;
   const parts = builder.finish();
   const place = (row: Row): number => placeOf(row, eventOf.get(row.step) ?? 0, parts);

@@ -5,6 +5,8 @@ import type { PictureModel } from './model.ts';
 import type { Store } from './store.ts';
 
 const SVG = 'http://www.w3.org/2000/svg';
+/** Of the names of the CPUs, which stay on top. */
+const HEAD_HEIGHT = 32;
 
 export class DrawingView {
   readonly element: HTMLElement;
@@ -18,6 +20,7 @@ export class DrawingView {
   #rows: HTMLElement[] = [];
   /** The row that is selected: several may stand for one event. */
   #at = -1;
+  #isRevealed = false;
 
   constructor(model: PictureModel, store: Store) {
     this.#model = model;
@@ -181,8 +184,22 @@ export class DrawingView {
     const row = this.#rows[this.#at];
     row?.classList.toggle('near', rows[this.#at]?.event !== index);
     if (row !== undefined) this.#grid.setAttribute('aria-activedescendant', row.id);
-    if (reveal) row?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    if (reveal && row !== undefined) this.#reveal(row);
     this.#light();
+  }
+
+  /** Within the drawing: the page stays where its reader is. The first time in the middle, with what leads there. */
+  #reveal(row: HTMLElement): void {
+    const { clientHeight, clientWidth, scrollTop, scrollLeft } = this.#body;
+    const { offsetTop: top, offsetHeight: height, offsetLeft: left, offsetWidth: width } = row;
+    const isAbove = top - HEAD_HEIGHT < scrollTop;
+    const isBelow = top + height > scrollTop + clientHeight;
+    if (!this.#isRevealed) this.#body.scrollTop = top - clientHeight / 2;
+    else if (isAbove) this.#body.scrollTop = top - HEAD_HEIGHT - height;
+    else if (isBelow) this.#body.scrollTop = top + 2 * height - clientHeight;
+    if (left < scrollLeft) this.#body.scrollLeft = left;
+    else if (left + width > scrollLeft + clientWidth) this.#body.scrollLeft = left + width - clientWidth;
+    this.#isRevealed ||= clientHeight > 0;
   }
 
   /** Arrows of the selected row's pairs stand out. */

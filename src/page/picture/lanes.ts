@@ -25,6 +25,9 @@ export class Lanes {
   readonly #tip: HTMLElement;
   readonly #pointers = new Map<number, { x: number; y: number }>();
   #theme: Theme = readTheme();
+  #strip: HTMLCanvasElement | undefined;
+  /** As last told: asking the browser would have it lay the page out in the middle of a step. */
+  #size = { width: 0, height: 0, scrollTop: 0 };
   #moved = 0;
   #isAsked = false;
 
@@ -78,7 +81,10 @@ export class Lanes {
 
   #listen(): void {
     const canvas = this.#canvas;
-    this.#scroller.addEventListener('scroll', () => this.#ask());
+    this.#scroller.addEventListener('scroll', () => {
+      this.#size = { ...this.#size, scrollTop: this.#scroller.scrollTop };
+      this.#ask();
+    });
     canvas.addEventListener('pointerdown', (event) => this.#down(event));
     canvas.addEventListener('pointermove', (event) => this.#move(event));
     canvas.addEventListener('pointerup', (event) => this.#up(event));
@@ -96,12 +102,14 @@ export class Lanes {
     new ResizeObserver(() => this.#resize()).observe(this.#scroller);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
       this.#theme = readTheme();
+      this.#strip = undefined;
       this.#ask();
     });
   }
 
   #resize(): void {
-    const { clientWidth } = this.#scroller;
+    const { clientWidth, clientHeight, scrollTop } = this.#scroller;
+    this.#size = { width: clientWidth, height: clientHeight, scrollTop };
     const isFirst = this.#view.width === 1;
     this.#view.resize(clientWidth - GUTTER);
     if (isFirst) this.#begin();
@@ -234,7 +242,7 @@ export class Lanes {
   }
 
   #draw(): void {
-    const { clientWidth: width, clientHeight: height, scrollTop } = this.#scroller;
+    const { width, height, scrollTop } = this.#size;
     const context = sized(this.#canvas, width, height);
     if (context === undefined) return;
     paintLanes(context, {
@@ -251,21 +259,16 @@ export class Lanes {
     this.#drawMap();
   }
 
-  /** The whole run in a strip, with what is in sight. */
+  /** The whole run in a strip, with what is in sight. The run itself is drawn once for each width. */
   #drawMap(): void {
-    const width = this.#map.clientWidth;
+    const { width } = this.#size;
     const c = sized(this.#map, width, MAP);
     if (c === undefined) return;
-    const { runs, length, letters } = this.#model;
+    if (this.#strip?.width !== this.#map.width) this.#strip = this.#drawStrip(width);
     const theme = this.#theme;
+    const x = (index: number): number => (index / this.#model.length) * width;
     c.clearRect(0, 0, width, MAP);
-    const x = (index: number): number => (index / length) * width;
-    for (const { cpu, from, to } of runs) {
-      c.fillStyle = theme.cpus[cpu % theme.cpus.length]!;
-      c.fillRect(x(from), 3, Math.max(0.5, x(to) - x(from)), MAP - 6);
-    }
-    c.fillStyle = theme.accent;
-    for (const index of letters.keys()) c.fillRect(x(index) - 0.5, 0, 2, MAP);
+    if (this.#strip !== undefined) c.drawImage(this.#strip, 0, 0, width, MAP);
     c.fillStyle = theme.text;
     c.fillRect(x(this.#store.index), 0, 1.5, MAP);
     c.globalAlpha = 0.55;
@@ -273,6 +276,22 @@ export class Lanes {
     c.fillRect(0, 0, x(this.#view.start), MAP);
     c.fillRect(x(this.#view.end), 0, width, MAP);
     c.globalAlpha = 1;
+  }
+
+  #drawStrip(width: number): HTMLCanvasElement | undefined {
+    const { runs, length, letters } = this.#model;
+    const strip = h('canvas');
+    const c = sized(strip, width, MAP);
+    if (c === undefined) return undefined;
+    const { cpus, accent } = this.#theme;
+    const x = (index: number): number => (index / length) * width;
+    for (const { cpu, from, to } of runs) {
+      c.fillStyle = cpus[cpu % cpus.length]!;
+      c.fillRect(x(from), 3, Math.max(0.5, x(to) - x(from)), MAP - 6);
+    }
+    c.fillStyle = accent;
+    for (const index of letters.keys()) c.fillRect(x(index) - 0.5, 0, 2, MAP);
+    return strip;
   }
 }
 

@@ -30,9 +30,9 @@ export function lanesOf(model: PictureModel): Lane[] {
   let top = 0;
   for (const cpu of model.cpus) {
     const levels = Math.min(LEVELS_MAX, model.calls[cpu]?.length ?? 0);
-    const hasLocks = model.picture.locks.some(([of]) => of === cpu);
+    const hasLocks = model.locks[cpu]!.length > 0;
     const bands = [...model.picture.bands.keys()].filter((band) =>
-      model.picture.bands[band]!.spans.some(([of, , , on]) => of === cpu && on === 1),
+      model.spans[band]![cpu]!.some(([, , , on]) => on === 1),
     );
     const bandsTop = top + MARKS;
     const callsTop = bandsTop + (bands.length + (hasLocks ? 1 : 0)) * BAND + 2;

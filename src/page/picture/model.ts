@@ -1,12 +1,14 @@
 /** The picture, and what the page works out from it once: who ran when, what is under a point of a lane, who else used a word. */
 import {
   At,
+  type BandSpan,
   EVENT_CLASSES,
   type EventClass,
   type Picture,
   type PictureCall,
   type PictureDrawing,
   type PictureEvent,
+  type PictureLock,
 } from '../data.ts';
 
 /** A stretch of events of one flow: between two switches. */
@@ -27,6 +29,12 @@ export class PictureModel {
   readonly runs: readonly Run[];
   /** By CPU, by level: its calls in order; no two of one level overlap. */
   readonly calls: readonly (readonly (readonly PictureCall[])[])[];
+  /** By CPU: the stretches it runs in, and its events, in order. */
+  readonly runsOf: readonly (readonly Run[])[];
+  readonly eventsOf: readonly (readonly number[])[];
+  /** By band, by CPU: its spans, in order. */
+  readonly spans: readonly (readonly (readonly BandSpan[])[])[];
+  readonly locks: readonly (readonly PictureLock[])[];
   /** By string number of a variable: events that touch it. */
   readonly accesses: ReadonlyMap<number, readonly number[]>;
   /** By event: letters of the pairs it is in. */
@@ -38,6 +46,11 @@ export class PictureModel {
     this.picture = picture;
     this.runs = runsOf(picture.events);
     this.calls = callsOf(picture);
+    const { cpus, bands } = picture;
+    this.runsOf = byCpu(cpus, this.runs, ({ cpu }) => cpu);
+    this.eventsOf = byCpu(cpus, [...picture.events.keys()], (index) => this.cpu(index));
+    this.spans = bands.map(({ spans }) => byCpu(cpus, spans, ([cpu]) => cpu));
+    this.locks = byCpu(cpus, picture.locks, ([cpu]) => cpu);
     this.accesses = accessesOf(picture.events);
     const letters = new Map<number, string>();
     for (const { letter, first, second } of picture.pairs ?? [])
@@ -115,16 +128,15 @@ export class PictureModel {
 
   /** What a band says of a CPU at an event; undefined: not known. */
   bandAt(band: number, cpu: number, index: number): boolean | undefined {
-    const span = this.picture.bands[band]!.spans.find(
-      ([of, from, to]) => of === cpu && from <= index && index < to,
-    );
-    return span === undefined ? undefined : span[3] === 1;
+    const spans = this.spans[band]![cpu]!;
+    const span = spans[firstBehind(spans, index, ([, , to]) => to)];
+    return span === undefined || span[1] > index ? undefined : span[3] === 1;
   }
 
   locksAt(cpu: number, index: number): string[] {
-    return this.picture.locks
-      .filter(([of, from, to]) => of === cpu && from <= index && index < to)
-      .map(([, , , name]) => this.picture.strings[name]!);
+    return this.locks[cpu]!.filter(([, from, to]) => from <= index && index < to).map(
+      ([, , , name]) => this.picture.strings[name]!,
+    );
   }
 
   /** What each register of a CPU was last found to hold. */
@@ -197,16 +209,27 @@ function accessesOf(events: readonly PictureEvent[]): Map<number, number[]> {
   return found;
 }
 
-/** The first call of a level that ends behind an event. */
-export function firstCall(calls: readonly PictureCall[], index: number): number {
+/** Where the first of some sorted things is that ends behind an event. */
+export function firstBehind<T>(things: readonly T[], index: number, end: (thing: T) => number): number {
   let low = 0;
-  let high = calls.length;
+  let high = things.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (calls[middle]![3] <= index) low = middle + 1;
+    if (end(things[middle]!) <= index) low = middle + 1;
     else high = middle;
   }
   return low;
+}
+
+/** The first call of a level that ends behind an event. */
+export function firstCall(calls: readonly PictureCall[], index: number): number {
+  return firstBehind(calls, index, ([, , , to]) => to);
+}
+
+function byCpu<T>(cpus: number, things: readonly T[], cpuOf: (thing: T) => number): T[][] {
+  const sorted: T[][] = Array.from({ length: cpus }, () => []);
+  for (const thing of things) sorted[cpuOf(thing)]!.push(thing);
+  return sorted;
 }
 
 export function callAt(calls: readonly PictureCall[], index: number): PictureCall | undefined {

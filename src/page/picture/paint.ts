@@ -1,7 +1,7 @@
 /** Draws the lanes: what each CPU is, does and is inside of, event by event. Only what is in sight is looked at. */
-import type { EventClass, PictureCall } from '../data.ts';
+import type { BandSpan, EventClass, PictureCall } from '../data.ts';
 import { AXIS, BAND, CALL, type Lane, MARKS } from './layout.ts';
-import { type PictureModel, firstCall } from './model.ts';
+import { type PictureModel, firstBehind, firstCall } from './model.ts';
 import { isLoud, paintMark } from './marks.ts';
 import type { Theme } from './theme.ts';
 import type { Viewport } from './viewport.ts';
@@ -21,6 +21,10 @@ export interface Scene {
 
 const FONT = '11px ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 const SMALL = '9.5px system-ui, sans-serif';
+/** Pixels of the shortest thing, so that it is seen. */
+const LEAST = 0.75;
+/** Bands that say something where they are on. */
+const FLAGS: ReadonlySet<string> = new Set(['irqs off', 'no preempt']);
 /** Pixels below which a text is no text. */
 const TEXT_MIN = 22;
 /** Pixels of an event from which on a mark has a shape. */
@@ -101,13 +105,13 @@ class Painter {
     const c = this.#c;
     c.fillStyle = this.#colour(lane.cpu);
     c.globalAlpha = 0.09;
+    const runs = model.runsOf[lane.cpu]!;
     let done = -1;
-    for (let at = model.runAt(Math.floor(view.start)); at < model.runs.length; at++) {
-      const run = model.runs[at]!;
-      const x1 = this.#x(run.from);
+    for (let at = firstBehind(runs, view.start, ({ to }) => to); at < runs.length; at++) {
+      const { from, to } = runs[at]!;
+      const x1 = this.#x(from);
       if (x1 > width) break;
-      if (run.cpu !== lane.cpu) continue;
-      const x2 = Math.max(this.#x(run.to), x1 + 0.75);
+      const x2 = Math.max(this.#x(to), x1 + LEAST);
       if (x2 <= done) continue;
       c.fillRect(Math.max(x1, done), this.#y(lane.top), x2 - Math.max(x1, done), lane.height - 1);
       done = x2;
@@ -119,18 +123,18 @@ class Painter {
     const { model, theme } = this.#s;
     let top = lane.bandsTop;
     for (const band of lane.bands) {
-      const { name, spans } = model.picture.bands[band]!;
-      const isFlag = name === 'irqs off' || name === 'no preempt';
-      for (const [cpu, from, to, on] of spans) {
-        if (cpu !== lane.cpu) continue;
-        if (on === 1) this.#bar(from, to, top + 2, BAND - 4, isFlag ? theme.irq : theme.on);
-        else if (!isFlag) this.#bar(from, to, top + BAND / 2 - 0.5, 1, theme.off);
-      }
+      const isFlag = FLAGS.has(model.picture.bands[band]!.name);
+      this.#band(model.spans[band]![lane.cpu]!, top, isFlag ? theme.irq : theme.on, isFlag);
       top += BAND;
     }
-    for (const [cpu, from, to, name] of model.picture.locks) {
-      if (cpu !== lane.cpu) continue;
+    const locks = model.locks[lane.cpu]!;
+    let done = -1;
+    for (const [, from, to, name] of locks) {
+      if (from > this.#s.view.end) break;
+      const x2 = this.#x(to);
+      if (x2 <= done) continue;
       const room = this.#bar(from, to, top + 1, BAND - 2, theme.lock);
+      done = Math.max(done, x2, this.#x(from) + LEAST);
       if (room !== undefined && room[1] - room[0] > 60)
         this.#label(
           model.picture.strings[name]!,
@@ -143,6 +147,22 @@ class Painter {
     }
   }
 
+  #band(spans: readonly BandSpan[], top: number, colour: string, isFlag: boolean): void {
+    const { view, theme } = this.#s;
+    let done = -1;
+    for (let at = firstBehind(spans, view.start, ([, , to]) => to); at < spans.length; at++) {
+      const [, from, to, on] = spans[at]!;
+      if (from > view.end) break;
+      // A flag that is off leaves no trace; what is known to be off has a thin line.
+      if (on === 0 && isFlag) continue;
+      const x2 = Math.max(this.#x(to), this.#x(from) + LEAST);
+      if (x2 <= done + 0.5) continue;
+      if (on === 1) this.#bar(from, to, top + 2, BAND - 4, colour);
+      else this.#bar(from, to, top + BAND / 2 - 0.5, 1, theme.off);
+      done = x2;
+    }
+  }
+
   /** Answers where it came to be in sight. */
   #bar(from: number, to: number, y: number, height: number, colour: string): [number, number] | undefined {
     const { width, gutter } = this.#s;
@@ -150,7 +170,7 @@ class Painter {
     const x2 = Math.min(width, this.#x(to));
     if (x2 <= gutter || x1 >= width) return undefined;
     this.#c.fillStyle = colour;
-    this.#c.fillRect(x1, this.#y(y), Math.max(1, x2 - x1), height);
+    this.#c.fillRect(x1, this.#y(y), Math.max(LEAST, x2 - x1), height);
     return [x1, x2];
   }
 
@@ -175,7 +195,7 @@ class Painter {
         const call = calls[at]!;
         const x1 = this.#x(call[2]);
         if (x1 > width) break;
-        const x2 = Math.max(this.#x(call[3]) - (view.scale > 3 ? 1 : 0), x1 + 0.75);
+        const x2 = Math.max(this.#x(call[3]) - (view.scale > 3 ? 1 : 0), x1 + LEAST);
         // Where many calls share a pixel, one stands for them.
         if (x2 <= done) continue;
         this.#call(call, x1, x2, lane.callsTop + level * CALL, lane.cpu);
@@ -200,20 +220,20 @@ class Painter {
   /** What the CPU does, one mark for an event. */
   #marks(lane: Lane): void {
     const { model, view } = this.#s;
-    const first = Math.max(0, Math.floor(view.start));
-    const last = Math.min(model.length, Math.ceil(view.end) + 1);
+    const events = model.eventsOf[lane.cpu]!;
     const y = this.#y(lane.marksTop) + MARKS / 2;
     let done = -1;
-    for (let index = first; index < last; index++) {
-      if (model.cpu(index) !== lane.cpu) continue;
+    for (let at = firstBehind(events, view.start - 1, (index) => index); at < events.length; at++) {
+      const index = events[at]!;
+      if (index > view.end + 1) break;
       const x = this.#x(index + 0.5);
       if (view.scale < SHAPE_MIN) {
         // Too close for shapes: what is worth a look still stands out.
         const kind = model.class(index);
         if (kind === 'call' || kind === 'return') continue;
-        if (x < done + 0.9 && !isLoud(kind)) continue;
+        if (x < done + (isLoud(kind) ? 0 : 0.9)) continue;
         this.#tick(kind, x, y, lane.cpu);
-        done = x;
+        done = isLoud(kind) ? x + 0.6 : x;
       } else this.#shape(index, x, y, lane.cpu);
     }
   }
