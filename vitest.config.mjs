@@ -7,7 +7,10 @@ import { viteResumable } from './scripts/resumable.mjs';
 const TEST_TIMEOUT_MILLISECONDS = 30_000;
 
 /** Tests on the built package, imported by its own name: a worker on Node 20 cannot load .ts. */
-const builtSuites = ['threads', 'replay', 'cli', 'package'];
+const builtSuites = ['threads'];
+
+/** Those of them that run commands: most of the time each is one process on one core, so two files at once are no fight. */
+const commandSuites = ['replay', 'cli', 'package'];
 
 /** Those of them that search on fibers: one thread each, so that two files at once have a core each. */
 const searchSuites = ['litmus', 'gallery', 'explore', 'pages'];
@@ -53,12 +56,24 @@ export default defineConfig({
         resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] },
         ssr: { resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] } },
         test: {
+          name: 'commands',
+          include: commandSuites.map((suite) => `test/${suite}/**/*.test.ts`),
+          server: { deps: { external: outsideVite } },
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        // What tests share may be made of sources; the package itself is what was built (its "exports" know no sources).
+        resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] },
+        ssr: { resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] } },
+        test: {
           name: 'built',
           include: builtSuites.map((suite) => `test/${suite}/**/*.test.ts`),
           server: { deps: { external: outsideVite } },
           // Each of these starts a machine full of threads: two files at once would fight for two cores.
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

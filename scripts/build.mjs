@@ -30,6 +30,7 @@ import { esbuildResumable } from './resumable.mjs';
 import { entryPoints, threadEntryPoints } from './rooms.mjs';
 
 const CLI = 'dist/cli/main.js';
+const THREAD_CODE = 'dist/cpu-worker/main.cjs';
 
 /** Writes the code and answers the files written, relative to the root. */
 async function buildCode() {
@@ -63,9 +64,15 @@ async function buildCode() {
   for (const file of written) {
     if (!/\.c?js$/.test(file)) continue;
     const output = path.join(root, file);
-    writeFileSync(output, settleConstants(readFileSync(output, 'utf8')));
+    const code = settleConstants(readFileSync(output, 'utf8'));
+    writeFileSync(output, file === THREAD_CODE ? asFunction(code) : code);
   }
   return written;
+}
+
+/** What loader.ts runs: a CommonJS module as a function of what it needs. Lines stay what they are. @param {string} code */
+function asFunction(code) {
+  return `(function (exports, require, module) {${code}\n})`;
 }
 
 /** What CPU threads run: one CommonJS file each, loaded by `require` and from V8's code cache (cpu-worker/loader.ts). */

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { createSyncFn } from 'synckit';
 import {
+  bareCallNanoseconds,
   messageChannelNanoseconds,
   pingPongNanoseconds,
   startBareThreads,
@@ -95,16 +96,25 @@ export async function smpRows(tell, only) {
       const ours = [];
       const bares = [];
       const ratios = [];
+      const protocols = [];
+      const overProtocol = [];
       for (let pair = 0; pair < PAIRS; pair++) {
         const bare = await pingPongNanoseconds(spins, rounds);
         const call = await crossCallNanoseconds(machine, rounds);
+        const protocol = await bareCallNanoseconds(spins, rounds);
         ours.push(call);
         bares.push(bare);
         ratios.push(call / bare);
+        protocols.push(protocol);
+        overProtocol.push(call / protocol);
       }
       const name = spins > 1000 ? 'ipi/atomics' : 'ipi-asleep/atomics';
       const note = `smp_call_function_single(wait=1) against a bare ping-pong, both ${spins} polls`;
       row(name, median(ours), 'ns', median(bares), median(ratios), note);
+      if (spins > 1000) {
+        const what = 'the same against its protocol alone: the same lines and locked operations, no kernel';
+        row('ipi/protocol', median(ours), 'ns', median(protocols), median(overProtocol), what);
+      }
       await machine.powerOff();
       if (spins < 1000) continue;
       const channel = await messageChannelNanoseconds(5_000);

@@ -52,16 +52,81 @@ const pingPong = `
 
 /** Nanoseconds of a round trip between two threads. @param {number} spins @param {number} rounds @returns {Promise<number>} */
 export function pingPongNanoseconds(spins, rounds) {
+  return betweenTwo(pingPong, spins, rounds);
+}
+
+/** Runs a loop on two threads; the first tells its nanoseconds. @param {string} code @param {number} spins @param {number} rounds @returns {Promise<number>} */
+function betweenTwo(code, spins, rounds) {
   const words = new Int32Array(new SharedArrayBuffer(1024));
   return new Promise((resolve, reject) => {
     const threads = [0, 1].map(
-      (me) => new Worker(pingPong, { eval: true, workerData: { words, me, spins, rounds } }),
+      (me) => new Worker(code, { eval: true, workerData: { words, me, spins, rounds } }),
     );
     threads[0]?.once('message', (nanoseconds) => {
       void Promise.all(threads.map((thread) => thread.terminate())).then(() => resolve(nanoseconds));
     });
     for (const thread of threads) thread.once('error', reject);
   });
+}
+
+/**
+ * A cross call as 2.6.24 makes it, and nothing around it: the same words in as many cache lines, the same locked operations in
+ * the same order, by two loops. What is left of smp_call_function_single when the kernel's own code costs nothing.
+ */
+const bareCall = `
+  const { workerData: { words, me, spins, rounds } } = require('node:worker_threads');
+  const LOCK = 0, SLOT = 2, DATA = 32, STARTED = DATA + 3, FINISHED = DATA + 4, PENDING = 64, HALTED = 65;
+  const FENCE = 96 + me * 32, DONE = 160, READY = 192;
+  function awaitOne(word) {
+    for (;;) {
+      for (let spin = 0; spin < spins; spin++) if (Atomics.load(words, word) === 1) return;
+      Atomics.wait(words, word, 0, 1);
+    }
+  }
+  function call(argument) {
+    while (Atomics.exchange(words, LOCK, 1) !== 0);
+    words[DATA] = 7;
+    words[DATA + 1] = argument;
+    words[DATA + 2] = 1;
+    Atomics.store(words, STARTED, 0);
+    Atomics.store(words, FINISHED, 0);
+    words[SLOT] = DATA;
+    Atomics.or(words, FENCE, 0);
+    Atomics.or(words, PENDING, 2);
+    if (Atomics.load(words, HALTED) !== 0) Atomics.notify(words, HALTED);
+    awaitOne(STARTED);
+    awaitOne(FINISHED);
+    Atomics.store(words, LOCK, 0);
+  }
+  function serve() {
+    let sum = 0;
+    while (Atomics.load(words, DONE) === 0) {
+      if (words[PENDING] === 0) continue;
+      Atomics.and(words, PENDING, ~2);
+      const data = words[SLOT];
+      const wait = words[data + 2];
+      sum += words[data] + words[data + 1];
+      Atomics.or(words, FENCE, 0);
+      Atomics.add(words, data + 3, 1);
+      if (wait === 0) continue;
+      Atomics.or(words, FENCE, 0);
+      Atomics.add(words, data + 4, 1);
+    }
+    return sum;
+  }
+  Atomics.add(words, READY, 1);
+  while (Atomics.load(words, READY) < 2);
+  if (me === 0) {
+    const begin = performance.now();
+    for (let round = 1; round <= rounds; round++) call(round);
+    const took = performance.now() - begin;
+    Atomics.store(words, DONE, 1);
+    require('node:worker_threads').parentPort.postMessage((took / rounds) * 1e6);
+  } else serve();`;
+
+/** Nanoseconds of a bare cross call between two threads. @param {number} spins @param {number} rounds @returns {Promise<number>} */
+export function bareCallNanoseconds(spins, rounds) {
+  return betweenTwo(bareCall, spins, rounds);
 }
 
 /** Nanoseconds of a message there and back. @param {number} rounds @returns {Promise<number>} */

@@ -31,7 +31,7 @@ import { is_i386 } from '#smp/subarch';
 import { EventType, Instruction, Outcome } from '#trace/events';
 import { MachineStopped, ResetTaken, TaskDied } from './control-flow.ts';
 import { anyOrphan, isSet, leaveCpu, mayRunOn, takeOrphan } from './exchange.ts';
-import { takeSignals } from './power.ts';
+import { powerCycle, takeSignals } from './power.ts';
 import { ProcessorCore } from './registers-arch.ts';
 import type { ThreadBus } from './thread-bus.ts';
 
@@ -240,6 +240,10 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
 
   shutdown(): void {
     this.bus.registers.set(CpuWord.POWER, PowerState.SHUTDOWN);
+  }
+
+  sleep(): void {
+    powerCycle(this.bus);
   }
 
   /** @plain */

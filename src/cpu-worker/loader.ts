@@ -8,6 +8,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import vm from 'node:vm';
+import { workerData } from 'node:worker_threads';
 import type { CpuTask, serve as Serve } from './main.ts';
 
 declare const __dirname: string;
@@ -16,22 +17,22 @@ declare const require: unknown;
 const codeFile = path.join(__dirname, 'main.cjs');
 const cacheFile = path.join(__dirname, `main.${process.versions.v8}.cache`);
 
-function readCache(): Buffer | undefined {
-  try {
-    return readFileSync(cacheFile);
-  } catch {
-    return undefined;
-  }
+/**
+ * The file is a function in brackets (scripts/build.mjs): put around it here, that would be a second copy of it in every
+ * thread. Nothing of what this reads outlives it but V8's own.
+ */
+function compile(): vm.Script {
+  const { codeCache } = (workerData ?? {}) as ThreadData;
+  return new vm.Script(readFileSync(codeFile, 'latin1'), {
+    filename: codeFile,
+    ...(codeCache === undefined ? {} : { cachedData: codeCache }),
+  });
 }
 
-const cachedData = readCache();
-const script = new vm.Script(
-  `(function (exports, require, module) {${readFileSync(codeFile, 'latin1')}\n})`,
-  {
-    filename: codeFile,
-    ...(cachedData === undefined ? {} : { cachedData }),
-  },
-);
+/** What machine/pool.ts gives every thread: the cache, read once and shared by all. */
+interface ThreadData {
+  readonly codeCache?: Uint8Array;
+}
 
 interface Exports {
   serve: typeof Serve;
@@ -39,18 +40,19 @@ interface Exports {
 
 type Wrapper = (exports: object, require: unknown, module: { exports: object }) => void;
 
-function load(): Exports {
+function load(script: vm.Script): Exports {
   const module = { exports: {} };
   (script.runInThisContext() as Wrapper)(module.exports, require, module);
   return module.exports as Exports;
 }
 
-const main = load();
+const compiled = compile();
+const main = load(compiled);
+/** Kept where it is asked for: see serve. */
+const toCache = process.env['SMPLAB_WRITE_CODE_CACHE'] === undefined ? undefined : compiled;
 
 /** See main.ts. With SMPLAB_WRITE_CODE_CACHE set (by the build), CPU 0 leaves what was compiled for the next thread. */
 export function serve(task: CpuTask): void {
   main.serve(task);
-  if (process.env['SMPLAB_WRITE_CODE_CACHE'] !== undefined && task.cpu === 0) {
-    writeFileSync(cacheFile, script.createCachedData());
-  }
+  if (toCache !== undefined && task.cpu === 0) writeFileSync(cacheFile, toCache.createCachedData());
 }

@@ -1,18 +1,30 @@
 /** What the power button and the local APIC's INIT and SIPI do to a CPU. */
 import { machineWord } from '#memory/base-bus';
 import { type HardwareConfig, hardwareOf, resolveQuirks } from '#memory/firmware';
-import { ContextWord, CpuWord, MachineWord, Pending, PowerState, Status } from '#memory/layout';
+import {
+  ContextWord,
+  CpuWord,
+  MachineWord,
+  PENDING_MASKABLE,
+  Pending,
+  PowerState,
+  Status,
+} from '#memory/layout';
 import { EventType, Instruction, Outcome } from '#trace/events';
 import type { ThreadBus } from './thread-bus.ts';
 import { enterProtectedMode, reset, takeInit, takeSipi } from './reset.ts';
 
-/** RESET by the firmware's tables. The boot CPU goes on, the others wait for SIPI. */
-export function powerUp(bus: ThreadBus, cpu: number): void {
-  const { registers, u8, i32 } = bus;
+/** The firmware's tables. */
+function firmwareOf({ u8, i32 }: ThreadBus): HardwareConfig {
   const address = i32[machineWord(MachineWord.FIRMWARE)]!;
   const bytes = i32[machineWord(MachineWord.FIRMWARE_BYTES)]!;
-  const text = new TextDecoder().decode(u8.slice(address, address + bytes));
-  const config = JSON.parse(text) as HardwareConfig;
+  return JSON.parse(new TextDecoder().decode(u8.slice(address, address + bytes))) as HardwareConfig;
+}
+
+/** RESET by the firmware's tables. The boot CPU goes on, the others wait for SIPI. */
+export function powerUp(bus: ThreadBus, cpu: number): void {
+  const { registers } = bus;
+  const config = firmwareOf(bus);
   reset(registers, hardwareOf(resolveQuirks(config), cpu));
   registers.set(CpuWord.CONTEXT, cpu);
   registers.set(CpuWord.STATUS, Status.OFF);
@@ -23,6 +35,24 @@ export function powerUp(bus: ThreadBus, cpu: number): void {
   enterProtectedMode(registers, config.i386);
   registers.set(CpuWord.STATUS, Status.READY);
 }
+
+/**
+ * Every CPU loses its power and gets a RESET. The boot CPU, which calls, is brought back to kernel code as at power-up; the
+ * others, which are off, wait for SIPI, and what their local APICs held is gone. What this CPU's holds stays: only the host can
+ * have sent that, and it has not slept.
+ */
+export function powerCycle(bus: ThreadBus): void {
+  const config = resolveQuirks(firmwareOf(bus));
+  for (let cpu = 0; cpu < bus.layout.nrPossible; cpu++) {
+    const registers = bus.registersOf(cpu);
+    reset(registers, hardwareOf(config, cpu));
+    if (cpu !== bus.cpu) Atomics.and(bus.i32, registers.base + CpuWord.PENDING, ~PENDING_OF_APIC);
+    bus.emit(EventType.INSTRUCTION, Instruction.RESET, cpu, 0, Outcome.SUCCESS);
+  }
+  enterProtectedMode(bus.registers, config.i386);
+}
+
+const PENDING_OF_APIC = PENDING_MASKABLE | Pending.INIT | Pending.SIPI;
 
 /** Takes INIT, then SIPI. True if the CPU starts running. */
 export function takeSignals(bus: ThreadBus, signals: number): boolean {

@@ -9,6 +9,7 @@
 import { assert } from '#base/assert';
 import type { Actor } from '#base/strategy';
 import { Flow, bufferActor, cpuOf, flowOf } from '#base/strategy';
+import { EventType } from '#trace/events';
 import type { OperationLog } from '#trace/operations';
 import {
   Footprint,
@@ -47,6 +48,9 @@ export const EventFlag = {
 
 /** Interrupt actors in one half of a mask: the second and fourth of each CPU. */
 const INTERRUPTS = 0xaaaaaaaa | 0;
+
+/** A power of two. */
+const TOUCHED_WORDS = 1024;
 
 const COLUMNS = [
   'actor',
@@ -107,9 +111,14 @@ export class EventTable {
   /** By CPU: stores that have entered its buffer, and left it. */
   private readonly buffered = new Int32Array(DPOR_ACTORS / 4);
   private readonly flushed = new Int32Array(DPOR_ACTORS / 4);
+  /** In some run a task has left its CPU without an end: what it does from then on stands as another actor's. */
+  hasMoves = false;
   /** A run has had a store buffer. */
   isTso = false;
   private recordsRead = 0;
+  /** By word, modulo their number: 1 if one of the first `touchedUpTo` events may touch it; -1: not looked. */
+  private readonly touched = new Uint8Array(TOUCHED_WORDS);
+  private touchedUpTo = -1;
   private kept = new Int32Array(0);
 
   /** The executor writes the next run over this one, and races are looked for until then and after. */
@@ -126,6 +135,7 @@ export class EventTable {
    */
   read(log: OperationLog, keep: number): boolean {
     this.log = this.keptCopy(log);
+    this.touchedUpTo = -1;
     this.truncate(keep);
     const isNews = !this.isTso && buffersStores(log, this.recordsRead);
     if (isNews) {
@@ -143,7 +153,10 @@ export class EventTable {
     let isFirst = false;
     for (let record = from; record < records; record++) {
       const head = words[record * OP_WORDS]!;
-      if (opType(head) >= OpType.EVENT) continue;
+      if (opType(head) >= OpType.EVENT) {
+        if (opType(head) === TASK_FACT && isDeparture(words, record)) this.hasMoves = true;
+        continue;
+      }
       if ((opFlags(head) & OpFlag.CONTINUES) !== 0) {
         if (isFirst) this.addRange(record);
         continue;
@@ -366,6 +379,25 @@ export class EventTable {
     return false;
   }
 
+  /** Whether some event may touch the word. Never says no where one does. */
+  mayTouch(word: number): boolean {
+    if (this.touchedUpTo !== this.count) this.noteTouched();
+    return this.touched[(word >>> 2) & (TOUCHED_WORDS - 1)] !== 0;
+  }
+
+  private noteTouched(): void {
+    const { touched } = this;
+    touched.fill(0);
+    for (let event = 0; event < this.count; event++) {
+      if (this.does[event] === Footprint.NONE) continue;
+      const first = this.address[event]! >>> 2;
+      const last = (this.address[event]! + this.size[event]! - 1) >>> 2;
+      if (last - first >= TOUCHED_WORDS) touched.fill(1);
+      else for (let word = first; word <= last; word++) touched[word & (TOUCHED_WORDS - 1)] = 1;
+    }
+    this.touchedUpTo = this.count;
+  }
+
   /** Whether an event from there on has the flag. */
   some(from: number, flag: number): boolean {
     for (let event = from; event < this.count; event++) if ((this.flags[event]! & flag) !== 0) return true;
@@ -390,6 +422,13 @@ export class EventTable {
       appendSegment(segments, this.actor[event]!, this.steps[event]!);
     return segments;
   }
+}
+
+const TASK_FACT = OpType.EVENT + EventType.TASK;
+
+/** A task stops running on its CPU, and has not ended: neither c (it runs now) nor d (it has ended) of the fact. */
+function isDeparture(words: Int32Array, record: number): boolean {
+  return words[record * OP_WORDS + OpWord.READ] === 0 && words[record * OP_WORDS + OpWord.WRITTEN] === 0;
 }
 
 function buffersStores({ words, records }: OperationLog, from: number): boolean {

@@ -88,6 +88,18 @@ export class Feasibility {
     return events.word(entry, OpWord.SITE) === events.word(event, OpWord.SITE) ? -1 : entry;
   }
 
+  /** The last interrupt that was taken on top of the event's flow since that went last, or -1. */
+  entryAbove(event: number): number {
+    const { events } = this;
+    if (!events.hasInterrupts) return -1;
+    const actor = events.actor[event]!;
+    if (flowOf(actor) !== Flow.MAIN && flowOf(actor) !== Flow.INTERRUPT) return -1;
+    const above = flowOf(actor) === Flow.MAIN ? interruptActor(cpuOf(actor)) : cpuOf(actor) * 4 + Flow.NESTED;
+    for (let entry = event - 1; entry > events.before[event]!; entry--)
+      if (events.actor[entry] === above && (events.flags[entry]! & EventFlag.ENTRY) !== 0) return entry;
+    return -1;
+  }
+
   /** A flow that an interrupt has suspended goes on when the handler is over: none of it may be left out, or all. */
   private stackAllows(target: Target, leftOut: readonly number[]): Feasible {
     const { events } = this;
@@ -269,6 +281,20 @@ export class Feasibility {
       key,
       words,
       words.map((word) => this.valueIn(word, target, [])),
+      false,
+    );
+  }
+
+  /** The same for words that no event touched. @param ranges address and bytes, in turn */
+  learnUntouched(key: number, ranges: readonly number[]): void {
+    if (this.waits.knows(key)) return;
+    const words: number[] = [];
+    for (let at = 0; at < ranges.length; at += 2)
+      for (let byte = 0; byte < ranges[at + 1]!; byte += 4) words.push(ranges[at]! + byte);
+    this.waits.learn(
+      key,
+      words,
+      words.map(() => UNTOUCHED),
       false,
     );
   }

@@ -50,8 +50,11 @@ export class Reversals {
   ofEvent(event: number, sink: ReversalSink): void {
     const { events } = this;
     const flags = events.flags[event]!;
-    if ((flags & (EventFlag.VISIBLE | EventFlag.BUFFER)) === 0) return;
     if ((flags & EventFlag.START) !== 0) return;
+    if ((flags & (EventFlag.VISIBLE | EventFlag.BUFFER)) === 0) {
+      this.ofUnseen(event, sink);
+      return;
+    }
     if ((flags & EventFlag.TIMEOUT) !== 0) {
       this.ofTimeout(event, sink);
       return;
@@ -62,6 +65,23 @@ export class Reversals {
     const wait = this.waitOf(event);
     const isShifty = wait !== undefined && !wait.isLock && this.feasibility.looksElsewhere(wait);
     this.largestSets({ shape: shapeOf(events, event), event, end: event, wait, isShifty }, sink);
+  }
+
+  /** What nobody sees races with nobody. But it may be how a thread begins that preempts the flow: the flow could have gone on instead. */
+  private ofUnseen(event: number, sink: ReversalSink): void {
+    const { events, one } = this;
+    const entry = this.feasibility.entryAbove(event);
+    if (entry < 0) return;
+    one[0] = entry;
+    const target: Target = {
+      shape: shapeOf(events, event),
+      event,
+      end: event,
+      wait: undefined,
+      isShifty: false,
+    };
+    if (this.feasibility.preempting(target, one) < 0) return;
+    sink(one, this.asWithout(target, one), this.feasibility.judge(target, one) === Feasible.PERHAPS);
   }
 
   private isLock(event: number): boolean {
@@ -154,12 +174,25 @@ export class Reversals {
     // Who waits for the store buffer to drain waits for nobody else.
     if (!isLock && blocked.type !== OpType.AWAIT) return;
     const last = this.lastOf(blocked.actor);
+    if (!this.mayTouch(blocked.ranges)) {
+      // Nobody comes near: as in nearly every run an idle CPU.
+      if (!isLock) this.feasibility.learnUntouched(waitKey(events, blocked.actor, last), blocked.ranges);
+      return;
+    }
     const words: number[] = [];
     for (let at = 0; at < blocked.ranges.length; at += 2)
       for (let byte = 0; byte < blocked.ranges[at + 1]!; byte += 4) words.push(blocked.ranges[at]! + byte);
     const key = isLock ? 0 : waitKey(events, blocked.actor, last);
     if (!isLock) this.feasibility.learnBlocked(blocked.actor, key, words, events.count);
     this.ofUnmade(blocked.actor, last, events.count, { key, words, isLock }, sink);
+  }
+
+  /** Whether some event may touch one of these words: address and bytes, in turn. */
+  private mayTouch(ranges: readonly number[]): boolean {
+    for (let at = 0; at < ranges.length; at += 2)
+      for (let byte = 0; byte < ranges[at + 1]!; byte += 4)
+        if (this.events.mayTouch(ranges[at]! + byte)) return true;
+    return false;
   }
 
   /**

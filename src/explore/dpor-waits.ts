@@ -30,6 +30,11 @@ export class WaitMemory {
       list.push({ words, values, holds });
   }
 
+  /** Whether anything is known of the wait. */
+  knows(wait: number): boolean {
+    return this.known.has(wait);
+  }
+
   /** Whether the wait's condition holds where a word has the value that `valueOf` says; undefined: not known. */
   judge(wait: number, valueOf: (word: number) => number): boolean | undefined {
     return this.known

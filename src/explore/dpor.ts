@@ -244,6 +244,8 @@ export class DporSearch implements Search {
       return `memory became known as shared ${this.restarts} times, and the search gave up`;
     if (this.limited > 0) return `${this.limited} schedules were not followed to their end`;
     if (this.path.lost > 0) return `the search could not follow up ${this.path.lost} of its branches`;
+    if (this.order.events.hasMoves)
+      return 'a task moved to another CPU, which stands as another actor from then on';
     if (!this.demands.isComplete) return 'a wait had too many sets of writes in front of it to try all';
     return undefined;
   }

@@ -8,23 +8,19 @@
  */
 import { EBUSY, ENODEV } from '#base/errno';
 import { vmlinux } from '#memory/image';
-import { NULL, type Ptr, ptr, struct } from '#memory/struct';
+import { NULL, type Ptr, ptr } from '#memory/struct';
 import { call_pointer, kernel_function } from '#memory/symbols';
 import { disable_nonboot_cpus, enable_nonboot_cpus } from '#smp/cpu';
 import { irqs_disabled, local_irq_disable, local_irq_enable } from '#smp/irqflags';
 import { mutex, mutex_trylock, mutex_unlock } from '#smp/mutex';
 import { BUG_ON, KERN_ERR, printk } from '#smp/printk';
+import { acpi_pm_ops, platform_suspend_ops } from './acpi_sleep.ts';
 import { PMSG_SUSPEND, sysdev_resume, sysdev_suspend } from './sysdev.ts';
-
-export const PM_SUSPEND_MEM = 3;
-
-/** The platform's part. `enter(state)` comes back when the machine wakes up, on the CPU that slept; 0 or negative errno. */
-export const platform_suspend_ops = struct('platform_suspend_ops', { enter: ptr });
 
 /** One suspend at a time. */
 export const pm_mutex = vmlinux.DEFINE('pm_mutex', mutex);
-/** Guarded by pm_mutex. NULL: this platform cannot sleep. */
-const suspend_ops = vmlinux.DEFINE('suspend_ops', ptr);
+/** Guarded by pm_mutex. NULL: this platform cannot sleep. Linux's ACPI driver sets it as it starts; here it is set from the start. */
+const suspend_ops = vmlinux.DEFINE('suspend_ops', ptr, acpi_pm_ops.addr);
 
 /** @param ops address of platform_suspend_ops */
 export const suspend_set_ops = kernel_function('suspend_set_ops', (ops: Ptr): void => {
@@ -68,3 +64,4 @@ export const pm_suspend = kernel_function('pm_suspend', (state: number): number 
 });
 
 export { pm_suspend as kernel_suspend };
+export { PM_SUSPEND_MEM, platform_suspend_ops } from './acpi_sleep.ts';

@@ -1,4 +1,6 @@
 /** The threads that are CPUs: a Piscina pool in which one task is one CPU's life. Threads outlive machines. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
@@ -17,6 +19,9 @@ interface CpuTask {
 
 /** Threads in a row that may die before they are up until nobody tries again. */
 const STILLBORN_MAX = 8;
+
+/** New space of a thread, megabytes. */
+const YOUNG_GENERATION_MB = 2;
 
 /** Threads a pool may have: four machines of the largest kind. */
 const THREADS_MAX = 1024;
@@ -45,6 +50,21 @@ function cpuEntry(): string {
 }
 
 /**
+ * V8's code cache of what CPU threads run, for a loader.ts at `entry`; undefined where the build left none for this V8. Shared
+ * memory: each thread starts from it, none has a copy.
+ */
+function codeCacheBeside(entry: string): Uint8Array | undefined {
+  try {
+    const bytes = readFileSync(path.join(path.dirname(entry), `main.${process.versions.v8}.cache`));
+    const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
+    shared.set(bytes);
+    return shared;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * Makes a pool. Its threads start as machines ask for them, and stay.
  * @param options `entry`: the file that threads load, for tests
  */
@@ -58,6 +78,9 @@ export function createPool({ entry = cpuEntry() }: { readonly entry?: string } =
     // Idle threads block in Piscina's own wait; a CPU's waiting is ours, in the machine's memory.
     atomics: 'sync',
     recordTiming: false,
+    // What a CPU allocates is gone at once: room for more would be memory that every thread takes and none needs.
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    workerData: { codeCache: codeCacheBeside(entry) },
   });
   // A thread that dies with a CPU on it fails that CPU's task. One that dies idle is nobody's loss: the next start makes
   // another. Without a listener Node would end the process.

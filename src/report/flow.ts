@@ -2,7 +2,7 @@
  * What each event means where it stands: how deep below what is shown, inside how many interrupts, what a call answered,
  * what a register held before. All text views are made from these lines.
  */
-import { EventType, Instruction, type TraceEvent } from '#trace/events';
+import { EventType, Instruction, Outcome, type TraceEvent } from '#trace/events';
 import { type TraceModel, symbolAt } from './model.ts';
 
 export interface FlowLine {
@@ -93,6 +93,10 @@ class CpuFlow {
   learn(register: number, value: bigint): void {
     this.#registers.set(register, value);
   }
+
+  forget(): void {
+    this.#registers.clear();
+  }
 }
 
 /** Pairs every call with its end. */
@@ -124,9 +128,13 @@ export function flowLines(model: TraceModel, options: FlowOptions = {}): FlowLin
     flows.set(cpu, flow);
     return flow;
   };
-  for (const event of model.earlier ?? []) learn(flowOf(event.cpu), event);
+  for (const event of model.earlier ?? []) {
+    forgetReset(flowOf, event);
+    learn(flowOf(event.cpu), event);
+  }
   for (const event of model.events) {
     const flow = flowOf(event.cpu);
+    forgetReset(flowOf, event);
     const line = step(model, flow, event, ends.get(event), options);
     if (line !== undefined) lines.push(line);
   }
@@ -188,6 +196,16 @@ function isShown(symbol: string, { omit, show }: FlowOptions): boolean {
 
 function boundary(kind: 'interrupt' | 'bottom', depth: number): Frame {
   return { depth: depth - 0.5, kind, shown: kind === 'interrupt', folds: false };
+}
+
+/**
+ * INIT clears some registers and RESET all of them, without an event for each: what was known of that CPU's is not known any
+ * more. Of an INIT that is too much, which costs a few "before" values; to keep one that is gone would be wrong.
+ */
+function forgetReset(flowOf: (cpu: number) => CpuFlow, { type, cpu, a, b, d }: TraceEvent): void {
+  if (type !== EventType.INSTRUCTION || d !== Outcome.SUCCESS) return;
+  if (a === Instruction.INIT) flowOf(cpu).forget();
+  else if (a === Instruction.RESET) flowOf(b).forget();
 }
 
 /** Notes what a register holds now; answers what a written one held before. */

@@ -84,6 +84,7 @@ const INSTRUCTION_NAMES: Readonly<Record<Instruction, string>> = {
   [Instruction.INIT]: 'INIT taken',
   [Instruction.SIPI]: 'STARTUP taken',
   [Instruction.HLT]: 'hlt',
+  [Instruction.RESET]: 'RESET of CPU',
 };
 
 /** Instructions whose operand says something. */

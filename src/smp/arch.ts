@@ -60,6 +60,11 @@ export interface Arch {
   hostMicroseconds(): number;
   /** The CPU's end, interrupts off: from here on only INIT and SIPI reach it. The caller stops using it. */
   shutdown(): void;
+  /**
+   * The platform's sleep, S3: every processor loses its power. Comes back when they have had their RESET and the firmware has
+   * brought the boot processor, which calls, back to where it runs kernel code. Interrupts off; the others are offline.
+   */
+  sleep(): void;
   /** True if this CPU is not online. A look at the CPU's own bit: no scheduling point. */
   offline(): boolean;
   /** True if `task` may not go on here: the CPU is not online, or not in the task's cpus_allowed while another is. */

@@ -8,6 +8,7 @@ import { CpuWord } from '#memory/layout';
 import { type Ptr, type StructView, s32, struct, u32 } from '#memory/struct';
 import { AccessKind, EventType, LockKind, LockOperation } from '#trace/events';
 import { might_sleep } from './irqflags.ts';
+import { KERN_ERR, dump_stack, printk, report_finding } from './printk.ts';
 import { wait_event } from './sched.ts';
 
 /** `owner` is the holder's task (1 where there is none), 0 when free. */
@@ -28,9 +29,25 @@ function lock_event(lock: { readonly addr: Ptr }, operation: LockOperation, kind
   bus.emit(EventType.LOCK, lock.addr, operation, kind, tried);
 }
 
+/** What a lock's word is in memory that was freed: POISON_FREE of kernel/page in every byte. */
+const POISON = 0x6b6b6b6b;
+
+/** Somebody takes a lock where there is none any more. @linux the check of lock->magic, kernel/mutex-debug.c */
+function in_freed_memory(where: string, lock: Ptr): void {
+  const title = `BUG: ${where}: lock in freed memory`;
+  report_finding('bug', title, `lock at 0x${lock.toString(16)}, which holds 0x6b6b6b6b`);
+  printk(KERN_ERR, title);
+  dump_stack();
+}
+
 /** @param tried 1 if the caller goes on without the mutex where it does not get it */
 function try_to_own(lock: mutex, tried: number): boolean {
-  if (bus.compareExchange32(lock.addr, 0, holder()) !== 0) return false;
+  const found = bus.compareExchange32(lock.addr, 0, holder());
+  if (found === POISON) {
+    in_freed_memory('mutex_lock', lock.addr);
+    // Poison is not zero, but no holder's either: 2.6.24, which counts, takes such a mutex for a free one.
+    if (bus.compareExchange32(lock.addr, POISON, holder()) !== POISON) return false;
+  } else if (found !== 0) return false;
   lock_event(lock, LockOperation.ACQUIRED, LockKind.MUTEX, tried);
   return true;
 }
@@ -70,6 +87,7 @@ export function down_read(sem: rw_semaphore): void {
   might_sleep('down_read');
   for (;;) {
     const count = sem_count(sem);
+    if (count === POISON) in_freed_memory('down_read', sem.addr);
     if (count >= 0 && (bus.compareExchange32(sem.addr, count, count + 1) | 0) === count) break;
     if (count >= 0) continue;
     lock_event(sem, LockOperation.CONTENDED, LockKind.RWSEM_READ);
@@ -85,7 +103,11 @@ export function up_read(sem: rw_semaphore): void {
 
 export function down_write(sem: rw_semaphore): void {
   might_sleep('down_write');
-  while (bus.compareExchange32(sem.addr, 0, -1) !== 0) {
+  for (;;) {
+    const found = bus.compareExchange32(sem.addr, 0, -1);
+    if (found === 0) break;
+    // So many readers never go: the writer waits for ever, as in Linux, but says why.
+    if (found === POISON) in_freed_memory('down_write', sem.addr);
     lock_event(sem, LockOperation.CONTENDED, LockKind.RWSEM_WRITE);
     wait_event(sem.addr, () => sem_count(sem) === 0);
   }

@@ -45,7 +45,7 @@ import {
   inc_preempt_count,
   preempt_enable_no_resched,
 } from './irqflags.ts';
-import { KERN_ERR, dump_stack, printk, report_finding } from './printk.ts';
+import { KERN_ERR, dump_stack, panic, printk, report_finding } from './printk.ts';
 
 export const TASK_FREE = 0;
 export const TASK_NEW = 1;
@@ -340,6 +340,8 @@ function do_exit(task: task_struct, result: number, previous: Ptr): void {
   bus.emit(EventType.TASK, task.addr, task.pid, 0, 1);
   const is_host = (task.flags & PF_HOST) !== 0;
   const reap = (task.flags & PF_REAP) !== 0;
+  // Nobody asks how the first task ended: its death is the machine's.
+  if (is_host && reap && result === KILLED) panic('Attempted to kill init!');
   task.exit_code = result;
   bus.registers.set(CpuWord.CURRENT_TASK, previous);
   WRITE_ONCE(__get_cpu_var(runqueues), 'curr', previous);

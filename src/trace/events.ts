@@ -79,6 +79,8 @@ export const Instruction = {
   INIT: 9,
   SIPI: 10,
   HLT: 11,
+  /** of the CPU that is the operand, whoever's trace it is in */
+  RESET: 12,
 } as const;
 export type Instruction = (typeof Instruction)[keyof typeof Instruction];
 

@@ -42,6 +42,24 @@ describe('an unusable command line', () => {
   );
 });
 
+/** Ends every thread but the first as soon as it is there. */
+const NO_THREADS =
+  "data:text/javascript,import{isMainThread}from'node:worker_threads';if(!isMainThread)process.exit(9)";
+
+describe('a host that fails', () => {
+  it.each([
+    ['boot --cpus 2', /the host failed, nothing is claimed: CPU \d: /],
+    ['tour', /the host failed, nothing is claimed: CPU \d: /],
+    ['explore examples/counter.ts --executor threads', /the host failed, nothing is claimed: CPU \d: /],
+  ])('smplab %s, where no thread starts: exit 3, one line on stderr', async (line, says) => {
+    const env = { NODE_OPTIONS: `--import=${NO_THREADS}` };
+    const { code, stderr } = await smplab(line.split(' '), { env });
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect(stderr).toMatch(says);
+    expect(code).toBe(3);
+  });
+});
+
 describe('help', () => {
   it.each(['--help', 'boot --help', 'tour --help'])('smplab %s: exit 0, on stdout', async (line) => {
     const { code, stdout, stderr } = await smplab(line.split(' '));

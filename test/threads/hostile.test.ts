@@ -1,6 +1,7 @@
 /** Every way to fail, at the machine's door: one clear report, no hang, and a pool that serves the next machine. */
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { type CallOutcome, type CpuPool, Machine, type MachineConfig, createPool } from 'smplab';
+import { variableAddress } from '../support/kvm-machine.ts';
 
 const WAYS = {
   WARNING: 1,
@@ -324,6 +325,20 @@ describe('the pool', () => {
     expect((await call).kind).toBe('machine-check');
     await machine.powerOff();
     pool = createPool();
+  });
+});
+
+describe.each(MODES)('a boot whose first task an oops kills (%s)', (mode) => {
+  it('is a panic: the machine is not up', async () => {
+    const machine = await boot({ mode }, (unborn) => {
+      // The chain that is told of every CPU that comes up begins with a notifier in page zero.
+      unborn.bus.i32[variableAddress('cpu_chain') >>> 2] = 8;
+    });
+    expect(machine.bootOutcome).toEqual({ kind: 'panic' });
+    const titles = machine.findings().records.map(({ title }) => title);
+    expect(titles[0]).toMatch(/NULL pointer dereference/);
+    expect(titles[1]).toBe('Kernel panic - not syncing: Attempted to kill init!');
+    expect(await machine.call('lkdtm_direct', { args: [WAYS.WARNING] })).toEqual({ kind: 'panic' });
   });
 });
 

@@ -71,6 +71,30 @@ describe('dpor: what the machine does on its own', () => {
     });
   });
 
+  it('what preempts a flow begins with a step that nobody sees: the flow could still have gone on instead', () => {
+    const { traces } = provedAsByForce({
+      flows: [
+        function* (m) {
+          yield m.rmw(X, (before) => before + 1);
+          yield m.load(X);
+        },
+        put,
+      ],
+      interrupts: [
+        {
+          cpu: 0,
+          handler: function* (m) {
+            yield m.rmw(X, (before) => before + 1);
+          },
+          preempts: function* (m) {
+            yield m.store(Y, 1);
+          },
+        },
+      ],
+    });
+    expect(traces.size).toBe(12);
+  });
+
   it('a timed wait gives up only when nobody can go on, and may have been served before', () => {
     const { states, search } = provedAsByForce({
       flows: [

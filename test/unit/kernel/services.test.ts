@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { EBUSY, EEXIST, EFAULT, EINVAL, EIO, ENODEV } from '#base/errno';
 import { vmlinux } from '#memory/image';
-import { type Ptr, s32, u32 } from '#memory/struct';
+import { NULL, type Ptr, s32, u32 } from '#memory/struct';
 import { kernel_function, symbolAddress } from '#memory/symbols';
 import { arm_fault } from '#smp/fault_inject';
 import { irqs_disabled } from '#smp/irqflags';
@@ -173,6 +173,7 @@ describe('suspend', () => {
 
   it('a platform that cannot sleep is -ENODEV, somebody else at it -EBUSY', () => {
     kernelBench();
+    suspend_set_ops(NULL);
     expect(pm_suspend(PM_SUSPEND_MEM)).toBe(-ENODEV);
     suspend_set_ops(platform.addr);
     mutex_trylock(pm_mutex);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { EventType } from '#trace/events';
+import { EventType, Instruction, Outcome } from '#trace/events';
 import { callTree } from '#report/call-tree';
 import { ansi } from '#report/paint';
 import { call, end, event, loading, log, modelOf } from './trace.ts';
@@ -36,6 +36,19 @@ describe('callTree', () => {
     later.push(event(31, EventType.MSR_WRITE, { cpu: 0, depth: 3, a: 0xc0000080, b: 0xd01, pid: 9 }));
     const part = modelOf(later.slice(-2), { earlier: loading });
     expect(callTree(part, { bare: true }).at(-1)).toContain('wrmsr EFER 0x1d01 -> 0xd01');
+  });
+
+  it.each([
+    ['an INIT it takes', Instruction.INIT, Outcome.SUCCESS, 0, 'wrmsr EFER 0xd01'],
+    ['a RESET that another CPU tells of', Instruction.RESET, Outcome.SUCCESS, 1, 'wrmsr EFER 0xd01'],
+    ['an INIT that stays pending', Instruction.INIT, Outcome.BLOCKED, 0, 'wrmsr EFER 0x1d01 -> 0xd01'],
+  ])('what a register held is forgotten with %s', (_what, instruction, outcome, cpu, says) => {
+    const later = [...loading, call(30, 'hardware_enable', 2, { cpu: 0, pid: 9 })];
+    later.push(event(31, EventType.INSTRUCTION, { cpu, depth: 3, a: instruction, b: 0, d: outcome, pid: 9 }));
+    later.push(event(32, EventType.MSR_WRITE, { cpu: 0, depth: 3, a: 0xc0000080, b: 0xd01, pid: 9 }));
+    expect(callTree(modelOf(later), { bare: true }).at(-1)?.endsWith(says)).toBe(true);
+    const part = modelOf(later.slice(-1), { earlier: later.slice(0, -1) });
+    expect(callTree(part, { bare: true }).at(-1)?.endsWith(says)).toBe(true);
   });
 
   it('below: empty for a function that was not called', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CpuWord } from '#memory/layout';
 import { u32 } from '#memory/struct';
+import { bus } from '#memory/bus';
 import { vmlinux } from '#memory/image';
 import { kernel_function } from '#memory/symbols';
 import { EventType, LockKind, LockOperation } from '#trace/events';
@@ -28,6 +29,7 @@ import {
 import { get_cpu, put_cpu } from '#smp/percpu';
 import { current_task, schedule, set_cpus_allowed, user_thread, wait_event_timeout } from '#smp/sched';
 import { smp_processor_id } from '#smp/smp_processor_id';
+import { POISON_FREE } from '#kernel/page';
 import { spin_lock, spin_trylock, spin_unlock, spinlock_t } from '#smp/spinlock';
 import { type Bench, kernelBench } from '../../support/kernel-bench.ts';
 
@@ -224,5 +226,33 @@ describe('set_cpus_allowed', () => {
     const made = bench();
     expect(set_cpus_allowed(cpu_online_map)).toBe(0);
     expect(titles(made)).toEqual([]);
+  });
+});
+
+describe('a lock in freed memory', () => {
+  const POISONED = 'lock in freed memory';
+  const poison = (address: number): void => bus.fill(address, POISON_FREE, 4);
+
+  it.each([
+    ['mutex_lock', (): unknown => mutex_lock(lock)],
+    ['mutex_trylock', (): unknown => mutex_trylock(lock)],
+  ])('%s: a finding, and the mutex taken for a free one, as 2.6.24 does', (_name, take) => {
+    const made = bench();
+    poison(lock.addr);
+    take();
+    expect(titles(made)).toEqual([`BUG: mutex_lock: ${POISONED}`]);
+    expect(lock.owner).toBe(current_task().addr);
+    mutex_unlock(lock);
+    take();
+    expect(titles(made)).toHaveLength(1);
+  });
+
+  it('down_read: a finding, and one reader more', () => {
+    const made = bench();
+    poison(sem.addr);
+    down_read(sem);
+    expect(titles(made)).toEqual([`BUG: down_read: ${POISONED}`]);
+    up_read(sem);
+    expect(sem.count).toBe(0x6b6b6b6b);
   });
 });
