@@ -1,6 +1,7 @@
 /** What a run shows to be explored: its reversals, put into the wakeup trees of the states in front of them. */
 import type { Actor } from '#base/strategy';
-import { Flow, cpuOf, flowOf } from '#base/strategy';
+import { Flow, cpuOf, flowOf, interruptActor } from '#base/strategy';
+import { OpFlag, OpWord, opFlags } from '#trace/operations';
 import { DPOR_ACTORS, EventFlag } from './dpor-events.ts';
 import type { Target } from './dpor-feasible.ts';
 import type { SearchPath } from './dpor-path.ts';
@@ -72,7 +73,10 @@ export class Demands {
     for (const event of again) look(event);
     for (let event = branch; event < events.count; event++) look(event);
     if (isCut) return;
-    for (const blocked of result.blocked ?? []) finder.ofBlocked(blocked, sink);
+    for (const blocked of result.blocked ?? []) {
+      finder.ofBlocked(blocked, sink);
+      finder.ofPreempted(blocked, sink);
+    }
     if (events.hasInterrupts) this.findUntaken(sink);
     if (result.stop === RunStop.DIED) this.findCutOff(sink);
   }
@@ -88,8 +92,20 @@ export class Demands {
   private isRaisedLast(actor: Actor): boolean {
     const { events } = this.order;
     for (let event = events.count - 1; event >= 0 && events.actor[event] !== actor; event--) {
-      if (flowOf(actor) === Flow.INTERRUPT && this.order.isInterruptTo(event, cpuOf(actor))) return true;
+      if (this.order.isInterruptTo(event, cpuOf(actor)) && this.mayTake(actor)) return true;
       if ((events.flags[event]! & EventFlag.VISIBLE) !== 0 && events.couldGo(event, actor)) return true;
+    }
+    return false;
+  }
+
+  /** Whether the CPU lets the interrupt actor in somewhere: a handler has to turn interrupts on for another to come on top of it. */
+  private mayTake(actor: Actor): boolean {
+    if (flowOf(actor) === Flow.INTERRUPT) return true;
+    const { events } = this.order;
+    const below = interruptActor(cpuOf(actor));
+    for (let event = 0; event < events.count; event++) {
+      if (events.actor[event] !== below) continue;
+      if ((opFlags(events.word(event, OpWord.HEAD)) & OpFlag.IRQS_OFF) === 0) return true;
     }
     return false;
   }

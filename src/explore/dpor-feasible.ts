@@ -88,14 +88,13 @@ export class Feasibility {
     return events.word(entry, OpWord.SITE) === events.word(event, OpWord.SITE) ? -1 : entry;
   }
 
-  /** The last interrupt that was taken on top of the event's flow since that went last, or -1. */
-  entryAbove(event: number): number {
+  /** The last interrupt before `end` that was taken on top of a flow since its event `last`, or -1. */
+  entryAbove(actor: number, end: number, last: number): number {
     const { events } = this;
     if (!events.hasInterrupts) return -1;
-    const actor = events.actor[event]!;
     if (flowOf(actor) !== Flow.MAIN && flowOf(actor) !== Flow.INTERRUPT) return -1;
     const above = flowOf(actor) === Flow.MAIN ? interruptActor(cpuOf(actor)) : cpuOf(actor) * 4 + Flow.NESTED;
-    for (let entry = event - 1; entry > events.before[event]!; entry--)
+    for (let entry = end - 1; entry > last; entry--)
       if (events.actor[entry] === above && (events.flags[entry]! & EventFlag.ENTRY) !== 0) return entry;
     return -1;
   }

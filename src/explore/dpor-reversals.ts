@@ -70,7 +70,7 @@ export class Reversals {
   /** What nobody sees races with nobody. But it may be how a thread begins that preempts the flow: the flow could have gone on instead. */
   private ofUnseen(event: number, sink: ReversalSink): void {
     const { events, one } = this;
-    const entry = this.feasibility.entryAbove(event);
+    const entry = this.feasibility.entryAbove(events.actor[event]!, event, events.before[event]!);
     if (entry < 0) return;
     one[0] = entry;
     const target: Target = {
@@ -185,6 +185,16 @@ export class Reversals {
     const key = isLock ? 0 : waitKey(events, blocked.actor, last);
     if (!isLock) this.feasibility.learnBlocked(blocked.actor, key, words, events.count);
     this.ofUnmade(blocked.actor, last, events.count, { key, words, isLock }, sink);
+  }
+
+  /** Who was left waiting may be a thread that an interrupt let in and that made no step: the flow below it could have gone on. */
+  ofPreempted({ actor }: BlockedActor, sink: ReversalSink): void {
+    const { events, one } = this;
+    const entry = this.feasibility.entryAbove(actor, events.count, this.lastOf(actor));
+    if (entry < 0 || !events.couldGo(entry, actor)) return;
+    one[0] = entry;
+    const shape = unknownOf(actor);
+    sink(one, { shape, event: -1, end: events.count, wait: undefined, isShifty: true }, false);
   }
 
   /** Whether some event may touch one of these words: address and bytes, in turn. */

@@ -95,6 +95,56 @@ describe('dpor: what the machine does on its own', () => {
     expect(traces.size).toBe(12);
   });
 
+  it('a thread that an interrupt let in waits for ever before its first step: the flow could still have gone on instead', () => {
+    const { traces } = provedAsByForce({
+      flows: [
+        function* (m) {
+          yield m.rmw(X, () => 2);
+          yield m.ipi(0);
+        },
+        function* (m) {
+          yield m.rmw(X, (before) => before + 1);
+        },
+      ],
+      interrupts: [
+        { cpu: 0, handler: function* () {} },
+        {
+          cpu: 1,
+          handler: function* (m) {
+            yield m.load(Y);
+          },
+          preempts: function* (m) {
+            yield m.await([X, Y], ([x, y]) => x === y);
+          },
+        },
+      ],
+    });
+    expect(traces.size).toBe(15);
+  });
+
+  it('an interrupt that was taken after a handler could have come on top of it, where the handler lets others in', () => {
+    const { traces } = provedAsByForce({
+      flows: [
+        function* (m) {
+          yield m.store(X, 2);
+          yield m.ipi(1);
+        },
+        function* () {},
+      ],
+      interrupts: [
+        {
+          cpu: 1,
+          handler: function* (m) {
+            yield m.load(Y);
+            yield m.irqs(true);
+            yield m.rmw(X, (before) => before + 1);
+          },
+        },
+      ],
+    });
+    expect(traces.size).toBeGreaterThan(3);
+  });
+
   it('a timed wait gives up only when nobody can go on, and may have been served before', () => {
     const { states, search } = provedAsByForce({
       flows: [

@@ -30,6 +30,8 @@ export interface ToyProgram {
     readonly cpu: number;
     readonly pending: boolean;
     readonly preempts: readonly Toy[];
+    /** As the kernel's reschedule interrupt: the handler looks whether a thread waits, and so does the thread when it begins. */
+    readonly looks?: boolean;
     readonly body: readonly Toy[];
   }[];
 }
@@ -136,6 +138,53 @@ export function anyProgram(most: number, withInterrupts: boolean, failing = 0): 
     .filter((program) => size(program) <= most);
 }
 
+const LOOK: Toy = { op: 'load', word: 4 };
+
+/**
+ * Programs in which CPUs interrupt each other: up to two handlers, on two CPUs, that may let interrupts in and raise others, and
+ * what they let in waits, too.
+ */
+export function anyBusyProgram(most: number): fc.Arbitrary<ToyProgram> {
+  const raises = fc.record({ op: fc.constant('ipi' as const), cpu: fc.nat({ max: 1 }) });
+  const main = fc.oneof(
+    { weight: 5, arbitrary: plain() },
+    { weight: 1, arbitrary: locked() },
+    { weight: 3, arbitrary: waits() },
+    { weight: 3, arbitrary: raises },
+    { weight: 1, arbitrary: fc.constantFrom<Toy>({ op: 'off' }, { op: 'on' }, { op: 'drop' }) },
+  );
+  // The handler of CPU 0 may raise CPU 1's; round and round they would never end.
+  const raisesOn = { weight: 1, arbitrary: fc.constant<Toy>({ op: 'ipi', cpu: 1 }) };
+  const handler = (cpu: number): fc.Arbitrary<ToyProgram['handlers'][number]> => {
+    const on = cpu === 0 ? [raisesOn] : [];
+    const inHandler = fc.oneof(
+      { weight: 4, arbitrary: plain() },
+      { weight: 1, arbitrary: fc.constant<Toy>({ op: 'on' }) },
+      ...on,
+    );
+    const onTop = fc.oneof(
+      { weight: 3, arbitrary: plain() },
+      { weight: 1, arbitrary: locked() },
+      { weight: 2, arbitrary: waits() },
+      ...on,
+    );
+    return fc.record({
+      cpu: fc.constant(cpu),
+      looks: fc.constant(true),
+      pending: fc.boolean(),
+      body: fc.array(inHandler, { maxLength: 2 }),
+      preempts: fc.oneof(fc.constant([]), fc.array(onTop, { minLength: 1, maxLength: 2 })),
+    });
+  };
+  return fc
+    .record({
+      flows: fc.array(fc.array(main, { minLength: 1, maxLength: 3 }), { minLength: 2, maxLength: 2 }),
+      // Every CPU has a handler, so that every interrupt has one.
+      handlers: fc.tuple(handler(0), handler(1)).map((both) => [...both]),
+    })
+    .filter((program) => size(program) <= most);
+}
+
 function* perform(m: ModelOps, body: readonly Toy[], flow: number): Generator<ModelRequest, void, number> {
   for (const toy of body) {
     if (toy.op === 'load') yield m.load(word(toy.word));
@@ -171,11 +220,11 @@ export function machineOf(program: ToyProgram, memoryModel: 'sc' | 'tso'): Model
     };
   const options: ModelOptions = {
     flows: program.flows.map(flow),
-    interrupts: program.handlers.map(({ cpu, pending, body, preempts }) => ({
+    interrupts: program.handlers.map(({ cpu, pending, body, preempts, looks = false }) => ({
       cpu,
       pending,
-      handler: flow(body, -1),
-      ...(preempts.length === 0 ? {} : { preempts: flow(preempts, -1) }),
+      handler: flow(looks ? [LOOK, ...body] : body, -1),
+      ...(preempts.length === 0 ? {} : { preempts: flow(looks ? [LOOK, ...preempts] : preempts, -1) }),
     })),
     memoryModel,
   };
