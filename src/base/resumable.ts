@@ -19,7 +19,15 @@ export const resumable: {
 
 /** Turns of a loop without a step, after which it is taken for endless: seconds, where a turn does anything at all. */
 const TURNS_MAX = 10_000_000;
-const turns = { made: 0 };
+export const turns: {
+  /** since the last step */
+  made: number;
+  /** since `watch` was called last */
+  total: number;
+  /** Called every so often: a loop may fill the host's heap. */
+  watch: (() => void) | undefined;
+} = { made: 0, total: 0, watch: undefined };
+const TURNS_WATCHED = 1024;
 
 /** A loop that goes round for ever and touches no shared memory: no step comes at which its CPU could be stopped. */
 export class EndlessLoop extends Error {
@@ -31,6 +39,10 @@ export class EndlessLoop extends Error {
 
 /** One more turn of a loop in compiled code. @throws EndlessLoop */
 export function turn(): void {
+  if (++turns.total === TURNS_WATCHED) {
+    turns.total = 0;
+    turns.watch?.();
+  }
   if (++turns.made <= TURNS_MAX) return;
   turns.made = 0;
   throw new EndlessLoop();

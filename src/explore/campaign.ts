@@ -11,6 +11,7 @@ import { DporSearch } from './dpor.ts';
 import type { DporTask } from './dpor-task.ts';
 import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from './executor.ts';
 import { type Explanation, explain } from './explain.ts';
+import { refuseFullHeap, watchLoops } from './heap-limit.ts';
 import { identityOf } from './identity.ts';
 import { Laboratory } from './laboratory.ts';
 import { pinToOneCore } from './pin.ts';
@@ -94,6 +95,8 @@ export interface CampaignReport {
 /** Failures a campaign that keeps going collects. */
 const FAILURES_MAX = 16;
 const PROGRESS_MS = 200;
+/** Runs after which it is asked how full the heap is, which costs as much as half a run of a small scenario. */
+const RUNS_PER_LOOK = 64;
 const STAY = policyNumber('stay');
 
 /** Searches one scenario. The executor's machine is off when this answers. */
@@ -188,6 +191,7 @@ class Campaign {
     this.#source = source;
     this.#options = options;
     this.#search = search;
+    watchLoops();
   }
 
   async report(): Promise<CampaignReport> {
@@ -249,6 +253,7 @@ class Campaign {
       this.#switches += result.switches;
       if (result.stop === RunStop.STEP_LIMIT) this.#cutShort++;
       this.#search.observe(result);
+      if (this.#runs % RUNS_PER_LOOK === 0 || result.findings.length > 0) refuseFullHeap();
       if (result.findings.length > 0) {
         this.#failed(result);
         if (this.hasEnough) break;

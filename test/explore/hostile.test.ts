@@ -12,6 +12,7 @@ const isLong = process.env['SMPLAB_LONG'] !== undefined;
 const fileOf = (name: string): string => `test/programs/hostile/${name}.ts`;
 const FAILED = 1;
 const UNUSABLE = 2;
+const HOST_FAILED = 3;
 /** A report that nobody reads to its end is not clear. */
 const LINES_MAX = 80;
 
@@ -75,6 +76,22 @@ describe('a hostile scenario', () => {
     expect(stderr).toMatch(says);
     expect(code).toBe(UNUSABLE);
   });
+});
+
+describe('a scenario that fills the heap', () => {
+  it.concurrent.each(['fills_the_heap', 'fills_the_heap_at_once'])(
+    '%s: one line before the heap is full, exit 3',
+    async (name) => {
+      const { code, stderr } = await smplab(['explore', fileOf(name)], {
+        env: { NODE_OPTIONS: '--max-old-space-size=256' },
+      });
+      expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+      expect(stderr).toMatch(
+        /the host failed, nothing is claimed: the heap of this process, \d+ MiB, is nearly full/,
+      );
+      expect(code).toBe(HOST_FAILED);
+    },
+  );
 });
 
 describe('a file that is no program', () => {
