@@ -71,7 +71,6 @@ export type BandSpan = readonly [cpu: number, from: number, to: number, on: numb
 export interface PictureBand {
   readonly name: string;
   readonly hint: string;
-  /** Worth a colour when it is off, and not when it is on. */
   readonly spans: readonly BandSpan[];
 }
 

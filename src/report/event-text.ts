@@ -12,7 +12,8 @@ import {
   vectorName,
 } from './names.ts';
 
-function value64(low: number, high: number): bigint {
+/** The two words of an event that are one number. */
+export function value64(low: number, high: number): bigint {
   return (BigInt(high) << 32n) | BigInt(low);
 }
 

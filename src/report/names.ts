@@ -63,6 +63,12 @@ const VECTOR_NAMES: ReadonlyMap<number, string> = new Map([
   [0x400, 'STARTUP'],
 ]);
 
+/** Taking INIT or STARTUP is an instruction's event: which signal it was that was sent. */
+export function startSignal(instruction: number): number | undefined {
+  if (instruction === Instruction.INIT) return 0x200;
+  return instruction === Instruction.SIPI ? 0x400 : undefined;
+}
+
 /** Undefined for a device's. */
 export function knownVector(vector: number): string | undefined {
   return VECTOR_NAMES.get(vector);

@@ -6,12 +6,12 @@
  * Slices are complete events, with their length: readers are not of one mind about begins and ends of several tracks that
  * come mixed. An arrow's ends have the category of what they are drawn to: some readers find the one by the other.
  */
-import { EventType, Instruction, type TraceEvent } from '#trace/events';
+import { EventType, type TraceEvent } from '#trace/events';
 import { contextText } from './call-tree.ts';
 import { eventText } from './event-text.ts';
 import { type FlowLine, flowLines } from './flow.ts';
 import type { TraceModel } from './model.ts';
-import { hex, resultText, vectorName } from './names.ts';
+import { hex, resultText, startSignal, vectorName } from './names.ts';
 
 /** The part of the Trace Event Format that is used here. */
 export interface ChromeEvent {
@@ -45,12 +45,6 @@ const INSTANTS: ReadonlyMap<EventType, string> = new Map<EventType, string>([
   [EventType.HOTPLUG, 'hotplug'],
   [EventType.PRINTK, 'printk'],
   [EventType.FINDING, 'finding'],
-]);
-
-/** What a CPU takes, as an instruction, of what was sent to start it. */
-const STARTS: ReadonlyMap<number, number> = new Map<number, number>([
-  [Instruction.INIT, 0x200],
-  [Instruction.SIPI, 0x400],
 ]);
 
 /** A slice whose end has not been seen. */
@@ -186,7 +180,7 @@ class Converter {
 
   #instant(line: FlowLine): void {
     const { event } = line;
-    const starts = event.type === EventType.INSTRUCTION ? STARTS.get(event.a) : undefined;
+    const starts = event.type === EventType.INSTRUCTION ? startSignal(event.a) : undefined;
     const cat = INSTANTS.get(event.type);
     if (cat === undefined) return;
     const instant = this.#named(line);

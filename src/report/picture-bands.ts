@@ -1,6 +1,7 @@
 /** What each CPU is and holds while the run goes by, as far as the trace tells: masks, registers, flags, locks. */
 import { ContextFlag, EventType, Instruction, Milestone, Outcome } from '#trace/events';
 import type { BandSpan, PictureBand, PictureLock, PictureRegister } from '#page/data';
+import { value64 } from './event-text.ts';
 import { hex, msrName } from './names.ts';
 
 const EFER = 0xc0000080;
@@ -92,7 +93,7 @@ export class Bands {
 
   /** Of an event that tells what a register holds, or that a CPU came or went. */
   event(type: EventType, cpu: number, at: number, a: number, b: number, c: number, d: number): void {
-    const value = (BigInt(c) << 32n) | BigInt(b);
+    const value = value64(b, c);
     if (type === EventType.HOTPLUG) this.#milestone(a, b, at);
     else if ((type === EventType.MSR_READ || type === EventType.MSR_WRITE) && d === 0) {
       if (a === EFER) {

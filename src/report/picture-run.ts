@@ -3,15 +3,15 @@
  * does not know, registers and instructions.
  */
 import { type Actor, Flow, cpuOf, flowOf, interruptActor, mainActor } from '#base/strategy';
-import { ContextFlag, EventType, LockOperation, type TraceEvent } from '#trace/events';
+import { ContextFlag, EventType, Instruction, LockOperation, type TraceEvent } from '#trace/events';
 import { OpFlag, OpType } from '#trace/operations';
 import { type Fact, type Operation, type Step, couldGo, mainOperation } from '#trace/steps';
 import type { EventClass } from '#page/data';
 import { accessText } from './access-text.ts';
-import { eventText } from './event-text.ts';
+import { eventText, value64 } from './event-text.ts';
 import type { InterleavingInput } from './interleaving-items.ts';
 import type { LogLine, TraceModel } from './model.ts';
-import { callArguments, resultText, vectorName } from './names.ts';
+import { callArguments, resultText, startSignal, vectorName } from './names.ts';
 import { isRelease, lockWords, stepText, valueText, waitingText } from './operation-text.ts';
 import type { OpenFrame, PictureBuilder } from './picture-builder.ts';
 
@@ -35,8 +35,6 @@ const EXTRAS: ReadonlySet<EventType> = new Set<EventType>([
   EventType.MSR_WRITE,
   EventType.INSTRUCTION,
 ]);
-
-const STARTS: Readonly<Record<number, number>> = { 9: 0x200, 10: 0x400 };
 
 /** Adds the run's events to the builder; answers which event each step is. */
 export function addRun(builder: PictureBuilder, run: LoggedRun): ReadonlyMap<number, number> {
@@ -249,16 +247,16 @@ class RunEvents {
       step: -1,
       context,
     });
-    const starts = type === EventType.INSTRUCTION ? STARTS[a] : undefined;
+    const starts = type === EventType.INSTRUCTION ? startSignal(a) : undefined;
     if (starts !== undefined) builder.arrives(at, starts, cpu);
   }
 
   #learn({ type, cpu, a, b, c, d }: TraceEvent): bigint | undefined {
-    const isCr4 = type === EventType.INSTRUCTION && a === 2;
+    const isCr4 = type === EventType.INSTRUCTION && a === Instruction.MOV_TO_CR4;
     if (type === EventType.INSTRUCTION && !isCr4) return undefined;
     const key = `${cpu} ${isCr4 ? 'cr4' : a}`;
     const before = this.#registers.get(key);
-    if (d === 0) this.#registers.set(key, (BigInt(c) << 32n) | BigInt(b));
+    if (d === 0) this.#registers.set(key, value64(b, c));
     return type === EventType.MSR_READ ? undefined : before;
   }
 

@@ -1,11 +1,11 @@
 /** The events of a trace without a log of steps: of a boot, or of a file. */
-import { EventType, type TraceEvent } from '#trace/events';
+import { EventType, LockOperation, type TraceEvent } from '#trace/events';
 import type { EventClass } from '#page/data';
 import { loadText, storeText } from './access-text.ts';
 import { eventText } from './event-text.ts';
 import { type FlowLine, flowLines } from './flow.ts';
 import type { TraceModel } from './model.ts';
-import { hex, resultText, vectorName } from './names.ts';
+import { hex, resultText, startSignal, vectorName } from './names.ts';
 import { valueText } from './operation-text.ts';
 import type { PictureBuilder } from './picture-builder.ts';
 
@@ -35,9 +35,6 @@ const CLASSES: Readonly<Partial<Record<EventType, EventClass>>> = {
   [EventType.LOCK]: 'lock',
   [EventType.ALLOCATION]: 'allocation',
 };
-
-/** INIT and STARTUP, as an INSTRUCTION event's `a` has them taken. */
-const STARTS: Readonly<Record<number, number>> = { 9: 0x200, 10: 0x400 };
 
 const LOCK_TEXTS = ['', 'takes', 'releases', 'waits for'];
 
@@ -109,7 +106,7 @@ class TraceEvents {
     if (type === EventType.IRQ_EXIT) this.#unwind(cpu, event.depth - 0.5, at + 1);
     if (type === EventType.IPI_SEND) builder.sends(at, a, b);
     if (type === EventType.IRQ_ENTRY) builder.arrives(at, a, cpu);
-    const starts = type === EventType.INSTRUCTION ? STARTS[a] : undefined;
+    const starts = type === EventType.INSTRUCTION ? startSignal(a) : undefined;
     if (starts !== undefined) builder.arrives(at, starts, cpu);
   }
 
@@ -119,7 +116,7 @@ class TraceEvents {
   }
 
   #class({ type, b, c }: TraceEvent): EventClass | undefined {
-    if (type === EventType.LOCK) return b === 2 ? 'unlock' : 'lock';
+    if (type === EventType.LOCK) return b === LockOperation.RELEASED ? 'unlock' : 'lock';
     // Where a task goes on is told by its next call.
     if (type === EventType.TASK && c === 0) return undefined;
     return CLASSES[type];
@@ -184,7 +181,7 @@ class TraceEvents {
       for (const address of this.#memory.keys())
         if (address >= a && address < a + b) this.#memory.delete(address);
     }
-    if (type === EventType.LOCK && b === 1) bands.takes(a, this.#name(a), cpu, at);
-    if (type === EventType.LOCK && b === 2) bands.gives(a, cpu, at + 1);
+    if (type === EventType.LOCK && b === LockOperation.ACQUIRED) bands.takes(a, this.#name(a), cpu, at);
+    if (type === EventType.LOCK && b === LockOperation.RELEASED) bands.gives(a, cpu, at + 1);
   }
 }

@@ -22,7 +22,7 @@ function count(value: number): string {
 }
 
 /** Microseconds, with three digits that matter. */
-export function latencyText(microseconds: number): string {
+function latencyText(microseconds: number): string {
   if (microseconds < 1_000) return `${digits(microseconds)} us`;
   return microseconds < 1_000_000
     ? `${digits(microseconds / 1_000)} ms`
