@@ -9,6 +9,7 @@ import { createSyncFn } from 'synckit';
 import {
   bareCallNanoseconds,
   messageChannelNanoseconds,
+  parkAndWakeNanoseconds,
   pingPongNanoseconds,
   startBareThreads,
   typedArrayNanoseconds,
@@ -32,6 +33,15 @@ async function timed(machine, symbol, options) {
     throw new Error(`${symbol}: ${JSON.stringify(outcome)}`);
   return performance.now() - begin;
 }
+
+/** CpuWord.HALTS of memory/layout.ts. */
+const HALTS = 83;
+/** How often the threads of a machine have gone to sleep. @param {any} machine @param {number} cpus */
+const timesAsleep = (machine, cpus) =>
+  Array.from({ length: cpus }, (_, cpu) => machine.bus.registersOf(cpu).get(HALTS)).reduce(
+    (a, b) => a + b,
+    0,
+  );
 
 /** Nanoseconds of a cross call from CPU 0 to CPU 1, which runs something else. @param {any} machine @param {number} rounds */
 async function crossCallNanoseconds(machine, rounds) {
@@ -195,13 +205,27 @@ export async function smpRows(tell, only) {
         const cycles = 200;
         await timed(machine, 'hotplug_torture', { args: [cpus - 1, 20] });
         const figures = [];
-        for (let pair = 0; pair < 3; pair++) {
-          figures.push(
-            (cycles / (await timed(machine, 'hotplug_torture', { args: [cpus - 1, cycles] }))) * 1e3,
-          );
+        const bares = [];
+        const ratios = [];
+        for (let pair = 0; pair < PAIRS; pair++) {
+          const before = timesAsleep(machine, cpus);
+          const took = await timed(machine, 'hotplug_torture', { args: [cpus - 1, cycles] });
+          // The same threads park and are woken as often, and do nothing else.
+          const parks = timesAsleep(machine, cpus) - before;
+          const bare = ((await parkAndWakeNanoseconds(cpus, parks)) * parks) / 1e6;
+          figures.push((cycles / took) * 1e3);
+          bares.push((cycles / bare) * 1e3);
+          ratios.push(took / bare);
         }
-        const note = loaded ? 'off and on again, kvm loaded' : 'off and on again';
-        row(`hotplug${cpus}${loaded ? '+kvm' : ''}`, median(figures), 'cycles/s', null, null, note);
+        const note = `off and on again${loaded ? ', kvm loaded' : ''}, against as many times of parking and waking`;
+        row(
+          `hotplug${cpus}${loaded ? '+kvm' : ''}`,
+          median(figures),
+          'cycles/s',
+          median(bares),
+          median(ratios),
+          note,
+        );
         await machine.powerOff();
       }
     }

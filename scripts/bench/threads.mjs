@@ -169,3 +169,48 @@ export function typedArrayNanoseconds(rounds) {
   run(rounds);
   return ((performance.now() - begin) / (rounds * 64 * 3)) * 1e6;
 }
+
+/** Threads in a ring: each parks until the one before it has woken it, and wakes the next. */
+const ring = `
+  const { workerData: { words, me, threads, hops } } = require('node:worker_threads');
+  const mine = me * 16, next = ((me + 1) % threads) * 16, done = threads * 16;
+  Atomics.add(words, done + 16, 1);
+  Atomics.notify(words, done + 16);
+  for (let seen = 0; ;) {
+    Atomics.wait(words, mine, seen);
+    const now = Atomics.load(words, mine);
+    if (now === seen) continue;
+    seen = now;
+    if (Atomics.load(words, done) !== 0) break;
+    if (Atomics.add(words, done + 32, 1) + 1 >= hops) {
+      Atomics.store(words, done, 1);
+      Atomics.notify(words, done);
+      break;
+    }
+    Atomics.add(words, next, 1);
+    Atomics.notify(words, next);
+  }`;
+
+/** Nanoseconds of one thread parking and being woken, of `threads` in turn. @param {number} threads @param {number} hops */
+export async function parkAndWakeNanoseconds(threads, hops) {
+  const words = new Int32Array(new SharedArrayBuffer((threads + 3) * 64));
+  const done = threads * 16;
+  const workers = Array.from(
+    { length: threads },
+    (_, me) => new Worker(ring, { eval: true, workerData: { words, me, threads, hops } }),
+  );
+  for (;;) {
+    const up = Atomics.load(words, done + 16);
+    if (up >= threads) break;
+    const wait = Atomics.waitAsync(words, done + 16, up, 5_000);
+    if (wait.async) await wait.value;
+  }
+  const begin = performance.now();
+  Atomics.add(words, 0, 1);
+  Atomics.notify(words, 0);
+  const wait = Atomics.waitAsync(words, done, 0, 60_000);
+  if (wait.async) await wait.value;
+  const took = ((performance.now() - begin) / hops) * 1e6;
+  await Promise.all(workers.map((worker) => worker.terminate()));
+  return took;
+}

@@ -43,7 +43,7 @@ export class Findings {
 
   /** All CPUs' rings, into a file. Undefined if there were enough, or it cannot be written. */
   #dump(machine: Machine): string | undefined {
-    if (this.#traces >= TRACES_MAX) return undefined;
+    if (this.#traces >= TRACES_MAX || machine.layout.ringCapacity === 0) return undefined;
     const file = path.join(this.#folder, `smplab-stress-${this.#seed}-${this.#traces}.smp-trace`);
     try {
       writeFileSync(file, machine.traceBytes());
