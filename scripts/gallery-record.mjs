@@ -132,7 +132,7 @@ name the commands that made them.
 smplab gallery list                     # what there is
 smplab gallery show ID                  # its page; with --view diagram the run that fails, found now
 smplab explore ID                       # find it; ID/fixed searches the kernel with the fix
-smplab gallery verify                   # that all of it still holds, in about the time of a coffee
+smplab gallery verify                   # that all of it still holds
 smplab gallery chance ID                # how often it fails by itself
 \`\`\`
 
