@@ -50,7 +50,7 @@ export async function shell(
   options: ShellOptions,
   { output, aside, signal }: Context,
 ): Promise<number> {
-  const machine = { ...machineOf({ ...options, trace: 'none' }), trace: 0 };
+  const machine = machineOf({ ...options, trace: 'none' });
   const faults = options.fault ?? [];
   checkFaults(faults);
   const terminal = {
@@ -62,7 +62,11 @@ export async function shell(
     },
   };
   // Scripts and their parser take a while to load: no other command waits for them.
-  const { runScript } = await import('#shell/shell');
+  const { runInteractive, runScript } = await import('#shell/shell');
+  if (options.c === undefined && file === undefined && process.stdin.isTTY) {
+    const streams = { input: process.stdin, output: process.stdout };
+    return shellCode(await runInteractive({ machine, faults }, terminal, streams));
+  }
   const run = async (
     text: string,
     name: string,

@@ -148,6 +148,7 @@ export interface KeptMachine {
 }
 
 const RUN_STATE = machineWord(MachineWord.RUN_STATE);
+const TRACE_MASK = machineWord(MachineWord.TRACE_MASK);
 const RUN_EPOCH = machineWord(MachineWord.RUN_EPOCH);
 const AT_REST = machineWord(MachineWord.CPUS_AT_REST);
 const DOORBELL = machineWord(MachineWord.DOORBELL);
@@ -370,6 +371,11 @@ export class Machine {
   /** The trace in the format smp-trace/1: in deterministic mode the same for the same configuration and calls. */
   traceBytes(): Uint8Array {
     return encodeTrace({ cpus: this.layout.nrPossible, ...this.trace() });
+  }
+
+  /** What is recorded from here on: TraceMask bits. */
+  setTraceMask(mask: number): void {
+    this.bus.i32[TRACE_MASK] = mask;
   }
 
   /** Empties the trace: what follows is recorded from its start. At rest. */

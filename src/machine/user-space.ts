@@ -212,8 +212,8 @@ export class UserProcess {
 
   async mount(device: string, directory: string, type: string, flags: number): Promise<void> {
     await this.#withBuffer(async (buffer) => {
-      this.#poke(buffer, encoder.encode(`${type}\0`));
-      this.#poke(buffer + 256, encoder.encode(`${device}\0`));
+      this.poke(buffer, encoder.encode(`${type}\0`));
+      this.poke(buffer + 256, encoder.encode(`${device}\0`));
       await this.#checked('sys_mount', [buffer + 256, buffer, flags], directory);
     });
   }
@@ -225,7 +225,7 @@ export class UserProcess {
     argument: Uint8Array,
   ): Promise<{ value: number; bytes: Uint8Array }> {
     return this.#withBuffer(async (buffer) => {
-      this.#poke(buffer, argument);
+      this.poke(buffer, argument);
       const value = await this.#checked('sys_ioctl', [fd, command, buffer]);
       return { value, bytes: this.machine.bus.u8.slice(buffer, buffer + argument.length) };
     });
@@ -236,7 +236,8 @@ export class UserProcess {
     return this.machine.bus.u8.slice(address, address + length);
   }
 
-  #poke(address: number, bytes: Uint8Array): void {
+  /** Writes memory of the process's own: pages that it asked for. */
+  poke(address: number, bytes: Uint8Array): void {
     this.machine.bus.u8.set(bytes, address);
   }
 

@@ -15,6 +15,9 @@ export interface Terminal {
 
 const FIRST_PID = 1000;
 
+/** TraceMask bits. */
+const TRACE_ALL = 7;
+
 /** What `init` mounts: source, directory, type. */
 const BOOT_MOUNTS = [
   ['proc', '/proc', 'proc'],
@@ -30,6 +33,10 @@ export class Computer {
   machine: Machine;
   log: KernelLog;
   mounts = new MountTable();
+  /** What `kvmctl` knows of its VMs: a descriptor, and the address of the guest's memory. */
+  vms = new Map<number, number>();
+  /** Of its vCPUs: a descriptor, the guest-physical address of its steps, and where that is. */
+  vcpus = new Map<number, { readonly guest: number; readonly address: number }>();
   /** How the machine came to its end, if it has. */
   end: End | undefined;
   /** A reboot, halt or power-off that somebody asked for. */
@@ -74,6 +81,8 @@ export class Computer {
     this.machine = await switchOn(this.config, this.#faults);
     this.log = new KernelLog(this.machine);
     this.mounts = new MountTable();
+    this.vms = new Map();
+    this.vcpus = new Map();
     this.end = undefined;
     this.request = undefined;
     await this.#init();
@@ -133,9 +142,14 @@ export class Computer {
 }
 
 async function switchOn(config: MachineConfig, faults: readonly Fault[]): Promise<Machine> {
-  return Machine.powerOn(config, {
-    beforeBoot: (fresh) => {
-      fresh.injectFaults(faults);
+  // Rings are made for a machine that is traced: this one is when somebody asks for it.
+  return Machine.powerOn(
+    { ...config, trace: TRACE_ALL },
+    {
+      beforeBoot: (fresh) => {
+        fresh.setTraceMask(0);
+        fresh.injectFaults(faults);
+      },
     },
-  });
+  );
 }

@@ -36,6 +36,7 @@ export const Plumbing = {
   PROGRAM: '__smplab_program',
   TRAP: '__smplab_trap',
   SET_TRAP: '__smplab_set_trap',
+  WAIT: '__smplab_wait',
   DEVICE: '__smplab_device',
 } as const;
 
@@ -57,6 +58,8 @@ export interface RewriteOptions {
   readonly jobs: JobTexts;
   /** Print each statement's output as it comes. */
   readonly live: boolean;
+  /** Its end is the shell's: what was trapped runs there. */
+  readonly isWhole: boolean;
 }
 
 function literal(text: string): WordNode {
@@ -244,6 +247,8 @@ class Rewriter {
       return { ...command, args: [substituted(simple(Plumbing.STAGE, [file!], line)), ...args] };
     }
     if (name === 'exit') return leaving(command);
+    // just-bash has a wait of its own, which knows nothing of our jobs.
+    if (name === 'wait') return simple(Plumbing.WAIT, command.args, line, command.redirections);
     // Only the shell knows whether it is a subshell, whose traps are its own.
     if (name === 'trap')
       return simple(
@@ -404,12 +409,12 @@ function live(list: readonly StatementNode[]): StatementNode[] {
 }
 
 /** Rewrites a script in place. */
-export function rewrite(script: ScriptNode, { jobs, live: isLive }: RewriteOptions): ScriptNode {
+export function rewrite(script: ScriptNode, { jobs, live: isLive, isWhole }: RewriteOptions): ScriptNode {
   const wantsLive = isLive && !movesOutput(script);
   new Rewriter(jobs).script(script);
   if (wantsLive) script.statements = live(script.statements);
   // The end of a script is an exit too.
-  if (isLive)
+  if (isWhole)
     script.statements.push(
       assigned(STATUS, variable('?')),
       ...trapped('true'),
@@ -421,7 +426,7 @@ export function rewrite(script: ScriptNode, { jobs, live: isLive }: RewriteOptio
 /** A rewritten text; as it is where it is not a script. */
 export function rewriteText(text: string, jobs: JobTexts): string {
   try {
-    return serialize(rewrite(parse(text), { jobs, live: false }));
+    return serialize(rewrite(parse(text), { jobs, live: false, isWhole: false }));
   } catch {
     return text;
   }

@@ -9,7 +9,7 @@ import { Bash, type ResolvedCommandContext, type ScriptNode, parse } from 'just-
 import { Interrupted, NoReturn, UserProcess } from '#machine/user-space';
 import { Caller } from './caller.ts';
 import type { Computer } from './computer.ts';
-import { makeCommand } from './command.ts';
+import { STATUS_INTERRUPTED, makeCommand } from './command.ts';
 import { allCommands } from './commands/all.ts';
 import { Jobs } from './jobs.ts';
 import { KernelFs } from './kernel-fs.ts';
@@ -132,9 +132,15 @@ export class Session implements ShellSession {
       transform: ({ ast }) => {
         const isLive = this.#isOutermost && this.#options.live;
         this.#isOutermost = false;
-        return { ast: rewrite(ast, { jobs: this.jobs.texts, live: isLive }) };
+        const isWhole = isLive && this.#options.keep !== true;
+        return { ast: rewrite(ast, { jobs: this.jobs.texts, live: isLive, isWhole }) };
       },
     });
+  }
+
+  /** The line that was run last has ended the shell: `exit`, and not in a subshell. */
+  get hasLeft(): boolean {
+    return this.isLeaving && this.#saved === undefined && !this.#isInterrupted;
   }
 
   get cwd(): string {
@@ -190,7 +196,7 @@ export class Session implements ShellSession {
     this.#saved = {
       cwd: context.cwd,
       status: Number(status),
-      declarations: `${declarationsOf(variables!)}\n${options!}`,
+      declarations: `${declarationsOf(variables!)}\n${optionsOf(options!)}`,
       functions: this.#functionsNow(functions!),
       args: positional,
       aliases: Object.fromEntries([...context.env].filter(([name]) => name.startsWith('BASH_ALIAS_'))),
@@ -249,16 +255,23 @@ export class Session implements ShellSession {
       const said = isAborted ? stderr.replace(AbortError.MESSAGE, '') : stderr;
       if (said !== '') terminal.err(said);
       this.#tellFailures();
-      if (isAborted) return this.#isInterrupted ? 130 : 1;
+      if (isAborted) return this.#aborted();
       if (this.#saved !== undefined) {
         this.#state = this.#saved;
         return this.#saved.status;
       }
       return exitCode;
     } catch (error) {
-      if (error instanceof NoReturn || error instanceof Interrupted) return this.#isInterrupted ? 130 : 1;
+      if (error instanceof NoReturn || error instanceof Interrupted) return this.#aborted();
       throw error;
     }
+  }
+
+  /** A line that was ended leaves its status and nothing else. */
+  #aborted(): number {
+    const status = this.#isInterrupted ? STATUS_INTERRUPTED : 1;
+    this.#state = { ...this.#state, status };
+    return status;
   }
 
   /** The script with what it needs before it and leaves behind it. Lines keep their numbers. */
@@ -293,6 +306,25 @@ function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
+/** Options that just-bash lets a script set; others are only there to be looked at. */
+const SET_OPTIONS = /^set [-+]o (?:allexport|errexit|noclobber|noglob|nounset|pipefail|xtrace)$/;
+
+function optionsOf(text: string): string {
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith('shopt') || SET_OPTIONS.test(line))
+    .join('\n');
+}
+
+/** just-bash takes the elements of an array apart again where they are given to `declare`. */
+function arrayAssignment(line: string): string {
+  const array = /^declare -([a-zA-Z]*)([aA])([a-zA-Z]*) (\w+)=\(/.exec(line);
+  if (array === null) return line;
+  const [, , kind, , name] = array;
+  const value = line.slice(line.indexOf('('));
+  return kind === 'A' ? `declare -A ${name}; ${name}=${value}` : `${name}=${value}`;
+}
+
 /** `declare -p` without what bash sets by itself, and without what cannot be set again. */
 function declarationsOf(text: string): string {
   const kept: string[] = [];
@@ -304,7 +336,7 @@ function declarationsOf(text: string): string {
       isKept = !OWN_VARIABLES.has(name!) && !name!.startsWith('__smplab') && !flags!.includes('r');
     }
     // A value of several lines goes on.
-    if (isKept) kept.push(line);
+    if (isKept) kept.push(arrayAssignment(line));
   }
   return kept.join('\n');
 }

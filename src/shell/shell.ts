@@ -2,6 +2,8 @@
 import type { Fault, MachineConfig } from '#machine/config';
 import type { End } from './caller.ts';
 import { Computer, type Terminal } from './computer.ts';
+import { endLines } from './end-text.ts';
+import { Interactive, type Streams } from './interactive.ts';
 import { Session } from './session.ts';
 
 export interface ShellRequest {
@@ -22,6 +24,30 @@ export interface ShellResult {
   /** How the machine came to its end, if it did without being told to. */
   readonly end: End | undefined;
   readonly isInterrupted: boolean;
+}
+
+/** What came of a machine that nobody needs any more. */
+function resultOf(computer: Computer, status: number, isInterrupted: boolean): ShellResult {
+  computer.showLog();
+  const { end } = computer;
+  if (end !== undefined) for (const line of endLines(end)) computer.terminal.err(`${line}\n`);
+  return { status, findings: computer.nrFindings, end, isInterrupted };
+}
+
+/** A shell with a person at it. */
+export async function runInteractive(
+  request: Pick<ShellRequest, 'machine' | 'faults'>,
+  terminal: Terminal,
+  streams: Streams,
+): Promise<ShellResult> {
+  const computer = await Computer.powerOn(request.machine, request.faults, terminal);
+  try {
+    const status = computer.end === undefined ? await new Interactive(computer, streams).run() : 1;
+    if (computer.request !== undefined) computer.end = undefined;
+    return resultOf(computer, status, false);
+  } finally {
+    await computer.powerOff();
+  }
 }
 
 /** Runs a script on a machine of its own. @param signal a person has had enough */
@@ -55,9 +81,8 @@ export async function runScript(
       status = 0;
       computer.end = undefined;
     }
-    return { status, findings: computer.nrFindings, end: computer.end, isInterrupted: signal.aborted };
+    return resultOf(computer, status, signal.aborted);
   } finally {
-    computer.showLog();
     await computer.powerOff();
   }
 }

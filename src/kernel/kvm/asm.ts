@@ -3,10 +3,7 @@
  *
  * VMXON, VMXOFF, VMCLEAR and VMPTRLD are the processor's own (smp/arch). The rest is done here on the CPU's registers:
  * VMREAD and VMWRITE work on the page of the current VMCS; VMRUN, VMLAUNCH and VMRESUME check what makes them fault or
- * fail (spec B.2) and run a guest that is one fixed program. A fault has no fixup in kvm-54: it is an oops.
- *
- * The guest: `1: test rsi, rsi; jz 2f; dec rsi; cpuid; jmp 1b; 2: hlt; jmp 1b`. It exits RSI times by CPUID, which KVM
- * handles, and then by HLT, which goes to user space; set RSI with KVM_SET_REGS. It needs no memory.
+ * fail (spec B.2) and run the guest (guest.ts). A fault has no fixup in kvm-54: it is an oops.
  *
  * A VMCS's launch state is in its page, and only VMCLEAR resets it. So a vCPU that was skipped when its CPU went offline
  * (spec 5.2) and goes on elsewhere without VMCLEAR fails to enter, with error 4.
@@ -22,13 +19,9 @@ import { type Ptr, type StructView, array, struct, u32, u64 } from '#memory/stru
 import { arch } from '#smp/arch';
 import { Outcome } from '#trace/events';
 import { do_general_protection, do_invalid_op } from '../traps.ts';
-import { VCPU_REGS_RSI, type kvm_vcpu } from './kvm.ts';
+import { run_guest } from './guest.ts';
+import type { kvm_vcpu } from './kvm.ts';
 import { MSR_EFER, MSR_EFER_SVME_MASK, MSR_IA32_TIME_STAMP_COUNTER } from './msr_index.ts';
-
-/** How the guest came back. */
-export const GUEST_INTERRUPTED = 0;
-export const GUEST_CPUID = 1;
-export const GUEST_HLT = 2;
 
 /** The processor reads a register of its own: no RDMSR, no event. */
 function own_msr(msr: number): bigint {
@@ -37,15 +30,6 @@ function own_msr(msr: number): bigint {
 
 export function rdtscll(): bigint {
   return own_msr(MSR_IA32_TIME_STAMP_COUNTER);
-}
-
-/** The guest runs until something makes it exit. An interrupt that waits does so before the first instruction. */
-function run_guest(vcpu: kvm_vcpu): number {
-  if ((bus.registers.get(CpuWord.PENDING) & PENDING_MASKABLE) !== 0) return GUEST_INTERRUPTED;
-  const left = vcpu.regs.get(VCPU_REGS_RSI);
-  if (left === 0n) return GUEST_HLT;
-  vcpu.regs.set(VCPU_REGS_RSI, left - 1n);
-  return GUEST_CPUID;
 }
 
 /**

@@ -27,7 +27,8 @@ import {
   virt_to_page,
 } from '../page_alloc.ts';
 import { kmem_cache_free, kmem_cache_zalloc } from '../slab.ts';
-import { GUEST_CPUID, GUEST_INTERRUPTED, asm_clgi, asm_stgi, asm_vmrun, rdtscll } from './asm.ts';
+import { asm_clgi, asm_stgi, asm_vmrun, rdtscll } from './asm.ts';
+import { GUEST_CPUID, GUEST_INTERRUPTED } from './guest.ts';
 import { KVM_EXIT_UNKNOWN, kvm_run } from './kvm_abi.ts';
 import { ERR_PTR, VCPU_REGS_RAX, VCPU_REGS_RSP, kvm, type kvm_vcpu } from './kvm.ts';
 import { kvm_vcpu_cache, kvm_vcpu_init, kvm_vcpu_uninit } from './kvm_main_vcpu.ts';

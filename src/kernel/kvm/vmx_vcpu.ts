@@ -14,15 +14,8 @@ import { rdmsrl } from '../msr.ts';
 import { GFP_KERNEL, PAGE_SHIFT, PAGE_SIZE, page_to_phys } from '../page_alloc.ts';
 import { read_cr0, read_cr4 } from '../processor.ts';
 import { kfree, kmalloc, kmem_cache_free, kmem_cache_zalloc } from '../slab.ts';
-import {
-  GUEST_CPUID,
-  GUEST_INTERRUPTED,
-  VMCS_FIELD,
-  asm_vmlaunch,
-  asm_vmread,
-  asm_vmwrite,
-  rdtscll,
-} from './asm.ts';
+import { VMCS_FIELD, asm_vmlaunch, asm_vmread, asm_vmwrite, rdtscll } from './asm.ts';
+import { GUEST_CPUID, GUEST_INTERRUPTED } from './guest.ts';
 import { KVM_EXIT_FAIL_ENTRY, KVM_EXIT_UNKNOWN, kvm_run, kvm_userspace_memory_region } from './kvm_abi.ts';
 import { ERR_PTR, KVM_MEMORY_SLOTS, VCPU_REGS_RSP, kvm } from './kvm.ts';
 import { kvm_clear_guest_page, kvm_set_memory_region } from './kvm_main_vm.ts';

@@ -93,7 +93,7 @@ const trap: CommandBody = ({ args: [subshell, shell, ...given], session }) => {
 export const jobCommands: Readonly<Record<string, CommandBody>> = {
   jobs,
   kill,
-  wait,
+  [Plumbing.WAIT]: wait,
   [Plumbing.JOB]: start,
   [Plumbing.SET_TRAP]: trap,
 };
