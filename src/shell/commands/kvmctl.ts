@@ -107,11 +107,11 @@ function stepsOf(words: readonly string[]): [what: number, times: number][] {
   return steps;
 }
 
-async function program(call: CommandCall, vcpu: number, words: readonly string[]): Promise<void> {
+async function program(call: CommandCall, vcpu: number, given: readonly string[]): Promise<void> {
   const { computer, caller } = call.session;
   const place = computer.vcpus.get(vcpu);
   if (place === undefined) throw new CommandFailure(`${vcpu} is no vCPU that kvmctl has made`);
-  const steps = [...stepsOf(words), [GUEST_STEP_END, 0] as const];
+  const steps = [...stepsOf(given), [GUEST_STEP_END, 0] as const];
   const list = Buffer.alloc(steps.length * STEP_BYTES);
   for (const [index, [what, times]] of steps.entries()) {
     list.writeUInt32LE(what, index * STEP_BYTES);
