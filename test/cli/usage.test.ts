@@ -9,7 +9,7 @@ const UNUSABLE: readonly (readonly [string, RegExp])[] = [
   ['boot --vendor via', /'via' is invalid.*amd, intel/],
   ['boot --wat', /unknown option '--wat'/],
   ['boot extra', /too many arguments/],
-  ['explode', /unknown command explode: there are boot, tour/],
+  ['explode', /unknown command explode: there are boot, shell, tour/],
   ['help explode', /unknown command explode/],
   ['boot --trace tree --trace-out /nonexistent/file', /\/nonexistent\/file: cannot be written \(ENOENT\)/],
   ['boot --trace-out /tmp/never', /--trace-out: needs --trace/],
