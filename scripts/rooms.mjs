@@ -7,7 +7,7 @@
  */
 
 /** Where the build starts. Everything else under src must be reachable from one of these or from a test. */
-export const entryPoints = ['src/index.ts', 'src/vitest/index.ts', 'src/cli/main.ts'];
+export const entryPoints = ['src/index.ts', 'src/vitest/index.ts', 'src/cli/main.ts', 'src/cli/job.ts'];
 
 /** What CPU threads run; built apart, as CommonJS. */
 export const threadEntryPoints = ['src/cpu-worker/loader.ts', 'src/cpu-worker/main.ts'];
@@ -86,7 +86,7 @@ export const instead = {
  * @type {Readonly<Record<string, readonly string[]>>}
  */
 export const packageRooms = {
-  piscina: ['machine'],
+  piscina: ['machine', 'cli'],
   'p-queue': ['explore', 'stress'],
   esbuild: ['explore'],
   '@babel/parser': ['fibers'],
@@ -102,7 +102,7 @@ export const packageRooms = {
 
 /** What to do instead of importing the package elsewhere. */
 export const packageInstead = {
-  piscina: 'ask machine for a CPU; the pool is its own business.',
+  piscina: 'ask machine for a CPU, or cli for a job; the pools are their own business.',
   '@babel/parser': 'let fibers make code resumable.',
   '@babel/generator': 'let fibers make code resumable.',
   '@babel/types': 'let fibers make code resumable.',

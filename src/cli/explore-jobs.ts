@@ -1,69 +1,117 @@
 /**
- * A campaign on several cores: as many processes, each on a core of its own, each with a part. Random runs are divided by
- * number; an exhaustive search is begun here, and what it has not explored yet is given away branch by branch.
+ * A campaign on several cores, in parts: random runs are divided by number; an exhaustive search is begun here, and what it
+ * has not explored yet is given away branch by branch. On fibers a part is a thread's work. Where a machine's CPUs are
+ * threads, it is a process's, since they want to be on one core.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { CampaignOptions } from '#explore/campaign';
 import { runInParallel } from '#explore/parallel';
+import type { ScenarioSource } from '#machine/scenario';
 import { childDocument } from './child.ts';
 import type { ExploreDocument } from './explore-document.ts';
+import type { JobOptions } from './job.ts';
+import type { JobPool } from './job-pool.ts';
+
+/** What is a part's own. */
+type Part = Pick<CampaignOptions, 'shard' | 'branch'>;
+
+/** Who does parts. */
+export interface Workers {
+  /** undefined: it was stopped before it had anything to say. */
+  run(part: Part, core: number): Promise<ExploreDocument | undefined>;
+  /** The others come back with what they have. */
+  stop(): void;
+}
 
 export interface PartOptions {
-  /** Arguments after `explore`, without --jobs, --shard and --json. */
-  readonly arguments: readonly string[];
+  readonly workers: Workers;
   readonly jobs: number;
   /** Ends the others once one part has found something. */
   readonly isEnough: (document: ExploreDocument) => boolean;
   readonly signal: AbortSignal;
 }
 
-interface Part {
-  readonly extra: readonly string[];
+export function threadWorkers(pool: JobPool, source: ScenarioSource, campaign: JobOptions): Workers {
+  return {
+    run: (part) => pool.run({ source, options: { ...campaign, ...part } }),
+    stop: () => {
+      pool.stop();
+    },
+  };
+}
+
+/** @param given arguments after `explore`, without --jobs, --shard and --json */
+export function processWorkers(given: readonly string[]): Workers {
+  const stop = new AbortController();
+  return {
+    run: (part, core) =>
+      withArguments(part, async (own) => {
+        const text = await childDocument(
+          ['explore', ...given, ...own, '--core', String(core), '--json'],
+          stop.signal,
+        );
+        return text === undefined ? undefined : (JSON.parse(text) as ExploreDocument);
+      }),
+    stop: () => {
+      stop.abort();
+    },
+  };
+}
+
+async function withArguments<T>(
+  { shard, branch }: Part,
+  run: (own: readonly string[]) => Promise<T>,
+): Promise<T> {
+  if (shard !== undefined) return run(['--shard', `${shard.index + 1}/${shard.of}`]);
+  const folder = mkdtempSync(path.join(tmpdir(), 'smplab-branch-'));
+  try {
+    const file = path.join(folder, 'branch.json');
+    writeFileSync(file, branch!);
+    return await run(['--branch', file]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 async function runParts(parts: readonly Part[], options: PartOptions): Promise<ExploreDocument[]> {
-  const stop = new AbortController();
-  const interrupted = (): void => {
-    stop.abort();
+  const { workers, signal } = options;
+  let isOver = signal.aborted;
+  const stop = (): void => {
+    isOver = true;
+    workers.stop();
   };
-  options.signal.addEventListener('abort', interrupted, { once: true });
+  signal.addEventListener('abort', stop, { once: true });
   try {
-    const texts = await runInParallel(options.jobs, parts, async (part, core) => {
-      if (stop.signal.aborted) return undefined;
-      const given = ['explore', ...options.arguments, ...part.extra, '--core', String(core), '--json'];
-      const text = await childDocument(given, stop.signal);
-      if (text !== undefined && options.isEnough(JSON.parse(text) as ExploreDocument)) stop.abort();
-      return text;
+    const documents = await runInParallel(options.jobs, parts, async (part, core) => {
+      if (isOver) return undefined;
+      const document = await workers.run(part, core);
+      if (document !== undefined && options.isEnough(document)) stop();
+      return document;
     });
-    return texts.flatMap((text) => (text === undefined ? [] : [JSON.parse(text) as ExploreDocument]));
+    return documents.filter((document) => document !== undefined);
   } finally {
-    options.signal.removeEventListener('abort', interrupted);
+    signal.removeEventListener('abort', stop);
   }
 }
 
 /** A campaign by chance: part i of n makes every n-th run. */
 export async function runShards(options: PartOptions): Promise<ExploreDocument[]> {
-  const parts = Array.from({ length: options.jobs }, (_, index) => ({
-    extra: ['--shard', `${index + 1}/${options.jobs}`],
-  }));
-  return runParts(parts, options);
+  const { jobs } = options;
+  return runParts(
+    Array.from({ length: jobs }, (_, index) => ({ shard: { index, of: jobs } })),
+    options,
+  );
 }
 
-/** Branches of an exhaustive search, each as the text that `--branch` reads. */
+/** Branches of an exhaustive search, each as the text that a campaign takes. */
 export async function runBranches(
   branches: readonly string[],
   options: PartOptions,
 ): Promise<ExploreDocument[]> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'smplab-branches-'));
-  try {
-    const parts = branches.map((text, index) => {
-      const file = path.join(folder, `${index}.json`);
-      writeFileSync(file, text);
-      return { extra: ['--branch', file] };
-    });
-    return await runParts(parts, options);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  return runParts(
+    branches.map((branch) => ({ branch })),
+    options,
+  );
 }

@@ -11,8 +11,9 @@ import type { ScenarioSource } from '#machine/scenario';
 import type { Context } from './boot.ts';
 import { ExitCode, UsageError } from './exit-code.ts';
 import { type ExploreDocument, exploreDocument, mergeDocuments } from './explore-document.ts';
-import { type PartOptions, runBranches, runShards } from './explore-jobs.ts';
+import { type PartOptions, processWorkers, runBranches, runShards, threadWorkers } from './explore-jobs.ts';
 import { exploreText } from './explore-text.ts';
+import { JobPool } from './job-pool.ts';
 
 export interface ExploreOptions {
   readonly strategy: StrategyName;
@@ -90,12 +91,13 @@ export async function explore(name: string, options: ExploreOptions, context: Co
       `--shard: ${options.strategy} is not searched in shards, each would search it all; dpor takes --jobs`,
     );
   }
-  const source = await compileScenario(scenarioFile(name), options.executor);
+  const file = scenarioFile(name);
   let report: CampaignReport | undefined;
   let document: ExploreDocument;
   if (options.jobs > 1 && options.shard === undefined) {
-    document = await inJobs(source, name, options, context);
+    document = await inJobs(file, name, options, context);
   } else {
+    const source = await compileScenario(file, options.executor);
     report = await runCampaign(source, campaignOptions(name, options, context));
     document = exploreDocument(report, options);
   }
@@ -115,30 +117,57 @@ export async function explore(name: string, options: ExploreOptions, context: Co
   return verdict(document, signal.aborted);
 }
 
-/** Several processes; this one only divides the work and puts the answers together. */
+/** Several threads or processes; this one only divides the work and puts the answers together. */
 async function inJobs(
-  source: ScenarioSource,
+  file: string,
   name: string,
   options: ExploreOptions,
   context: Context,
 ): Promise<ExploreDocument> {
-  const until = expectedOf(name) ?? (({ kind }: { readonly kind: string }): boolean => kind !== 'data-race');
-  const parts: PartOptions = {
-    arguments: [name, ...partArguments(options)],
-    jobs: options.jobs,
-    isEnough: ({ failures }) => options.keepGoing !== true && failures.some(until),
-    signal: context.signal,
-  };
+  if (isExhaustive(options.strategy) && options.strategy !== 'dpor') {
+    throw new UsageError(
+      `--jobs ${options.jobs}: ${options.strategy} is searched by one process; dpor can be divided`,
+    );
+  }
+  // The threads start while the scenario is being compiled.
+  const pool = options.executor === 'threads' ? undefined : new JobPool(options.jobs);
+  try {
+    const source = await compileScenario(file, options.executor);
+    const until =
+      expectedOf(name) ?? (({ kind }: { readonly kind: string }): boolean => kind !== 'data-race');
+    const {
+      signal: _,
+      onProgress: _told,
+      until: _until,
+      ...campaign
+    } = campaignOptions(name, options, context);
+    const parts: PartOptions = {
+      workers:
+        pool === undefined
+          ? processWorkers([name, ...partArguments(options)])
+          : threadWorkers(pool, source, campaign),
+      jobs: options.jobs,
+      isEnough: ({ failures }) => options.keepGoing !== true && failures.some(until),
+      signal: context.signal,
+    };
+    return await inParts(source, name, options, context, parts);
+  } finally {
+    await pool?.close();
+  }
+}
+
+async function inParts(
+  source: ScenarioSource,
+  name: string,
+  options: ExploreOptions,
+  context: Context,
+  parts: PartOptions,
+): Promise<ExploreDocument> {
   if (options.strategy === 'dpor') {
     const begun = await beginBranches(source, campaignOptions(name, options, context), options.jobs);
     const first = exploreDocument(begun.report, options);
     if (begun.branches.length === 0 || parts.isEnough(first)) return first;
     return mergeDocuments([first, ...(await runBranches(begun.branches, parts))], true);
-  }
-  if (isExhaustive(options.strategy)) {
-    throw new UsageError(
-      `--jobs ${options.jobs}: ${options.strategy} is searched by one process; dpor can be divided`,
-    );
   }
   const documents = await runShards(parts);
   if (documents.length === 0) throw new UsageError('interrupted before anything was known');
