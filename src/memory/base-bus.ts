@@ -57,6 +57,8 @@ export abstract class BaseBus {
   thread = 0;
   registers: CpuRegisters;
   protected pendingIndex: number;
+  /** Memory behind page zero: an index of `wordBehindPageZero` is in it, or the address faults. */
+  protected readonly mapped: Uint32Array;
   /** See Bus: what the inlined half of plain accesses looks at. */
   readonly plainWords: Uint32Array;
   attention: number;
@@ -78,9 +80,8 @@ export abstract class BaseBus {
       { length: layout.nrPossible },
       (_, index) => new CpuRegisters(this.i32, layout, index),
     );
-    this.plainWords = plain
-      ? new Uint32Array(buffer, PAGE_SIZE, (buffer.byteLength - PAGE_SIZE) >>> 2)
-      : NO_WORDS;
+    this.mapped = new Uint32Array(buffer, PAGE_SIZE, (buffer.byteLength - PAGE_SIZE) >>> 2);
+    this.plainWords = plain ? this.mapped : NO_WORDS;
     this.cpu = cpu;
     this.perCpuOffset = perCpuOffset(layout, Math.max(cpu, 0));
     this.registers = this.#allRegisters[Math.max(cpu, 0)]!;

@@ -62,7 +62,7 @@ export class ParallelBus extends BaseBus implements Bus {
 
   load32(address: number): number {
     if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
-    const value = this.plainWords[wordBehindPageZero(address)];
+    const value = this.mapped[wordBehindPageZero(address)];
     return value === undefined ? this.client.fault(address, 4, false) : value;
   }
 
@@ -89,8 +89,8 @@ export class ParallelBus extends BaseBus implements Bus {
   store32(address: number, value: number): void {
     if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
     const word = wordBehindPageZero(address);
-    if (word >= this.plainWords.length) this.client.fault(address, 4, true);
-    this.plainWords[word] = value;
+    if (word >= this.mapped.length) this.client.fault(address, 4, true);
+    this.mapped[word] = value;
   }
 
   store64(address: number, value: bigint): void {
@@ -355,7 +355,7 @@ export class ParallelBus extends BaseBus implements Bus {
   #word(address: number, write: boolean): number {
     if (this.i32[this.pendingIndex] !== 0) this.client.interruptWindow();
     const word = wordBehindPageZero(address);
-    if (word >= this.plainWords.length) this.client.fault(address, 4, write);
+    if (word >= this.mapped.length) this.client.fault(address, 4, write);
     return address >>> 2;
   }
 
