@@ -209,6 +209,11 @@ function addShell(
     .passThroughOptions()
     .option('-c <text>', 'run this text instead of a file')
     .option('--stdin', 'the script reads standard input, also from a pipe')
+    .addOption(
+      new Option('--share <folder>', 'scripts see the files in it, under their own names').argParser(
+        collect((folder) => folder),
+      ),
+    )
     .addOption(logLevel())
     .addHelpText(
       'after',

@@ -5,11 +5,13 @@ import { type BootOptions, machineOf } from './boot-options.ts';
 import type { Context } from './boot.ts';
 import { ExitCode, UsageError } from './exit-code.ts';
 import { checkFaults } from './parse.ts';
+import { sharedFiles } from './shared-files.ts';
 
 /** As commander hands them over. */
 export type ShellOptions = Omit<BootOptions, 'trace' | 'traceOut' | 'traceBelow' | 'json'> & {
   readonly c?: string;
   readonly stdin?: boolean;
+  readonly share?: readonly string[];
 };
 
 function readScript(file: string): string {
@@ -53,6 +55,7 @@ export async function shell(
   const machine = machineOf({ ...options, trace: 'none' });
   const faults = options.fault ?? [];
   checkFaults(faults);
+  const shared = (options.share ?? []).flatMap(sharedFiles);
   const terminal = {
     out: (text: string): void => {
       output.raw(text);
@@ -65,7 +68,7 @@ export async function shell(
   const { runInteractive, runScript } = await import('#shell/shell');
   if (options.c === undefined && file === undefined && process.stdin.isTTY) {
     const streams = { input: process.stdin, output: process.stdout };
-    return shellCode(await runInteractive({ machine, faults }, terminal, streams));
+    return shellCode(await runInteractive({ machine, faults, shared }, terminal, streams));
   }
   const run = async (
     text: string,
@@ -73,7 +76,9 @@ export async function shell(
     positional: readonly string[],
     stdin: string,
   ): Promise<number> =>
-    shellCode(await runScript({ machine, faults, text, name, args: positional, stdin }, terminal, signal));
+    shellCode(
+      await runScript({ machine, faults, shared, text, name, args: positional, stdin }, terminal, signal),
+    );
   if (options.c !== undefined) return run(options.c, file ?? 'bash', args, await stdinFor(options));
   if (file !== undefined) return run(readScript(file), file, args, await stdinFor(options));
   return run(await readStdin(), 'bash', args, '');

@@ -5,7 +5,7 @@ import { Machine } from '#machine/machine';
 import { NoReturn, UserProcess } from '#machine/user-space';
 import { type End, MountTable } from './caller.ts';
 import { KernelLog } from './kernel-log.ts';
-import { makeUserRoot } from './user-root.ts';
+import { type SharedFile, makeUserRoot } from './user-root.ts';
 
 /** Where a shell's text goes. */
 export interface Terminal {
@@ -67,8 +67,9 @@ export class Computer {
     config: MachineConfig,
     faults: readonly Fault[],
     terminal: Terminal,
+    shared: readonly SharedFile[] = [],
   ): Promise<Computer> {
-    const root = await makeUserRoot();
+    const root = await makeUserRoot(shared);
     const computer = new Computer(config, faults, terminal, root, await switchOn(config, faults));
     await computer.#init();
     return computer;

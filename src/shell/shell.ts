@@ -5,10 +5,13 @@ import { Computer, type Terminal } from './computer.ts';
 import { endLines } from './end-text.ts';
 import { Interactive, type Streams } from './interactive.ts';
 import { Session } from './session.ts';
+import type { SharedFile } from './user-root.ts';
 
 export interface ShellRequest {
   readonly machine: MachineConfig;
   readonly faults: readonly Fault[];
+  /** Files of the host's that scripts see. */
+  readonly shared: readonly SharedFile[];
   readonly text: string;
   /** `$0` */
   readonly name: string;
@@ -36,11 +39,11 @@ function resultOf(computer: Computer, status: number, isInterrupted: boolean): S
 
 /** A shell with a person at it. */
 export async function runInteractive(
-  request: Pick<ShellRequest, 'machine' | 'faults'>,
+  request: Pick<ShellRequest, 'machine' | 'faults' | 'shared'>,
   terminal: Terminal,
   streams: Streams,
 ): Promise<ShellResult> {
-  const computer = await Computer.powerOn(request.machine, request.faults, terminal);
+  const computer = await Computer.powerOn(request.machine, request.faults, terminal, request.shared);
   try {
     const status = computer.end === undefined ? await new Interactive(computer, streams).run() : 1;
     if (computer.request !== undefined) computer.end = undefined;
@@ -56,7 +59,7 @@ export async function runScript(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<ShellResult> {
-  const computer = await Computer.powerOn(request.machine, request.faults, terminal);
+  const computer = await Computer.powerOn(request.machine, request.faults, terminal, request.shared);
   try {
     const session = new Session(computer);
     const stop = (): void => {

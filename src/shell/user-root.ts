@@ -36,7 +36,15 @@ const DIRECTORIES = ['/proc', '/sys', '/dev', '/tmp', '/root', '/mnt', '/var/tmp
 /** Names that programs are called by: none is there as a file that could be read. */
 const PROGRAM_DIRECTORIES = ['/bin', '/sbin', '/usr/bin', '/usr/sbin'];
 
-export async function makeUserRoot(): Promise<InMemoryFs> {
+/** A file of the host's that scripts see under its own name. What they write there stays in the shell. */
+export interface SharedFile {
+  readonly path: string;
+  /** Permission bits. */
+  readonly mode: number;
+  read(): Uint8Array;
+}
+
+export async function makeUserRoot(shared: readonly SharedFile[] = []): Promise<InMemoryFs> {
   const root = new InMemoryFs();
   for (const directory of [...DIRECTORIES, ...PROGRAM_DIRECTORIES, MODULE_DIRECTORY, '/etc'])
     await root.mkdir(directory, { recursive: true });
@@ -45,5 +53,6 @@ export async function makeUserRoot(): Promise<InMemoryFs> {
   await root.writeFile('/etc/fstab', FSTAB);
   for (const [file, module] of MODULES)
     await root.writeFile(`${MODULE_DIRECTORY}/${file}`, `${MODULE_MAGIC}${module}\n`);
+  for (const { path, mode, read } of shared) root.writeFileLazy(path, read, { mode });
   return root;
 }

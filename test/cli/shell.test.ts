@@ -15,6 +15,21 @@ describe('smplab shell: scripts', () => {
     );
   });
 
+  it('--share: a text loads kvm and calls a script of the host, under its own name', async () => {
+    const text = `modprobe kvm-amd && bash ${script} && ls ${path.dirname(script)}`;
+    const { code, stdout } = await smplab([
+      'shell',
+      '--share',
+      path.dirname(script),
+      '--cpus',
+      '2',
+      '-c',
+      text,
+    ]);
+    expect(stdout).toContain('left with 0 failures\nevery-cpu-off-and-on.sh\n');
+    expect(code).toBe(0);
+  });
+
   it('with kvm loaded, from standard input, from whatever CPU', async () => {
     const { code, stdout } = await smplab(['shell', '--vendor', 'intel', '--cpus', '3'], {
       stdin: `modprobe kvm-intel || exit 9\npin=0\n${readFileSync(script, 'utf8').replace('pin=1', 'pin=0')}`,
@@ -80,7 +95,7 @@ describe('smplab shell: a kernel that fails', () => {
   });
 
   it('a script that is not there, and a command line that is wrong: exit 2, one line', async () => {
-    for (const args of [['nowhere.sh'], ['--cpus', '0']]) {
+    for (const args of [['nowhere.sh'], ['--cpus', '0'], ['--share', 'nowhere', '-c', ':']]) {
       const { code, stdout, stderr } = await smplab(['shell', ...args]);
       expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
       expect(stderr).toMatch(/^smplab: [^\n]+\n$/u);
