@@ -158,6 +158,8 @@ const PANIC = machineWord(MachineWord.PANIC);
 const RUN_END = machineWord(MachineWord.RUN_END);
 const RESTING_CPU = machineWord(MachineWord.RESTING_CPU);
 const FINDINGS_WRITTEN = machineWord(MachineWord.FINDINGS_WRITTEN);
+/** Host milliseconds that a CPU gets to finish writing a finding. */
+const FINDING_LOOKS = 100;
 
 export class Machine {
   readonly config: ResolvedConfig;
@@ -326,7 +328,8 @@ export class Machine {
     const records: FindingRecord[] = [];
     for (let index = 0; index < Math.min(written, FINDINGS_MAX); index++) {
       const at = this.layout.findings + index * FINDING_BYTES;
-      const length = this.bus.u32[at >>> 2]!;
+      const length = this.#findingLength(at >>> 2);
+      if (length === 0) continue;
       const json = new TextDecoder().decode(this.bus.u8.slice(at + 4, at + 4 + length));
       records.push(JSON.parse(json) as FindingRecord);
     }
@@ -343,11 +346,28 @@ export class Machine {
     return { records, lost: Math.max(0, written - FINDINGS_MAX) };
   }
 
+  /** Bytes of a record that has been counted; 0 for one that its CPU does not finish: its thread was stopped in the middle. */
+  #findingLength(word: number): number {
+    const { i32 } = this.bus;
+    // Not at rest: the CPU is about to write it. Nobody wakes this, so it looks again.
+    for (let looks = 0; looks < FINDING_LOOKS && Atomics.load(i32, word) === 0; looks++)
+      Atomics.wait(i32, word, 0, 1);
+    return Atomics.load(i32, word);
+  }
+
   /** As findings, and forgets them: from a machine that runs for hours. At rest. */
   takeFindings(): ReturnType<Machine['findings']> {
     const taken = this.findings();
-    this.bus.i32[FINDINGS_WRITTEN] = 0;
+    this.#forgetFindings(this.bus.i32[FINDINGS_WRITTEN]!, 0);
     return taken;
+  }
+
+  /** Of `written` findings the first `kept` remain. */
+  #forgetFindings(written: number, kept: number): void {
+    const { i32 } = this.bus;
+    for (let index = kept; index < Math.min(written, FINDINGS_MAX); index++)
+      Atomics.store(i32, (this.layout.findings + index * FINDING_BYTES) >>> 2, 0);
+    i32[FINDINGS_WRITTEN] = kept;
   }
 
   /** CPUs in the online map, ascending. */
@@ -469,7 +489,9 @@ export class Machine {
       throw new SmplabError('SMPLAB_MACHINE_OFF', 'the machine is off: it cannot be restored');
     this.#ended = undefined;
     this.#keepSyncWords(snapshot);
+    const written = this.bus.i32[FINDINGS_WRITTEN]!;
     this.bus.u8.set(snapshot.bytes);
+    this.#forgetFindings(written, this.bus.i32[FINDINGS_WRITTEN]!);
     this.bus.u8.set(snapshot.scheduling, this.layout.search);
     this.clearTrace();
     this.#start();

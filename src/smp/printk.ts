@@ -87,11 +87,11 @@ function write_finding(number: number, kind: FindingRecord['kind'], title: strin
   if (json.length > FINDING_BYTES - 4) {
     json = ByteRecord.encode(JSON.stringify({ ...record, detail: 'cut', stack: record.stack.slice(0, 16) }));
   }
-  const bytes = new ByteRecord(4 + json.length);
-  bytes.setU32(0, json.length);
-  bytes.bytes.set(json, 4);
-  // The laboratory's own: no step, so that a run which ends now has told all it counted.
-  bus.storeLocalBytes(bus.layout.findings + number * FINDING_BYTES, bytes.bytes);
+  // The laboratory's own: no step, so that a run which ends now has told all it counted. Its length comes last and atomically: the
+  // host, which may look at any time, takes a record without one for unfinished (Machine.findings).
+  const at = bus.layout.findings + number * FINDING_BYTES;
+  bus.storeLocalBytes(at + 4, json);
+  bus.tally32(at, json.length - bus.loadLocal32(at));
 }
 
 /** Prints a report's head, its call trace, and its end. */
