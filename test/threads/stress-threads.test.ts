@@ -31,7 +31,8 @@ async function torment(seed: number, harm: (pool: CpuPool) => void): Promise<Str
     return await runStress({
       cpus: CPUS,
       vendor: 'amd',
-      workload: (['hotplug', 'ipi', 'mixed'] as const)[draw(3)]!,
+      // Not mixed: kvm-54's own defects end its machines one after the other, and a thread may die between two of them.
+      workload: (['hotplug', 'ipi'] as const)[draw(2)]!,
       seed,
       seconds: 60,
       pool,
