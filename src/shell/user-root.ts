@@ -53,6 +53,6 @@ export async function makeUserRoot(shared: readonly SharedFile[] = []): Promise<
   await root.writeFile('/etc/fstab', FSTAB);
   for (const [file, module] of MODULES)
     await root.writeFile(`${MODULE_DIRECTORY}/${file}`, `${MODULE_MAGIC}${module}\n`);
-  for (const { path, mode, read } of shared) root.writeFileLazy(path, read, { mode });
+  for (const file of shared) root.writeFileLazy(file.path, () => file.read(), { mode: file.mode });
   return root;
 }
