@@ -78,6 +78,8 @@ const CALLED_BY_HOST = new Set(['toString', 'valueOf', 'toJSON', 'then']);
 const ONE_OPERATION =
   /^(load|store)(8|16|32|64|Bytes|Local32|32Marked|64Marked)$|^(add|and|or|exchange|compareExchange|tally)32$|^fence$/;
 
+/** Apart from what follows it: who looks for the map of a bundle would take our text for it. */
+const MAP_COMMENT = 'sourceMappingURL';
 const HOLD = '$hold';
 const BOTH = '$both';
 const TURN = '$turn';
@@ -126,7 +128,7 @@ export async function makeResumable(code: string, options: PassOptions): Promise
     code,
   );
   const map = Buffer.from(JSON.stringify(made.map)).toString('base64');
-  return `${made.code}\n//# sourceMappingURL=data:application/json;base64,${map}\n`;
+  return `${made.code}\n//# ${MAP_COMMENT}=data:application/json;base64,${map}\n`;
 }
 
 /** Temporaries of one twin: taken and given back like a stack. */
