@@ -19,6 +19,28 @@ const searchSuites = ['litmus', 'gallery', 'explore', 'pages'];
 /** What dist holds stays with Node: the test and the threads it starts then load the very same modules. */
 const outsideVite = [path.join(import.meta.dirname, 'dist')];
 
+/**
+ * `#room/file` is the source here (package.json "imports"), also in what tests of the package share; the package itself is what
+ * was built (its "exports" know no sources).
+ * @param {string} name @param {readonly string[]} folders @param {number} turn projects of one turn run side by side
+ * @param {{ fileParallelism?: boolean }} [more]
+ */
+function suites(name, folders, turn, more) {
+  const conditions = ['smplab-source', 'import', 'node', 'default'];
+  return {
+    extends: /** @type {const} */ (true),
+    resolve: { conditions },
+    ssr: { resolve: { conditions } },
+    test: {
+      name,
+      include: folders.map((folder) => `test/${folder}/**/*.test.ts`),
+      server: { deps: { external: outsideVite } },
+      sequence: { groupOrder: turn },
+      ...more,
+    },
+  };
+}
+
 export default defineConfig({
   plugins: [viteResumable(), vitePages()],
   test: {
@@ -29,56 +51,11 @@ export default defineConfig({
     // By itself vitest leaves one core to itself: of two that is half, and it does next to nothing meanwhile.
     maxWorkers: availableParallelism(),
     projects: [
-      {
-        extends: true,
-        // `#room/file` is the source here (package.json "imports").
-        resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] },
-        ssr: { resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] } },
-        test: {
-          name: 'unit',
-          include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'],
-          server: { deps: { external: outsideVite } },
-          sequence: { groupOrder: 0 },
-        },
-      },
-      {
-        extends: true,
-        // What tests share may be made of sources; the package itself is what was built (its "exports" know no sources).
-        resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] },
-        ssr: { resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] } },
-        test: {
-          name: 'searched',
-          include: searchSuites.map((suite) => `test/${suite}/**/*.test.ts`),
-          server: { deps: { external: outsideVite } },
-          sequence: { groupOrder: 1 },
-        },
-      },
-      {
-        extends: true,
-        // What tests share may be made of sources; the package itself is what was built (its "exports" know no sources).
-        resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] },
-        ssr: { resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] } },
-        test: {
-          name: 'commands',
-          include: commandSuites.map((suite) => `test/${suite}/**/*.test.ts`),
-          server: { deps: { external: outsideVite } },
-          sequence: { groupOrder: 2 },
-        },
-      },
-      {
-        extends: true,
-        // What tests share may be made of sources; the package itself is what was built (its "exports" know no sources).
-        resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] },
-        ssr: { resolve: { conditions: ['smplab-source', 'import', 'node', 'default'] } },
-        test: {
-          name: 'built',
-          include: builtSuites.map((suite) => `test/${suite}/**/*.test.ts`),
-          server: { deps: { external: outsideVite } },
-          // Each of these starts a machine full of threads: two files at once would fight for two cores.
-          fileParallelism: false,
-          sequence: { groupOrder: 3 },
-        },
-      },
+      suites('unit', ['unit', 'property'], 0),
+      suites('searched', searchSuites, 0),
+      suites('commands', commandSuites, 0),
+      // Each of these starts a machine full of threads: two files at once would fight for two cores.
+      suites('built', builtSuites, 1, { fileParallelism: false }),
     ],
   },
 });
