@@ -14,7 +14,7 @@ import { writeTraceFile } from '#report/trace-file';
 import { bootDocument } from './boot-json.ts';
 import { type BootOptions, machineOf } from './boot-options.ts';
 import { bootHeader, bootText } from './boot-text.ts';
-import { ExitCode, UsageError } from './exit-code.ts';
+import { ExitCode, UsageError, hostErrorCode } from './exit-code.ts';
 import { type Logger, type Output, Progress } from './output.ts';
 import { checkFaults, faultText } from './parse.ts';
 
@@ -98,9 +98,8 @@ function openTraceFile(options: BootOptions): number | undefined {
   try {
     return openSync(file, 'w');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     throw new UsageError(
-      `--trace-out ${file}: cannot be written (${code}), name a file in a directory that can`,
+      `--trace-out ${file}: cannot be written (${hostErrorCode(error)}), name a file in a directory that can`,
     );
   }
 }

@@ -24,6 +24,11 @@ export class UsageError extends SmplabError {
   }
 }
 
+/** What the host calls the reason why a file cannot be had: ENOENT, EACCES. */
+export function hostErrorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}
+
 /** Whose fault an error is. */
 export function exitCodeOf(error: unknown): ExitCode {
   if (!(error instanceof SmplabError)) return ExitCode.HOST_FAILED;

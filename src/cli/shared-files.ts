@@ -2,7 +2,7 @@
 import { type Dirent, readFileSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { SharedFile } from '#shell/user-root';
-import { UsageError } from './exit-code.ts';
+import { UsageError, hostErrorCode } from './exit-code.ts';
 
 /** More than a folder of scripts has: somebody has named their home, or the root. */
 const SHARED_FILES_MAX = 5_000;
@@ -21,7 +21,10 @@ export function sharedFiles(folder: string): SharedFile[] {
     for (const entry of entriesOf(here, folder)) {
       const file = path.join(here, entry.name);
       // A link to a folder may lead round in a circle: only what lies here itself is entered.
-      if (entry.isDirectory()) open.push(file);
+      if (entry.isDirectory()) {
+        open.push(file);
+        continue;
+      }
       const status = statSync(file, { throwIfNoEntry: false });
       if (status?.isFile() !== true) continue;
       files.push({ path: file, mode: status.mode & 0o777, read: () => readFileSync(file) });
@@ -38,7 +41,6 @@ function entriesOf(here: string, folder: string): Dirent[] {
   try {
     return readdirSync(here, { withFileTypes: true });
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    throw new UsageError(`--share ${folder}: ${here} cannot be read (${code})`);
+    throw new UsageError(`--share ${folder}: ${here} cannot be read (${hostErrorCode(error)})`);
   }
 }

@@ -3,7 +3,7 @@ import { fstatSync, readFileSync } from 'node:fs';
 import type { ShellResult } from '#shell/shell';
 import { type BootOptions, machineOf } from './boot-options.ts';
 import type { Context } from './boot.ts';
-import { ExitCode, UsageError } from './exit-code.ts';
+import { ExitCode, UsageError, hostErrorCode } from './exit-code.ts';
 import { checkFaults } from './parse.ts';
 import { sharedFiles } from './shared-files.ts';
 
@@ -18,8 +18,7 @@ function readScript(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    throw new UsageError(`shell ${file}: cannot be read (${code}), expected a script`);
+    throw new UsageError(`shell ${file}: cannot be read (${hostErrorCode(error)}), expected a script`);
   }
 }
 

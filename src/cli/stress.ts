@@ -10,7 +10,7 @@ import { checkFaultsFit } from '#machine/faults';
 import { stressPage } from '#report/stress-page';
 import type { StressReport } from '#report/stress-report';
 import type { Context } from './boot.ts';
-import { ExitCode, UsageError } from './exit-code.ts';
+import { ExitCode, UsageError, hostErrorCode } from './exit-code.ts';
 import { checkFaults, faultText } from './parse.ts';
 import { stressHeader, stressText } from './stress-text.ts';
 
@@ -52,8 +52,7 @@ function openReport(report: string | undefined): number | undefined {
   try {
     return openSync(file, 'w');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    throw new UsageError(`--report ${report}: ${file} cannot be written (${code})`);
+    throw new UsageError(`--report ${report}: ${file} cannot be written (${hostErrorCode(error)})`);
   }
 }
 

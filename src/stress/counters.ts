@@ -16,7 +16,7 @@ import {
 } from '#kernel/torture/smptorture';
 import { torture_vms_closed, torture_vms_made } from '#kernel/torture/vm';
 import type { Machine } from '#machine/machine';
-import type { StressKind, StressLatency } from '#report/stress-report';
+import type { StressCpu, StressKind, StressLatency } from '#report/stress-report';
 
 /** One kind's counters. */
 export interface Tally {
@@ -183,16 +183,8 @@ export interface Ledger {
   readonly cpus: readonly CpuLedger[];
 }
 
-export interface CpuLedger {
-  readonly ops: number;
-  readonly offlined: number;
-  readonly onlined: number;
-  readonly callsExecuted: number;
-  readonly callInterrupts: number;
-  readonly rescheduleInterrupts: number;
-  readonly virtOn: number;
-  readonly virtOff: number;
-}
+/** What is counted for a CPU of a stress report. */
+export type CpuLedger = Omit<StressCpu, 'cpu' | 'online'>;
 
 const RESCHEDULE = 0;
 const CALL_FUNCTION = 1;

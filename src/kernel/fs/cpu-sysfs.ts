@@ -5,6 +5,7 @@
  * online and offline CPUs as of 2.6.26 to 2.6.28, which scripts expect
  * Leaves out: uevents, crash notes, the CPU's own system devices (what is there follows from cpu_present_map).
  */
+import { PAGE_SIZE } from '#memory/layout';
 import { EINVAL, ENODEV } from '#base/errno';
 import type { cpumask_t } from '#memory/cpumask';
 import { vmlinux } from '#memory/image';
@@ -33,8 +34,6 @@ import {
   type path_inode,
   text_file,
 } from './fs_types.ts';
-
-const PAGE_BYTES = 4096;
 
 /** The CPUs of a mask as ranges: `0-2,5`. @linux lib/bitmap.c (bitmap_scnlistprintf), as of 2.6.24 */
 export function cpulist(mask: cpumask_t): string {
@@ -148,7 +147,7 @@ type attrs = typeof class_attrs;
 
 function attr_in(list: attrs, name: string, data: number): path_inode | undefined {
   for (const { name: known, attr } of list)
-    if (known === name) return make_file(0o444, addressOf(attr, 'fops'), data, PAGE_BYTES);
+    if (known === name) return make_file(0o444, addressOf(attr, 'fops'), data, PAGE_SIZE);
   return undefined;
 }
 
@@ -166,7 +165,7 @@ export function cpu_sysfs_lookup(names: readonly string[]): path_inode | undefin
   if (cpu < 0) return names.length === 1 ? attr_in(class_attrs, first, 0) : undefined;
   if (second === undefined) return make_dir();
   if (second === 'online' && third === undefined && has_control(cpu))
-    return make_file(0o644, addressOf(attr_cpu_online, 'fops'), cpu, PAGE_BYTES);
+    return make_file(0o644, addressOf(attr_cpu_online, 'fops'), cpu, PAGE_SIZE);
   if (second !== 'topology') return undefined;
   if (third === undefined) return make_dir();
   return names.length === 3 ? attr_in(topology_attrs, third, cpu) : undefined;

@@ -4,6 +4,7 @@
  * @linux kernel/module.c (sysfs part), as of 2.6.24
  * Leaves out: parameters, sections, versions, drivers.
  */
+import { PAGE_SIZE } from '#memory/layout';
 import { ENODEV } from '#base/errno';
 import { vmlinux } from '#memory/image';
 import { type Ptr, addressOf } from '#memory/struct';
@@ -29,8 +30,6 @@ import {
   type path_inode,
   text_file,
 } from './fs_types.ts';
-
-const PAGE_BYTES = 4096;
 
 /** Must hold module_mutex. A file that was opened may outlive its module. */
 function is_loaded(mod: Ptr): boolean {
@@ -101,8 +100,8 @@ export function module_sysfs_lookup(names: readonly string[]): path_inode | unde
     return undefined;
   }
   if (third !== undefined) return undefined;
-  if (second === 'refcnt') return make_file(0o444, addressOf(attr_refcnt, 'fops'), mod, PAGE_BYTES);
-  if (second === 'initstate') return make_file(0o444, addressOf(attr_initstate, 'fops'), mod, PAGE_BYTES);
+  if (second === 'refcnt') return make_file(0o444, addressOf(attr_refcnt, 'fops'), mod, PAGE_SIZE);
+  if (second === 'initstate') return make_file(0o444, addressOf(attr_initstate, 'fops'), mod, PAGE_SIZE);
   return undefined;
 }
 

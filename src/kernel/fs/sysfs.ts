@@ -5,6 +5,7 @@
  * Leaves out: dirents and kobjects (the tree follows from the lists of CPUs, system devices, miscellaneous devices and modules
  * at the moment of looking), symbolic links, uevents, poll.
  */
+import { PAGE_SIZE } from '#memory/layout';
 import { ENOENT } from '#base/errno';
 import { vmlinux } from '#memory/image';
 import { addressOf } from '#memory/struct';
@@ -28,7 +29,6 @@ import {
 } from './fs_types.ts';
 import { module_sysfs_lookup, module_sysfs_readdir } from './module-sysfs.ts';
 
-const PAGE_BYTES = 4096;
 const MISC_MAJOR = 10;
 
 /** Directories that are always there, with the directories in them. */
@@ -115,7 +115,7 @@ function misc_lookup(names: readonly string[]): path_inode | undefined {
   if (minor < 0) return undefined;
   if (file === undefined) return make_dir();
   return file === 'dev' && names.length === 2
-    ? make_file(0o444, addressOf(attr_dev, 'fops'), minor, PAGE_BYTES)
+    ? make_file(0o444, addressOf(attr_dev, 'fops'), minor, PAGE_SIZE)
     : undefined;
 }
 
