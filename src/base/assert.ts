@@ -16,6 +16,11 @@ export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new InvariantError(message);
 }
 
+/** What a failed `assert` does, where the message should not be made each time that all is well. */
+export function broken(message: string): never {
+  throw new InvariantError(message);
+}
+
 /** For the default of an exhaustive switch. */
 export function unreachable(value: never, where: string): never {
   throw new InvariantError(`${where}: unexpected ${String(value)}`);

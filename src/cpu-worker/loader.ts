@@ -6,24 +6,24 @@
  * because a pool thread gets to `require` several milliseconds earlier than to `import`.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
-import vm from 'node:vm';
+import { join } from 'node:path';
+import { Script } from 'node:vm';
 import { workerData } from 'node:worker_threads';
 import type { CpuTask, serve as Serve } from './main.ts';
 
 declare const __dirname: string;
 declare const require: unknown;
 
-const codeFile = path.join(__dirname, 'main.cjs');
-const cacheFile = path.join(__dirname, `main.${process.versions.v8}.cache`);
+const codeFile = join(__dirname, 'main.cjs');
+const cacheFile = join(__dirname, `main.${process.versions.v8}.cache`);
 
 /**
  * The file is a function in brackets (scripts/build.mjs): put around it here, that would be a second copy of it in every
  * thread. Nothing of what this reads outlives it but V8's own.
  */
-function compile(): vm.Script {
+function compile(): Script {
   const { codeCache } = (workerData ?? {}) as ThreadData;
-  return new vm.Script(readFileSync(codeFile, 'latin1'), {
+  return new Script(readFileSync(codeFile, 'latin1'), {
     filename: codeFile,
     ...(codeCache === undefined ? {} : { cachedData: codeCache }),
   });
@@ -40,7 +40,7 @@ interface Exports {
 
 type Wrapper = (exports: object, require: unknown, module: { exports: object }) => void;
 
-function load(script: vm.Script): Exports {
+function load(script: Script): Exports {
   const module = { exports: {} };
   (script.runInThisContext() as Wrapper)(module.exports, require, module);
   return module.exports as Exports;

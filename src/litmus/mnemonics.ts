@@ -120,7 +120,8 @@ function mnemonicTable(): ReadonlyMap<string, Mnemonic> {
   return table;
 }
 
-const MNEMONICS = mnemonicTable();
+/** Made when the first instruction is read: CPU threads carry this file, and few of them ever run a litmus test. */
+let mnemonics: ReadonlyMap<string, Mnemonic> | undefined;
 
 /** Instructions we know and refuse, and why: a wrong answer would be worse than none. */
 const REFUSED: readonly (readonly [RegExp, string])[] = [
@@ -135,7 +136,8 @@ const REFUSED: readonly (readonly [RegExp, string])[] = [
 ];
 
 export function findMnemonic(name: string): Mnemonic | undefined {
-  return MNEMONICS.get(name.toLowerCase());
+  mnemonics ??= mnemonicTable();
+  return mnemonics.get(name.toLowerCase());
 }
 
 /** Why an instruction that is not in the table is not accepted. */

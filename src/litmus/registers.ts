@@ -38,10 +38,19 @@ function nameTable(): ReadonlyMap<string, RegisterName> {
   return table;
 }
 
-const REGISTERS = nameTable();
-const NAMES: ReadonlyMap<string, string> = new Map(
-  [...REGISTERS].map(([name, register]) => [registerKey(register), name]),
-);
+/** Both made when first asked for: CPU threads carry this file, and few of them ever run a litmus test. */
+let byName: ReadonlyMap<string, RegisterName> | undefined;
+let namesByKey: ReadonlyMap<string, string> | undefined;
+
+function registers(): ReadonlyMap<string, RegisterName> {
+  byName ??= nameTable();
+  return byName;
+}
+
+function nameOf(register: RegisterName): string {
+  namesByKey ??= new Map([...registers()].map(([name, known]) => [registerKey(known), name]));
+  return namesByKey.get(registerKey(register))!;
+}
 
 function registerKey(register: RegisterName): string {
   return `${register.slot}/${register.size}/${register.high}`;
@@ -55,7 +64,7 @@ const NOT_GENERAL = /^%?([xyz]?mm\d+|st\d?|cr\d+|dr\d+|k\d|rip|eip|rflags|eflags
 
 /** The architectural register of this name, whatever its case, with or without %. */
 export function findRegister(name: string): RegisterName | undefined {
-  return REGISTERS.get(name.replace(/^%/, '').toLowerCase());
+  return registers().get(name.replace(/^%/, '').toLowerCase());
 }
 
 export function isSegment(name: string): boolean {
@@ -91,6 +100,6 @@ export function registerText(dialect: Dialect, symbolic: readonly string[], regi
     const name = symbolic[register.slot - ARCHITECTURAL_SLOTS]!;
     return isSegment(name) ? name : `%${name}`;
   }
-  const name = NAMES.get(registerKey(register))!;
+  const name = nameOf(register);
   return dialect === 'X86' ? name.toUpperCase() : name;
 }

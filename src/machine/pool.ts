@@ -71,6 +71,9 @@ function codeCacheBeside(entry: string): Uint8Array | undefined {
 export function createPool({ entry = cpuEntry() }: { readonly entry?: string } = {}): CpuPool {
   const piscina = new Piscina({
     filename: entry,
+    // Said here too: a thread looks for its entry before it takes a task, and for one it does not find it loads Node's module
+    // loader and looks again.
+    name: 'serve',
     minThreads: 0,
     maxThreads: THREADS_MAX,
     idleTimeout: Infinity,

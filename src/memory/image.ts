@@ -5,7 +5,8 @@
  * computes the same image; `imageHash` is compared when a CPU is powered on, and a difference is a boot error.
  * The kernel's own variables are initialised when the machine is made, a module's each time the module is loaded.
  */
-import { assert } from '#base/assert';
+import { assert, broken } from '#base/assert';
+import { hashText } from './hash.ts';
 import {
   PERCPU_KERNEL_BYTES,
   PERCPU_MODULE_RESERVE,
@@ -48,11 +49,12 @@ interface Definition {
   readonly type: AnyField;
 }
 
+/** As it was declared: it is taken apart where it is written, which CPU threads never do. */
 interface StartValue {
   readonly owner: string;
-  readonly type: Scalar<unknown>;
+  readonly type: AnyField;
   readonly address: Ptr;
-  readonly value: unknown;
+  readonly initial: unknown;
 }
 
 /** A unit of kernel code with data of its own: the kernel itself, or a loadable module. */
@@ -75,6 +77,8 @@ export interface KernelObject {
 const SCENARIO = 'scenario';
 
 let sealed = false;
+/** Of the closed image: it stays what it is. */
+let sealedHash: number | undefined;
 let perCpuKernelCursor = PERCPU_TEMPLATE;
 let perCpuModuleCursor = PERCPU_TEMPLATE + PERCPU_KERNEL_BYTES;
 let staticCursor = STATIC_DATA;
@@ -86,16 +90,16 @@ function alignUp(address: number, align: number): number {
   return Math.ceil(address / align) * align;
 }
 
-function collectStartValues(owner: string, type: AnyField, address: Ptr, initial: unknown): void {
+function writeStartValue(type: AnyField, address: Ptr, initial: unknown): void {
   if (type.form === 'scalar') {
-    startValues.push({ owner, type, address, value: initial });
+    type.store(address, initial);
   } else if (type.form === 'struct') {
     const fields: FieldTable = type.fields;
     for (const [field, value] of Object.entries(initial as object)) {
-      collectStartValues(owner, fields[field]!, address + type.offsetof(field), value);
+      writeStartValue(fields[field]!, address + type.offsetof(field), value);
     }
   } else {
-    assert(false, 'collectStartValues: arrays start as zero');
+    assert(false, 'writeStartValue: arrays start as zero');
   }
 }
 
@@ -158,26 +162,28 @@ class ObjectImage implements KernelObject {
     return this.#perCpuCursor;
   }
 
+  #mayDefine(name: string): void {
+    if (sealed && !this.#isOpen) broken(`DEFINE: ${name} is defined after the first machine was made`);
+  }
+
   DEFINE<T extends AnyField>(name: string, type: T, initial?: Initial<T>): ViewOf<T> {
-    assert(!sealed || this.#isOpen, `DEFINE: ${name} is defined after the first machine was made`);
+    this.#mayDefine(name);
     const address = alignUp(this.#dataCursor, type.align);
     this.#dataCursor = address + type.size;
-    assert(this.#dataCursor <= this.#dataLimit, `DEFINE: data of ${this.name} is full at ${name}`);
+    if (this.#dataCursor > this.#dataLimit) broken(`DEFINE: data of ${this.name} is full at ${name}`);
     definitions.push({ name, owner: this.name, address, size: type.size, perCpu: false, type });
-    if (initial !== undefined) collectStartValues(this.name, type, address, initial);
+    if (initial !== undefined) startValues.push({ owner: this.name, type, address, initial });
     return viewAt(type, address);
   }
 
   DEFINE_PER_CPU<T extends AnyField>(name: string, type: T, initial?: Initial<T>): PerCpu<T> {
-    assert(!sealed || this.#isOpen, `DEFINE_PER_CPU: ${name} is defined after the first machine was made`);
+    this.#mayDefine(name);
     const address = alignUp(this.#perCpuCursor, type.align);
     this.#perCpuCursor = address + type.size;
-    assert(
-      this.#perCpuCursor <= this.#perCpuLimit,
-      `DEFINE_PER_CPU: per-CPU data of ${this.name} is full at ${name}`,
-    );
+    if (this.#perCpuCursor > this.#perCpuLimit)
+      broken(`DEFINE_PER_CPU: per-CPU data of ${this.name} is full at ${name}`);
     definitions.push({ name, owner: this.name, address, size: type.size, perCpu: true, type });
-    if (initial !== undefined) collectStartValues(this.name, type, address, initial);
+    if (initial !== undefined) startValues.push({ owner: this.name, type, address, initial });
     return { name, addr: address, type };
   }
 }
@@ -218,7 +224,8 @@ export function clearScenarioImage(): void {
 
 /** Writes the start values of a scenario's variables, with this thread attached to the machine. */
 export function writeScenarioValues(): void {
-  for (const start of startValues) if (start.owner === SCENARIO) start.type.store(start.address, start.value);
+  for (const { owner, type, address, initial } of startValues)
+    if (owner === SCENARIO) writeStartValue(type, address, initial);
 }
 
 /** What a machine's memory starts as. */
@@ -232,27 +239,19 @@ export interface Image {
 /** Closes the image: from here on nothing may be defined. Idempotent. */
 export function sealImage(): Image {
   sealed = true;
-  return { end: pageAlign(staticCursor), hash: imageHash(), definitions };
+  sealedHash ??= imageHash();
+  return { end: pageAlign(staticCursor), hash: sealedHash, definitions };
 }
 
-/** FNV-1a over every name and address: equal in two threads exactly if their images are. */
+/** Over every name and address: equal in two threads exactly if their images are. */
 function imageHash(): number {
-  let hash = 0x811c9dc5;
-  const mix = (value: number): void => {
-    hash = Math.imul(hash ^ value, 0x01000193);
-  };
-  for (const definition of definitions) {
-    if (definition.owner === SCENARIO) continue;
-    for (let index = 0; index < definition.name.length; index++) mix(definition.name.charCodeAt(index));
-    mix(definition.address);
-    mix(definition.size);
-  }
-  return hash | 0;
+  const kernels = definitions.filter(({ owner }) => owner !== SCENARIO);
+  return hashText(kernels.map(({ name, address, size }) => `${name} ${address} ${size}`).join('\n'));
 }
 
 /** Writes every start value, with this thread attached to the new machine; modules' go to their templates too. */
 export function writeStartValues(copy: (destination: Ptr, source: Ptr, length: number) => void): void {
-  for (const start of startValues) start.type.store(start.address, start.value);
+  for (const { type, address, initial } of startValues) writeStartValue(type, address, initial);
   for (const object of objects) {
     copy(object.dataTemplate, object.dataStart, object.dataEnd - object.dataStart);
   }

@@ -10,7 +10,7 @@
  * one costs nothing that lasts. Fields are laid out as a C compiler would (natural alignment), except that a pointer
  * takes four bytes.
  */
-import { assert } from '#base/assert';
+import { assert, broken } from '#base/assert';
 import { AccessKind } from '#trace/events';
 import { bus, load32, store32 } from './bus.ts';
 
@@ -261,7 +261,7 @@ class ArrayAt<E extends Scalar<any> | StructType<any>> implements ArrayView<E> {
 
   #scalar(method: string): Scalar<ValueOf<E>> {
     const { element } = this;
-    assert(element.form === 'scalar', `array.${method}: elements are structures; use at()`);
+    if (element.form !== 'scalar') broken(`array.${method}: elements are structures; use at()`);
     return element as Scalar<ValueOf<E>>;
   }
 }
@@ -322,21 +322,69 @@ interface StructInternals {
   readonly fields: FieldTable;
 }
 
+interface Internals {
+  readonly [STRUCT]: StructInternals;
+}
+
+/** Places fields as a C compiler would. Answers the structure's size and alignment. */
+function layOut(fields: FieldTable, place?: (field: string, offset: number) => void): [number, number] {
+  let size = 0;
+  let align = 1;
+  // By hand and without a list of pairs: this runs for every structure of the kernel when a CPU thread starts.
+  for (const field of Object.keys(fields)) {
+    const type = fields[field]!;
+    size = Math.ceil(size / type.align) * type.align;
+    place?.(field, size);
+    size += type.size;
+    if (type.align > align) align = type.align;
+  }
+  return [Math.ceil(size / align) * align, align];
+}
+
+/** By its prototype, what a view needs of each structure that nobody has looked into. */
+const unopened = new Map<object, StructInternals>();
+
+/**
+ * Behind the prototypes of those: gives one its accessors at the first look into a view of it, and takes itself away. A CPU
+ * thread knows every structure of the kernel and uses a quarter, and accessors are a good part of what starting one costs. It
+ * costs the views nothing later, which a question at every access would.
+ */
+const opener: object = Object.create(
+  new Proxy(Object.prototype, {
+    get: (_target, field, view: object): unknown => Reflect.get(opened(view), field, view),
+    set: (_target, field, value, view: object): boolean => Reflect.set(opened(view), field, value, view),
+  }),
+  // A new view is given its address: that is no look into it.
+  { addr: { value: 0, writable: true } },
+) as object;
+
+function opened(view: object): object {
+  const prototype = Object.getPrototypeOf(view) as object;
+  const internals = unopened.get(prototype);
+  assert(internals !== undefined, 'opened: only views of structures have an opener behind them');
+  unopened.delete(prototype);
+  Object.setPrototypeOf(prototype, Object.prototype);
+  Object.defineProperty(prototype, STRUCT, { value: internals });
+  const { fields, offsets } = internals;
+  if (Object.keys(offsets).length === 0) fillOffsets(internals);
+  for (const field of Object.keys(fields)) defineField(prototype, field, fields[field]!, offsets[field]!);
+  return prototype;
+}
+
+function fillOffsets({ fields, offsets }: StructInternals): void {
+  layOut(fields, (field, offset) => {
+    (offsets as Record<string, number>)[field] = offset;
+  });
+}
+
 /**
  * Declares a structure.
  * @param name as in the kernel; shown in reports
  */
 export function struct<F extends FieldTable>(name: string, fields: F): StructType<F> {
+  const [size, align] = layOut(fields);
   const offsets: Record<string, number> = {};
-  let size = 0;
-  let align = 1;
-  for (const [field, type] of Object.entries(fields)) {
-    size = Math.ceil(size / type.align) * type.align;
-    offsets[field] = size;
-    size += type.size;
-    align = Math.max(align, type.align);
-  }
-  size = Math.ceil(size / align) * align;
+  const internals: StructInternals = { offsets, fields };
 
   class StructView {
     // Declared only: a field initialiser would cost each new view more than all the rest.
@@ -346,14 +394,15 @@ export function struct<F extends FieldTable>(name: string, fields: F): StructTyp
       this.addr = address;
     }
   }
-  for (const [field, offset] of Object.entries(offsets))
-    defineField(StructView.prototype, field, fields[field]!, offset);
-  const internals: StructInternals = { offsets, fields };
-  Object.defineProperty(StructView.prototype, STRUCT, { value: internals });
+  Object.setPrototypeOf(StructView.prototype, opener);
+  unopened.set(StructView.prototype, internals);
 
   const offsetof = (field: keyof F): number => {
+    const known = offsets[String(field)];
+    if (known !== undefined) return known;
+    fillOffsets(internals);
     const offset = offsets[String(field)];
-    assert(offset !== undefined, `struct ${name}: no field ${String(field)}`);
+    if (offset === undefined) broken(`struct ${name}: no field ${String(field)}`);
     return offset;
   };
   return {
@@ -374,15 +423,11 @@ export function opaque(name: string, size: number, align: number): StructType<Re
   return { ...struct(name, {}), size: Math.ceil(size / align) * align, align };
 }
 
-interface Internals {
-  readonly [STRUCT]: StructInternals;
-}
-
 // oxlint-disable-next-line typescript/no-explicit-any -- as AnyField
 function fieldType(view: { readonly addr: Ptr }, field: string): Scalar<any> {
   if (view instanceof VariableView) return view.valueType;
   const type = (view as unknown as Internals)[STRUCT].fields[field];
-  assert(type?.form === 'scalar', `fieldType: ${field} is not a scalar field`);
+  if (type?.form !== 'scalar') broken(`fieldType: ${field} is not a scalar field`);
   return type;
 }
 

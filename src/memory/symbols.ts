@@ -4,8 +4,9 @@
  * The wrapper made here is the one place where calls are traced, the call stack is kept and a function can be replaced
  * (livepatch). Function pointers in memory (`csd->func`, notifier calls, operations tables) are these addresses.
  */
-import { assert } from '#base/assert';
+import { assert, broken } from '#base/assert';
 import { bus } from './bus.ts';
+import { hashText } from './hash.ts';
 import { TEXT_BASE, TEXT_SHIFT, TEXT_STRIDE } from './layout.ts';
 import type { Ptr } from './struct.ts';
 
@@ -18,6 +19,12 @@ export interface KernelFunction<A extends readonly unknown[], R> {
 
 // oxlint-disable-next-line typescript/no-explicit-any -- a function of any signature
 type Body = (...args: any[]) => any;
+
+interface Wrapper<R> {
+  (a: unknown, b: unknown, c: unknown, d: unknown, e: unknown, f: unknown): R;
+  addr?: Ptr;
+  symbol?: string;
+}
 
 const bodies: Body[] = [];
 const originals: Body[] = [];
@@ -32,21 +39,23 @@ export function kernel_function<A extends readonly unknown[], R>(
   name: string,
   body: (...args: A) => R,
 ): KernelFunction<A, R> {
-  assert(!byName.has(name), `kernel_function: ${name} is defined twice`);
-  assert(body.length <= 6, `kernel_function: ${name} takes more than six arguments`);
+  if (byName.has(name)) broken(`kernel_function: ${name} is defined twice`);
+  if (body.length > 6) broken(`kernel_function: ${name} takes more than six arguments`);
   const index = bodies.length;
   const address = TEXT_BASE + index * TEXT_STRIDE;
   bodies.push(body);
   originals.push(body);
   names.push(name);
   byName.set(name, index);
-  const call = (a: unknown, b: unknown, c: unknown, d: unknown, e: unknown, f: unknown): R => {
+  const call: Wrapper<R> = (a, b, c, d, e, f) => {
     bus.enter(address, a, b, c);
     const result = bodies[index]!(a, b, c, d, e, f) as R;
     bus.leave(address, result);
     return result;
   };
-  return Object.assign(call as unknown as (...args: A) => R, { addr: address, symbol: name });
+  call.addr = address;
+  call.symbol = name;
+  return call as unknown as KernelFunction<A, R>;
 }
 
 /** Calls through a function pointer. A pointer that is no function is a fault at that address. */
@@ -128,12 +137,7 @@ export function unpatchAll(): void {
   for (let index = 0; index < bodies.length; index++) bodies[index] = originals[index]!;
 }
 
-/** FNV-1a over all names: equal in two threads exactly if their symbol tables are. */
+/** Over all names: equal in two threads exactly if their symbol tables are. */
 export function symbolHash(): number {
-  let hash = 0x811c9dc5;
-  for (const name of names) {
-    for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
-    hash = Math.imul(hash ^ 0x0a, 0x01000193);
-  }
-  return hash | 0;
+  return hashText(names.join('\n'));
 }

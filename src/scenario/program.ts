@@ -2,7 +2,7 @@
  * A scenario's file, loaded: on the host, which checks, and on every CPU thread, which runs. All do the same in the same
  * order, so that addresses of variables and functions agree.
  */
-import vm from 'node:vm';
+import { runInThisContext } from 'node:vm';
 import { arrays } from '#base/callbacks';
 import { SmplabError } from '#base/errors';
 import { both, hold, notCallable, resumable, turn } from '#base/resumable';
@@ -65,12 +65,12 @@ const noProcess: object = new Proxy(
  * What a scenario imports, as plain properties: a bundle makes a getter of each export, and a scenario asks at every use.
  * Of a prototype V8 takes properties for constants, however many there are.
  */
-const door: object = Object.create(Object.freeze({ ...api }));
+let door: object | undefined;
 
 function evaluate(source: ScenarioSource): unknown {
   const wrapped = `(function (exports, require, module, process) {${source.resumable ?? source.code}\n})`;
   const require = (name: string): unknown => {
-    if (name === 'smplab') return door;
+    if (name === 'smplab') return (door ??= Object.create(Object.freeze({ ...api })) as object);
     if (name === 'smplab/resumable') return { resumable, hold, both, turn, notCallable, arrays };
     throw new SmplabError(
       'SMPLAB_BAD_SCENARIO',
@@ -78,7 +78,7 @@ function evaluate(source: ScenarioSource): unknown {
     );
   };
   const module = { exports: {} };
-  const run = vm.runInThisContext(wrapped, { filename: source.file }) as Wrapper;
+  const run = runInThisContext(wrapped, { filename: source.file }) as Wrapper;
   try {
     run(module.exports, require, module, noProcess);
   } catch (error) {
