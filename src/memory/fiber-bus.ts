@@ -224,6 +224,7 @@ export class FiberBus extends DeterministicBus {
     progress();
     if (this.#granted) {
       this.#granted = false;
+      this.mustAsk = false;
       if (!this.#isPublished(head, address)) throw new NotResumableError();
       return true;
     }
@@ -241,6 +242,7 @@ export class FiberBus extends DeterministicBus {
       return true;
     }
     this.#chosen = chosen;
+    this.mustAsk = true;
     resumable.parked = true;
     return false;
   }

@@ -9,6 +9,7 @@
  */
 import { assert } from '#base/assert';
 import { WATCH_MAX } from '#base/limits';
+import { progress } from '#base/resumable';
 import { type Actor, Flow, type Policy } from '#base/strategy';
 import { AccessKind, EventType, LockOperation } from '#trace/events';
 import { OpFlag, OpType } from '#trace/operations';
@@ -67,6 +68,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   #isWatching = false;
   /** True while what this thread reads is nobody's operation. */
   #isUnseen = false;
+  #mustAsk = false;
   /** The run is searched under sc, and nothing is recorded for views. */
   #isBare = false;
   /** That, and what reads and writes now is an operation: it takes a step, an access and a record, and nothing else. */
@@ -96,7 +98,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
 
   protected set isWatching(on: boolean) {
     this.#isWatching = on;
-    this.#isQuick = this.#isBare && !on && !this.#isUnseen;
+    this.#settle();
   }
 
   protected get isUnseen(): boolean {
@@ -105,7 +107,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
 
   protected set isUnseen(on: boolean) {
     this.#isUnseen = on;
-    this.#isQuick = this.#isBare && !on && !this.#isWatching;
+    this.#settle();
   }
 
   /** A run begins: how it is searched and recorded stands in memory. */
@@ -113,7 +115,18 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     const { i32 } = this;
     this.#isBare = i32[ON] !== 0 && i32[MODEL] === MemoryModel.SC && i32[TRACE_MASK] === 0;
     this.#isUnseen = false;
+    this.#mustAsk = false;
     this.isWatching = false;
+  }
+
+  /** The next operation has to ask for its step: it is one that was left undone. */
+  protected set mustAsk(on: boolean) {
+    this.#mustAsk = on;
+    this.#settle();
+  }
+
+  #settle(): void {
+    this.#isQuick = this.#isBare && !this.#isWatching && !this.#isUnseen && !this.#mustAsk;
   }
 
   /** See SchedulerCore: a wait's condition is looked at again. */
@@ -124,6 +137,14 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
    * block answers false instead, and the operation is to be done again later.
    */
   protected abstract step(head: number, address: number, size: number, visible: boolean): boolean;
+
+  /** `step`, but for steps that nobody else can notice: nearly always they are made without asking anybody. */
+  #take(head: number, address: number, size: number, visible: boolean): boolean {
+    if (visible || !this.#isQuick || !this.core.goOn(this.actor))
+      return this.step(head, address, size, visible);
+    progress();
+    return true;
+  }
 
   load8(address: number): number {
     const value = this.#load(address, 1, AccessKind.PLAIN);
@@ -146,7 +167,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   load32Marked(address: number, kind: AccessKind): number {
     if (this.#isQuick && this.#isWord(address)) {
       const visible = this.#ownership.claimWord(this.actor, address >>> 2);
-      if (!this.step(OpType.LOAD | (kind << 8), address, 4, visible)) return 0;
+      if (!this.#take(OpType.LOAD | (kind << 8), address, 4, visible)) return 0;
       const value = this.u32[address >>> 2]!;
       this.log(OpType.LOAD, kind, address, 4, value | 0, 0);
       return value;
@@ -191,7 +212,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     if (typeof value !== 'number') refuseObject(value);
     if (this.#isQuick && this.#isWord(address)) {
       const visible = this.#ownership.claimWord(this.actor, address >>> 2);
-      if (!this.step(OpType.STORE | (kind << 8), address, 4, visible)) return;
+      if (!this.#take(OpType.STORE | (kind << 8), address, 4, visible)) return;
       const before = this.i32[address >>> 2]!;
       this.i32[address >>> 2] = value;
       this.written(address, 4);
@@ -264,18 +285,24 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   acquire32(address: number, value: number): void {
     const visible = this.claim(address, 4);
     if (this.u32[address >>> 2] !== 0) this.emit(EventType.LOCK, address, LockOperation.CONTENDED, 0, 0);
-    if (!this.#mayWrite(OpType.ACQUIRE | (AccessKind.RMW << 8) | NEEDS_DRAIN, address, 4, visible)) return;
+    const head = OpType.ACQUIRE | (AccessKind.RMW << 8) | NEEDS_DRAIN;
+    // A lock that is taken is waited for, whoever else may use it.
+    const isTaken = this.u32[address >>> 2] !== 0;
+    const granted = isTaken
+      ? this.step(head, address, 4, visible) && this.#check(address, 4, true)
+      : this.#mayWrite(head, address, 4, visible);
+    if (!granted) return;
     this.#rmwEnds(address, 0, value, OpType.ACQUIRE);
   }
 
   fence(): void {
-    if (!this.step(OpType.FENCE | NEEDS_DRAIN, 0, 0, this.#isTso())) return;
+    if (!this.#take(OpType.FENCE | NEEDS_DRAIN, 0, 0, this.#isTso())) return;
     this.log(OpType.FENCE, AccessKind.PLAIN, 0, 0, 0, 0);
     this.#trace(EventType.FENCE, 0, 0, 0, AccessKind.PLAIN);
   }
 
   fill(address: number, byte: number, length: number): void {
-    if (!this.step(OpType.STORE | NEEDS_DRAIN, address, length, this.claim(address, length))) return;
+    if (!this.#take(OpType.STORE | NEEDS_DRAIN, address, length, this.claim(address, length))) return;
     if (!this.inRange(address, length, true)) return;
     this.u8.fill(byte, address, address + length);
     this.written(address, length);
@@ -289,7 +316,8 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     // Both ranges as one: more than it touches, never less.
     const from = Math.min(destination, source);
     const bytes = Math.max(destination, source) + length - from;
-    if (!this.step(OpType.RMW | NEEDS_DRAIN, from, bytes, this.claim(destination, length) || visible)) return;
+    if (!this.#take(OpType.RMW | NEEDS_DRAIN, from, bytes, this.claim(destination, length) || visible))
+      return;
     if (!this.inRange(source, length, false) || !this.inRange(destination, length, true)) return;
     this.u8.copyWithin(destination, source, source + length);
     this.written(destination, length);
@@ -303,7 +331,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   loadBytes(address: number, length: number): Uint8Array {
     const visible = this.claim(address, length);
     if (
-      !this.step(OpType.LOAD | NEEDS_DRAIN, address, length, visible) ||
+      !this.#take(OpType.LOAD | NEEDS_DRAIN, address, length, visible) ||
       !this.inRange(address, length, false)
     )
       return NO_BYTES;
@@ -314,7 +342,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
 
   storeBytes(address: number, bytes: Uint8Array): void {
     const visible = this.claim(address, bytes.length);
-    if (!this.step(OpType.STORE | NEEDS_DRAIN, address, bytes.length, visible)) return;
+    if (!this.#take(OpType.STORE | NEEDS_DRAIN, address, bytes.length, visible)) return;
     if (!this.inRange(address, bytes.length, true)) return;
     this.u8.set(bytes, address);
     this.written(address, bytes.length);
@@ -379,7 +407,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     if (!on && registers.irqsEnabled && !this.isUnseen) {
       const address = this.pendingIndex * 4;
       // Only where interrupts come at all is it a choice whether one comes before.
-      if (!this.step(OpType.IRQ_FLAG, address, 4, this.claim(address, 4))) return;
+      if (!this.#take(OpType.IRQ_FLAG, address, 4, this.claim(address, 4))) return;
       // The task may have been taken to another CPU meanwhile.
       this.log(OpType.IRQ_FLAG, 0, this.pendingIndex * 4, 4, 1, 0);
     }
@@ -396,7 +424,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     )
       return;
     const address = this.pendingIndex * 4;
-    if (!this.step(OpType.IRQ_FLAG, address, 4, this.claim(address, 4))) return;
+    if (!this.#take(OpType.IRQ_FLAG, address, 4, this.claim(address, 4))) return;
     this.log(OpType.IRQ_FLAG, 0, this.pendingIndex * 4, 4, 1, 1);
   }
 
@@ -532,7 +560,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     if (!this.isWatching && !this.isUnseen) {
       const partly = this.core.buffers.find(cpu, address, size) === PARTLY_BUFFERED;
       const head = OpType.LOAD | (kind << 8) | (partly ? NEEDS_DRAIN : 0);
-      if (!this.step(head, address, size, this.claim(address, size))) return NOT_DONE;
+      if (!this.#take(head, address, size, this.claim(address, size))) return NOT_DONE;
     }
     if (!this.#check(address, size, false)) return NOT_DONE;
     // What must always hold is asked of memory, and not of whoever happens to hold the baton.
@@ -615,7 +643,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
 
   /** The scheduling point of a write, and whether there is memory. False: the operation is not done. */
   #mayWrite(head: number, address: number, size: number, visible: boolean): boolean {
-    return this.step(head, address, size, visible) && this.#check(address, size, true);
+    return this.#take(head, address, size, visible) && this.#check(address, size, true);
   }
 
   #rmwEnds(address: number, before: number, after: number, type: OpType = OpType.RMW): number {

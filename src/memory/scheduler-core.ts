@@ -257,6 +257,30 @@ export class SchedulerCore implements Choice {
     return same;
   }
 
+  /**
+   * Makes a step of `actor` that nobody else can notice and that can be made, without its being published: what `decide`
+   * would do, or nothing and false. Under sc alone.
+   */
+  goOn(actor: Actor): boolean {
+    const i32 = this.#i32;
+    const step = i32[STEP]!;
+    const unasked = i32[UNASKED]! + 1;
+    if (
+      i32[LAST_ACTOR] !== actor ||
+      i32[SETTLED] !== this.#settledAs ||
+      i32[RUN_END] !== 0 ||
+      step >= i32[STEP_LIMIT]! ||
+      unasked >= UNASKED_MAX ||
+      this.#client.invariant !== undefined
+    )
+      return false;
+    i32[UNASKED] = unasked;
+    i32[STEP] = step + 1;
+    i32[STEP_FLAGS] = 0;
+    this.#onlyEnabled(actor);
+    return true;
+  }
+
   /** Makes runnable whoever waits for a word in [address, address + length). */
   wake(address: number, length: number): void {
     const i32 = this.#i32;
