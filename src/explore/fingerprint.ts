@@ -3,9 +3,13 @@
  * trace): who did what, in which order each word was written, and which write each read saw.
  *
  * One pass over the log. Each flow of control and each word of memory has a digest of its history: an operation takes in
- * the history of what it touches, and a write leaves its own there. A CPU's main flow and its interrupts order each other,
- * memory or not, so they are one flow; its store buffer is another. What is written in one piece, pages above all, is
- * kept in blocks beside the words: of a block, its last write as a whole, and the sum of all writes of single words since.
+ * the history of what it touches, if another flow wrote that last, and a write leaves its own there. A CPU's main flow and
+ * its interrupts order each other, memory or not, so they are one flow; its store buffer is another. What is written in one
+ * piece, pages above all, is kept in blocks beside the words: of a block, its last write as a whole, and the sum of all
+ * writes of single words since.
+ *
+ * So of a word that one flow alone touches nothing is ever taken in, and nobody needs to keep it. Most steps of a kernel
+ * that boots are on such words: where the log says which they are, only their own flow hears of them.
  *
  * 53 bits: among a million traces the chance that any two are mistaken for one is about 1 in 18,000. What is decided by it
  * is how many traces are counted, and whether a run is read for data races again (laboratory.ts).
@@ -30,19 +34,31 @@ const BLOCK_BYTES = 1 << BLOCK_SHIFT;
 /** No part of what happened: what is a choice point depends on the runs before. */
 const HEAD = ~(OpFlag.VISIBLE << 11);
 
+/** Without these a record is on memory of its flow alone: what continues a step does not say what the step is on. */
+const OTHERS = (OpFlag.VISIBLE | OpFlag.CONTINUES) << 11;
+
 /** Words of an entry in the table of words. */
 const KEY = 0;
 const BORN = 1;
 const EPOCH = 2;
 const HISTORY = 3;
-const ENTRY = 5;
+/** The flow that wrote it last, + 1; 0 = none. */
+const WRITER = 5;
+const ENTRY = 6;
 const ENTRIES_AT_FIRST = 256;
 
-/** Words of a block: generation, bulk writes in it, the history of the last one, the sum of writes since. */
+/**
+ * Words of a block: generation, bulk writes in it, the history of the last one, the sum of writes since; and whose the last
+ * bulk write was, and the writes since, as in WRITER.
+ */
 const BULKS = 1;
 const BULK = 2;
 const SUM = 4;
-const BLOCK = 6;
+const BULK_WRITER = 6;
+const SUM_WRITER = 7;
+const BLOCK = 8;
+/** In SUM_WRITER: more than one flow. */
+const MANY = -1;
 
 function mix(hash: number, word: number): number {
   const h = Math.imul(hash ^ word, 0x85ebca6b);
@@ -68,15 +84,34 @@ export class Fingerprints {
   /** The history that an operation has taken in so far. */
   #a = 0;
   #b = 0;
+  /** Its flow, + 1. */
+  #writer = 0;
 
-  /** The fingerprint of a run: the same for the same trace. */
-  of({ words, records }: OperationLog): number {
+  /** The fingerprint of a run: the same for the same trace, whatever was known of its memory. */
+  of(log: OperationLog): number {
+    if (log.isSettled === true && this.#read(log, true)) return this.#total();
+    this.#read(log, false);
+    return this.#total();
+  }
+
+  /**
+   * @param isSettled a step that is not visible is on memory that no other flow touches
+   * @returns false if that does not do: a whole block is touched, and not all of it is what others may touch
+   */
+  #read({ words, records }: OperationLog, isSettled: boolean): boolean {
     this.#reset();
     let record = 0;
     // A step begins with what does not continue another.
     while (record < records && (opFlags(words[record * OP_WORDS]!) & OpFlag.CONTINUES) !== 0) record++;
-    for (; record < records; record++) this.#record(words, record * OP_WORDS);
-    return this.#total();
+    const end = records * OP_WORDS;
+    for (let at = record * OP_WORDS; at < end; at += OP_WORDS) {
+      const head = words[at]!;
+      if (opType(head) >= OpType.EVENT) continue;
+      const isOwn = isSettled && (head & OTHERS) === 0;
+      if (isSettled && !isOwn && words[at + OpWord.SIZE]! >= BLOCK_BYTES) return false;
+      this.#record(words, at, isOwn);
+    }
+    return true;
   }
 
   #reset(): void {
@@ -103,10 +138,9 @@ export class Fingerprints {
     return (a >>> 11) * 0x1_0000_0000 + (b >>> 0);
   }
 
-  #record(words: Int32Array, at: number): void {
+  /** @param isOwn nobody else touches what it is on */
+  #record(words: Int32Array, at: number, isOwn: boolean): void {
     const head = words[at]!;
-    const type = opType(head);
-    if (type >= OpType.EVENT) return;
     const actor = opActor(head);
     const flow = cpuOf(actor % (NR_CPUS * ACTORS_PER_CPU)) * 2 + (flowOf(actor) === Flow.BUFFER ? 1 : 0);
     if (this.#begun[flow] !== this.#generation) this.#begin(flow);
@@ -116,9 +150,12 @@ export class Fingerprints {
     const flows = this.#flows;
     this.#a = stir(mix(stir(mix(flows[flow * 2]!, head & HEAD), address), size), written);
     this.#b = mix(stir(mix(stir(flows[flow * 2 + 1]!, head & HEAD), address), size), written);
-    const does = footprint(type);
-    if (does !== Footprint.NONE && (opFlags(head) & (OpFlag.FAULTED | OpFlag.FORWARDED)) === 0)
-      this.#onMemory(address >>> 0, size, (does & Footprint.WRITES) !== 0);
+    if (!isOwn) {
+      const does = footprint(opType(head));
+      this.#writer = flow + 1;
+      if (does !== Footprint.NONE && (opFlags(head) & (OpFlag.FAULTED | OpFlag.FORWARDED)) === 0)
+        this.#onMemory(address >>> 0, size, (does & Footprint.WRITES) !== 0);
+    }
     flows[flow * 2] = this.#a;
     flows[flow * 2 + 1] = this.#b;
   }
@@ -162,10 +199,17 @@ export class Fingerprints {
     this.#b = stir(this.#b, b);
   }
 
+  /** Whether another flow wrote what is there. */
+  #isForeign(writer: number): boolean {
+    return writer !== 0 && writer !== this.#writer;
+  }
+
   #takeWord(word: number): void {
     const block = this.#blockOf(word >>> (BLOCK_SHIFT - 2));
     const entry = this.#entryOf(word);
     const isNewest = this.#words[entry + EPOCH] === this.#blocks[block + BULKS];
+    const writer = isNewest ? this.#words[entry + WRITER]! : this.#blocks[block + BULK_WRITER]!;
+    if (!this.#isForeign(writer)) return;
     if (isNewest) this.#absorb(this.#words[entry + HISTORY]!, this.#words[entry + HISTORY + 1]!);
     else this.#absorb(this.#blocks[block + BULK]!, this.#blocks[block + BULK + 1]!);
   }
@@ -178,14 +222,20 @@ export class Fingerprints {
     this.#words[entry + EPOCH] = this.#blocks[block + BULKS]!;
     this.#words[entry + HISTORY] = a;
     this.#words[entry + HISTORY + 1] = b;
+    this.#words[entry + WRITER] = this.#writer;
     this.#blocks[block + SUM]! += a;
     this.#blocks[block + SUM + 1]! += b;
+    const writer = this.#blocks[block + SUM_WRITER]!;
+    this.#blocks[block + SUM_WRITER] = writer === 0 || writer === this.#writer ? this.#writer : MANY;
   }
 
   #takeBlock(number: number): void {
     const block = this.#blockOf(number);
-    this.#absorb(this.#blocks[block + BULK]!, this.#blocks[block + BULK + 1]!);
-    this.#absorb(this.#blocks[block + SUM]!, this.#blocks[block + SUM + 1]!);
+    const blocks = this.#blocks;
+    if (this.#isForeign(blocks[block + BULK_WRITER]!))
+      this.#absorb(blocks[block + BULK]!, blocks[block + BULK + 1]!);
+    if (this.#isForeign(blocks[block + SUM_WRITER]!))
+      this.#absorb(blocks[block + SUM]!, blocks[block + SUM + 1]!);
   }
 
   #leaveBlock(number: number): void {
@@ -196,6 +246,8 @@ export class Fingerprints {
     blocks[block + BULK + 1] = stir(this.#b, number);
     blocks[block + SUM] = 0;
     blocks[block + SUM + 1] = 0;
+    blocks[block + BULK_WRITER] = this.#writer;
+    blocks[block + SUM_WRITER] = 0;
   }
 
   /** Where a block is. */
@@ -229,6 +281,7 @@ export class Fingerprints {
     this.#words[at + EPOCH] = 0;
     this.#words[at + HISTORY] = 0;
     this.#words[at + HISTORY + 1] = 0;
+    this.#words[at + WRITER] = 0;
     return at;
   }
 

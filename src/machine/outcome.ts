@@ -37,11 +37,12 @@ export class Outcome implements RunResult {
     const { i32 } = machine.bus;
     this.#machine = machine;
     this.stop = stop;
-    this.log = { words, records: i32[RECORDS]!, fingerprint: undefined };
+    const sharedGrew = i32[SHARED_GREW] !== 0;
+    this.log = { words, records: i32[RECORDS]!, isSettled: !sharedGrew, fingerprint: undefined };
     this.steps = i32[STEP]!;
     this.switches = i32[SWITCHES]!;
     this.divergedAt = i32[DIVERGED_AT]!;
-    this.sharedGrew = i32[SHARED_GREW] !== 0;
+    this.sharedGrew = sharedGrew;
     this.findings = findings;
   }
 

@@ -108,6 +108,8 @@ export function opActor(head: number): Actor {
 export interface OperationLog {
   readonly words: Int32Array;
   readonly records: number;
+  /** A step that is not visible is on memory that no other actor touches in the whole run. */
+  readonly isSettled?: boolean;
   /** Kept here by whoever computed it first: a number for the run's trace (explore/fingerprint). */
   fingerprint?: number | undefined;
 }

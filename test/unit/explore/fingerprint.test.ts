@@ -4,7 +4,7 @@ import { FingerprintSet } from '#explore/fingerprint-set';
 import { Fingerprints } from '#explore/fingerprint';
 import { RunSteps } from '#explore/run-steps';
 import { StateHash } from '#explore/state-hash';
-import { OpType, type OperationLog, opHead } from '#trace/operations';
+import { OP_WORDS, OpFlag, OpType, type OperationLog, opHead } from '#trace/operations';
 
 interface Operation {
   readonly actor: number;
@@ -61,6 +61,27 @@ describe('Fingerprints', () => {
       { numRuns: 2000, seed: 0x2a },
     );
     expect(same).toBeGreaterThan(100);
+  });
+
+  it('is the same where the log says which memory only one actor touches', () => {
+    const prints = new Fingerprints();
+    let own = 0;
+    fc.assert(
+      fc.property(fc.array(operation, { minLength: 2, maxLength: 12 }), (operations) => {
+        const log = logOf(operations);
+        for (const [index, one] of operations.entries()) {
+          const others = operations.filter(({ actor }) => actor !== one.actor);
+          const isShared = others.some(
+            ({ address, size }) => address < one.address + one.size && one.address < address + size,
+          );
+          if (isShared) log.words[index * OP_WORDS]! |= OpFlag.VISIBLE << 11;
+          else own++;
+        }
+        expect(prints.of({ ...log, isSettled: true })).toBe(prints.of(log));
+      }),
+      { numRuns: 1000, seed: 0x2a },
+    );
+    expect(own).toBeGreaterThan(500);
   });
 
   it('does not depend on the runs it has seen before', () => {
