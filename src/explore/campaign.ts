@@ -34,6 +34,8 @@ export interface CampaignOptions extends StrategyOptions {
    * 0: it is taken as it was met, and not explained.
    */
   readonly shrinkRuns?: number | undefined;
+  /** So many preemptions are few enough: then no runs are spent on a smaller picture, nor on explaining it. */
+  readonly shrinkTo?: number | undefined;
   /** Host seconds for searching; shrinking has its own limits. */
   readonly seconds?: number | undefined;
   /** Go on after the first failure. */
@@ -309,13 +311,15 @@ class Campaign {
     const plan: Plan = { prefix, policy: STAY, seed: 1 };
     const minimised = shrink(executor, plan, failure, {
       stay: STAY,
+      enough: this.#options.shrinkTo,
       searchBelow: boundedBelow(executor, failure),
       ...(this.#options.shrinkRuns === undefined
         ? {}
         : { runsMax: this.#options.shrinkRuns, searchRunsMax: this.#options.shrinkRuns }),
     });
     if (minimised === undefined) throw this.#unsteady(plan, `${finding.title} does not happen again`);
-    const explanation = explain(executor, minimised.schedule, failure, { stay: STAY });
+    const isDrawn = this.#options.shrinkTo === undefined;
+    const explanation = isDrawn ? explain(executor, minimised.schedule, failure, { stay: STAY }) : undefined;
     const again = executor.run({ prefix: minimised.schedule, policy: STAY, seed: 1 });
     const tokens = this.#tokens(again);
     const shown = showRun(this.#lab, minimised.schedule);

@@ -65,8 +65,8 @@ export interface Verified {
 }
 
 const FIXED_RUNS = 600;
-/** Runs to make a failure small: enough for the fewest preemptions of every entry. */
-const SHRINK_RUNS = 600;
+/** Runs to make a failure as small as its entry says, and as many again below. Most take some dozens. */
+const SHRINK_RUNS = 2_000;
 const FIXED_STRATEGIES = ['pct', 'pos'] as const satisfies readonly StrategyName[];
 /** Far more than any entry that calls itself provable needs. */
 const PROOF_RUNS = 20_000;
@@ -148,7 +148,7 @@ class Verification {
     name: string,
     strategy: StrategyName,
     more: Pick<CampaignOptions, 'runs' | 'keepGoing' | 'until'> &
-      Partial<Pick<CampaignOptions, 'seed' | 'shrinkRuns'>>,
+      Partial<Pick<CampaignOptions, 'seed' | 'shrinkRuns' | 'shrinkTo'>>,
   ): Promise<CampaignReport> {
     const { seed = 1, signal, executor } = this.#options;
     return runCampaign(source, { name, strategy, seed, signal, executor, shrinkRuns: 0, ...more });
@@ -162,6 +162,7 @@ class Verification {
       runs,
       seed,
       shrinkRuns,
+      shrinkTo: this.#entry.preemptions,
       until: (finding) => matches(this.#entry.expect, finding),
     });
     this.#keepOthers(report);

@@ -51,6 +51,12 @@ export interface ScheduleCost {
   readonly steps: number;
 }
 
+/** Whether the actor could have made the step whose first record begins at this word. */
+export function isEnabledAt(words: Int32Array, at: number, actor: Actor): boolean {
+  const mask = actor < 32 ? words[at + OpWord.ENABLED_LOW]! : words[at + OpWord.ENABLED_HIGH]!;
+  return actor < 64 && ((mask >>> (actor & 31)) & 1) === 1;
+}
+
 /**
  * A preemption is counted by the mask of the step that came instead (Musuvathi and Qadeer, PLDI 2007): the actor of the
  * step before is in it. Not only at choice points: what is one may differ between two runs of one schedule.
@@ -64,8 +70,7 @@ export function costOf({ words, records }: OperationLog): ScheduleCost {
     const actor = opActor(head);
     if (last >= 0 && actor !== last) {
       switches++;
-      const mask = last < 32 ? words[at + OpWord.ENABLED_LOW]! : words[at + OpWord.ENABLED_HIGH]!;
-      if (last < 64 && ((mask >>> (last & 31)) & 1) === 1) preemptions++;
+      if (isEnabledAt(words, at, last)) preemptions++;
     }
     steps++;
     last = actor;

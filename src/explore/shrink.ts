@@ -2,14 +2,19 @@
  * From a failing schedule to a small one with the same failure: fewest preemptions, then fewest switches, then fewest steps.
  * Everything that is kept was run, and failed with the same kind and title.
  *
- * First by changing the schedule and running it (in the spirit of delta debugging: Zeller and Hildebrandt, TSE 2002): leave the
- * end to a policy that never preempts, bring each actor's steps together in ever smaller stretches, join, drop and swap segments.
- * That ends in a local minimum. Whether fewer preemptions would do is then asked of an exhaustive search below what was reached.
+ * First by asking which orders between operations matter (delta debugging: Zeller and Hildebrandt, TSE 2002), and letting every
+ * flow go on by itself but for these: a failure that one order decides costs one preemption, whatever it was met with. Then by
+ * changing the schedule and running it: leave the end to a policy that never preempts, bring each actor's steps together in ever
+ * smaller stretches, join, drop and swap segments. That ends in a local minimum. Whether fewer preemptions would do is then asked
+ * of an exhaustive search below what was reached.
  */
 import type { Actor } from '#base/strategy';
+import type { Order } from '#scheduler/ordered';
 import { BoundedSearch } from './bounded.ts';
+import { fewestOf } from './delta.ts';
 import type { Executor, Plan, RunResult, Segment } from './executor.ts';
 import { runLeniently } from './lenient.ts';
+import { missingFrom, orderedPlan, ordersOf } from './orders.ts';
 import {
   type Failure,
   type ScheduleCost,
@@ -42,6 +47,8 @@ export interface ShrinkOptions {
   readonly stay: number;
   /** For changing and running. Default 2,000. */
   readonly runsMax?: number;
+  /** So many preemptions are few enough: nothing is tried to make it smaller. */
+  readonly enough?: number | undefined;
   /** Asked when nothing smaller is found by changing. Without it, `minimal` is true only for no preemptions at all. */
   readonly searchBelow?: SearchBelow;
   /** For searching below. Default 3,000. */
@@ -113,26 +120,85 @@ class Shrinker {
   }
 
   begin(plan: Plan): boolean {
-    this.#runs++;
-    return this.#keep(this.#executor.run(plan));
+    return this.#keep(this.#run(plan));
   }
 
   smallest(): Shrunk {
+    this.#order();
     this.#change();
     let minimal = this.#cost.preemptions === 0;
-    while (!minimal && this.#options.searchBelow !== undefined) {
+    while (!minimal && !this.#isEnough() && this.#options.searchBelow !== undefined) {
       const bound = this.#cost.preemptions - 1;
       const left = (this.#options.searchRunsMax ?? SEARCH_RUNS_DEFAULT) - this.#searched;
       if (left <= 0) break;
       const below = this.#options.searchBelow(bound, left, (result) => failsWith(result, this.#failure));
       this.#searched += below.runs;
       const found = below.plan === undefined ? false : this.begin(below.plan);
-      if (found) this.#change();
+      if (found) {
+        this.#order();
+        this.#change();
+      }
       minimal = this.#cost.preemptions === 0 || (!found && below.plan === undefined && below.complete);
       if (!found) break;
     }
     const [schedule, cost, runs] = [this.#schedule, this.#cost, this.#runs + this.#searched];
     return { schedule, cost, minimal, runs };
+  }
+
+  /**
+   * Finds the few orders that matter, and keeps the run that they and nothing else bring about: what is left has hardly a
+   * preemption that could be spared, however many there were.
+   */
+  #order(): void {
+    for (let before: ScheduleCost | undefined; before !== this.#cost && !this.#isEnough();) {
+      before = this.#cost;
+      const begins = this.#schedule[0]!.actor;
+      const enough = this.#enoughOrders(begins);
+      if (enough !== undefined) fewestOf(enough, (some) => this.#failsWith(begins, some));
+    }
+  }
+
+  /**
+   * Of the failing run's orders, so many that it fails: from none, those that the run has missed, until it does. Few, since most
+   * orders come about by themselves or do not matter.
+   */
+  #enoughOrders(begins: Actor): readonly Order[] | undefined {
+    const all = ordersOf(this.#run({ prefix: this.#schedule, policy: this.#options.stay, seed: 1 }).log);
+    let chosen: readonly Order[] = [];
+    while (!this.#isSpent()) {
+      const plan = orderedPlan(begins, chosen);
+      const result = plan === undefined ? undefined : this.#run(plan);
+      if (result === undefined) return undefined;
+      this.#keep(result);
+      if (failsWith(result, this.#failure)) return chosen;
+      const wanted = new Set([...chosen, ...missingFrom(result.log, all)]);
+      if (wanted.size === chosen.length) return undefined;
+      chosen = all.filter((order) => wanted.has(order));
+    }
+    return undefined;
+  }
+
+  #failsWith(begins: Actor, orders: readonly Order[]): boolean {
+    const plan = this.#isSpent() ? undefined : orderedPlan(begins, orders);
+    if (plan === undefined) return false;
+    const result = this.#run(plan);
+    this.#keep(result);
+    return failsWith(result, this.#failure);
+  }
+
+  #run(plan: Plan): RunResult {
+    this.#runs++;
+    return this.#executor.run(plan);
+  }
+
+  #isEnough(): boolean {
+    return this.#cost.preemptions <= (this.#options.enough ?? 0);
+  }
+
+  /** No more runs, or no use for them. */
+  #isSpent(): boolean {
+    if (this.#options.enough !== undefined && this.#isEnough()) return true;
+    return this.#runs >= (this.#options.runsMax ?? RUNS_DEFAULT);
   }
 
   /** Every kind of change until none makes it smaller. What changes most comes first, since it makes the others cheaper. */
@@ -166,7 +232,7 @@ class Shrinker {
   }
 
   #try(candidate: readonly Segment[]): boolean {
-    if (this.#runs >= (this.#options.runsMax ?? RUNS_DEFAULT)) return false;
+    if (this.#isSpent()) return false;
     const key = candidate.map(({ actor, steps }) => `${actor}.${steps}`).join(' ');
     if (this.#tried.has(key)) return false;
     this.#tried.add(key);

@@ -2,6 +2,7 @@
 import { assert } from '#base/assert';
 import type { Policy } from '#base/strategy';
 import { follow } from './follow.ts';
+import { ordered } from './ordered.ts';
 import { pct } from './pct.ts';
 import { pos } from './pos.ts';
 import { delayBounded, inOrder, random, roundRobin, stay } from './simple.ts';
@@ -19,6 +20,7 @@ const POLICIES: readonly Policy[] = [
   follow,
   delayBounded,
   inOrder,
+  ordered,
 ];
 
 /** Number of a policy, or -1. */

@@ -5,7 +5,7 @@ import { OpType, opType } from '#trace/operations';
 import { beginChance, draw } from './chance.ts';
 
 /** The next enabled actor above `after`, around. */
-function nextInTurn(choice: Choice, after: Actor): Actor {
+export function nextInTurn(choice: Choice, after: Actor): Actor {
   const { enabled, count } = choice;
   for (let index = 0; index < count; index++) if (enabled[index]! > after) return enabled[index]!;
   return enabled[0]!;

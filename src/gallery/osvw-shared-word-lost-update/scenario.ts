@@ -54,7 +54,5 @@ export default scenario({
       call('sys_init_module', 0, 0, 0, 'kvm-amd');
     },
   ],
-  check: () =>
-    osvw_status.value === (1 << CPUS) - 1 ||
-    `an erratum of a CPU is lost: osvw_status is ${osvw_status.value.toString(2)}`,
+  check: () => osvw_status.value === (1 << CPUS) - 1 || 'an erratum of a CPU is lost',
 });

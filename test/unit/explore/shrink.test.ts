@@ -141,6 +141,14 @@ describe('shrink', () => {
     const small = shrink(executor, plan, failure, { stay })!;
     expect(small.cost).toMatchObject({ preemptions: 1, switches: 2 });
   });
+
+  it('stops where it is small enough', () => {
+    const executor = new ModelMachine(lostUpdate);
+    const { plan, failure } = firstFailure(executor)!;
+    const small = shrink(executor, plan, failure, { stay, enough: 1 })!;
+    expect(small.cost.preemptions).toBe(1);
+    expect(small.runs).toBeLessThan(shrink(executor, plan, failure, { stay })!.runs);
+  });
 });
 
 /** Too many orders without any preemption to try them all; but in each of them a flow runs as one, and none of those fails. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { bufferActor, interruptActor, mainActor } from '#base/strategy';
+import { type NamedOperation, type Order, orderedParameters } from '#scheduler/ordered';
 import { policyByNumber, policyNames, policyNumber } from '#scheduler/policies';
 import { OpType } from '#trace/operations';
 import { type Flows, countsOf, orders, play, store } from './toy-flows.ts';
@@ -16,7 +17,7 @@ function share(counts: ReadonlyMap<string, number>, key: string): number {
 
 describe('policies', () => {
   it('have the numbers that tokens name them by', () => {
-    expect(policyNames.slice(0, 9)).toEqual([
+    expect(policyNames.slice(0, 11)).toEqual([
       'round-robin',
       'random',
       'pct',
@@ -26,6 +27,8 @@ describe('policies', () => {
       'stay',
       'follow',
       'delay-bounded',
+      'in-order',
+      'ordered',
     ]);
     expect(policyNumber('dice')).toBe(-1);
     expect(() => policyByNumber(99)).toThrow('no policy 99');
@@ -203,6 +206,54 @@ describe('surw', () => {
     const blocked: Flows = { [A]: [waits], [B]: [store(X)] };
     for (let seed = 1; seed <= 50; seed++)
       expect(play(policy('surw'), blocked, seed, [X, X + 4, ...countsOf(blocked, X)]).order).toEqual([B, A]);
+  });
+});
+
+describe('ordered', () => {
+  const named = (actor: number, nth: number, address = X): NamedOperation => ({
+    actor,
+    type: OpType.STORE,
+    address,
+    nth,
+  });
+  const inOrders = (flows: Flows, begins: number, ...wanted: readonly Order[]): readonly number[] =>
+    play(policy('ordered'), flows, 1, orderedParameters(begins, wanted)).order;
+  const two: Flows = { [A]: [store(X), store(Y), store(X)], [B]: [store(Y), store(X)] };
+
+  it('without an order it is stay, from whoever is to begin', () => {
+    expect(inOrders(two, A)).toEqual([A, A, A, B, B]);
+    expect(inOrders(two, B)).toEqual([B, B, A, A, A]);
+  });
+
+  it('leaves a flow in front of what has to come later, and goes on with the other one as far as it can', () => {
+    expect(inOrders(two, A, { first: named(B, 0), second: named(A, 1) })).toEqual([A, A, B, B, A]);
+    expect(inOrders(two, A, { first: named(B, 0, Y), second: named(A, 0, Y) })).toEqual([A, B, B, A, A]);
+  });
+
+  it('goes there and back for two orders, by one preemption each', () => {
+    const there = { first: named(B, 0, Y), second: named(A, 0, Y) };
+    const back = { first: named(A, 1), second: named(B, 0) };
+    expect(inOrders(two, A, there, back)).toEqual([A, B, A, A, B]);
+  });
+
+  it('prefers who has to come first to who is next in turn', () => {
+    const three: Flows = { ...two, [C]: [store(X)] };
+    expect(inOrders(three, A, { first: named(C, 0), second: named(A, 1) })).toEqual([A, A, C, A, B, B]);
+  });
+
+  it('gives up orders that cannot be kept: they go round, or their first operation never comes', () => {
+    const circle = [
+      { first: named(B, 0), second: named(A, 0) },
+      { first: named(A, 0), second: named(B, 0, Y) },
+    ];
+    expect(inOrders(two, A, ...circle)).toEqual([A, A, A, B, B]);
+    expect(inOrders(two, A, { first: named(B, 7), second: named(A, 0) })).toEqual([B, B, A, A, A]);
+  });
+
+  it('refuses more orders than it has words for', () => {
+    const many = Array.from({ length: 400 }, (_, nth) => ({ first: named(A, nth), second: named(B, nth) }));
+    expect(orderedParameters(A, many)).toHaveLength(3 + 2 * 3 + 400 * 2);
+    expect(orderedParameters(A, [...many, ...many])).toBeUndefined();
   });
 });
 
