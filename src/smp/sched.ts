@@ -354,11 +354,14 @@ function do_exit(task: task_struct, result: number, previous: Ptr): void {
   }
 }
 
-/** Runs who waits for this CPU, from the idle loop. */
+/**
+ * Runs who waits for this CPU, from the idle loop. A task that has lost its own CPU has its turn between two of them: it may hold
+ * what they wait for, and those that come may never end.
+ */
 export const schedule = kernel_function('schedule', (): void => {
   for (let next = pick_next_task(true); next !== NULL; next = pick_next_task(true)) {
     context_switch(next);
-    if (arch.offline()) return;
+    if (arch.offline() || arch.orphans()) return;
   }
 });
 

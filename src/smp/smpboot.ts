@@ -74,10 +74,12 @@ export function idle_work(): boolean {
     return false;
   }
   // Preemption stays off: what gets this CPU is picked here, with a look at whether it still is one.
-  if (rq_has_work()) schedule();
+  if (rq_has_work()) {
+    schedule();
+    if (arch.offline() || !arch.orphans()) return true;
+  }
   // The CPU got for the one given away may be dead.
-  else if (arch.adopt() && arch.offline()) return false;
-  return true;
+  return !(arch.adopt() && arch.offline());
 }
 
 /** The CPU's last steps: after this only INIT and SIPI reach it. */

@@ -101,6 +101,7 @@ function fakeArch(bus: ParallelBus, msrs: Map<number, bigint>): Arch {
       return (value & 0x80000000) === 0;
     },
     offline: () => false,
+    orphans: () => false,
     misplaced: () => false,
     ringHost: () => {},
     hostMicroseconds: () => 0,
