@@ -20,3 +20,5 @@ import './torture/onoff.ts';
 import './torture/ipi.ts';
 import './torture/load.ts';
 import './torture/vm.ts';
+import './torture/provoke_crash.ts';
+import './torture/notifier_error_inject.ts';

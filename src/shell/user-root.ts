@@ -9,6 +9,9 @@ const MODULES: readonly (readonly [file: string, module: string])[] = [
   ['kvm-intel.ko', 'kvm-intel'],
   ['svm.ko', 'kvm-amd'],
   ['vmx.ko', 'kvm-intel'],
+  ['lkdtm.ko', 'lkdtm'],
+  ['notifier-error-inject.ko', 'notifier-error-inject'],
+  ['cpu-notifier-error-inject.ko', 'cpu-notifier-error-inject'],
 ];
 
 export const MODULE_DIRECTORY = `/lib/modules/${LINUX_RELEASE}/extra`;

@@ -2,12 +2,15 @@
  * Makes the kernel fail in every way there is, to see that the failure is reported. @linux drivers/misc/lkdtm.c, as of 2.6.24
  */
 import { bus } from '#memory/bus';
+import { vmlinux } from '#memory/image';
 import { stack_alloc } from '#memory/stack';
-import { NULL, type Ptr, struct, u32 } from '#memory/struct';
+import { NULL, type Ptr, READ_ONCE, struct, u32 } from '#memory/struct';
 import { call_pointer, kernel_function } from '#memory/symbols';
 import { smp_call_function_single } from '#smp/call_function';
-import { local_irq_disable, raw_smp_processor_id } from '#smp/irqflags';
+import { local_irq_disable, preempt_disable, raw_smp_processor_id } from '#smp/irqflags';
 import { BUG_ON, WARN_ON, panic } from '#smp/printk';
+import { wait_event } from '#smp/sched';
+import { spin_lock, spinlock_t } from '#smp/spinlock';
 
 export const LKDTM_WARNING = 1;
 export const LKDTM_BUG = 2;
@@ -28,6 +31,14 @@ export const LKDTM_HARDLOCKUP = 9;
 export const LKDTM_THROW = 10;
 /** Jumps through a pointer that is no function. */
 export const LKDTM_EXEC = 11;
+/** Goes round and round with preemption off. */
+export const LKDTM_SOFTLOCKUP = 12;
+/** Goes round and round with interrupts off. */
+export const LKDTM_HARDLOCKUP_BUSY = 13;
+/** Takes a lock that it never gives back: the second time it spins. */
+export const LKDTM_SPINLOCK = 14;
+/** Sleeps, and nobody wakes it. */
+export const LKDTM_HUNG_TASK = 15;
 
 const word = struct('lkdtm_word', { value: u32 });
 
@@ -36,8 +47,16 @@ const recurse = kernel_function('lkdtm_recurse', (depth: number): number => {
   return recurse(depth + 1) + 1;
 });
 
+/** Never written: what a CPU looks at that goes round and round. */
+const lkdtm_never = vmlinux.DEFINE('lkdtm_never', word);
+const lock_me_up = vmlinux.DEFINE('lock_me_up', spinlock_t);
+
+function go_round(): void {
+  while (READ_ONCE(lkdtm_never, 'value') === 0);
+}
+
 /** Does it here and now. */
-const lkdtm_do = kernel_function('lkdtm_do_action', (which: Ptr): number => {
+export const lkdtm_do = kernel_function('lkdtm_do_action', (which: Ptr): number => {
   switch (which) {
     case LKDTM_WARNING:
       WARN_ON(true, 'lkdtm_do_action');
@@ -68,6 +87,20 @@ const lkdtm_do = kernel_function('lkdtm_do_action', (which: Ptr): number => {
       throw new TypeError('lkdtm: undefined is not a function');
     case LKDTM_EXEC:
       return call_pointer(0x1234) as number;
+    case LKDTM_SOFTLOCKUP:
+      preempt_disable();
+      go_round();
+      break;
+    case LKDTM_HARDLOCKUP_BUSY:
+      local_irq_disable();
+      go_round();
+      break;
+    case LKDTM_SPINLOCK:
+      spin_lock(lock_me_up);
+      break;
+    case LKDTM_HUNG_TASK:
+      wait_event(lkdtm_never.addr, () => READ_ONCE(lkdtm_never, 'value') !== 0);
+      break;
     default:
       break;
   }

@@ -134,6 +134,7 @@ const rmmod: CommandBody = async (call) => {
 const DEPENDS: ReadonlyMap<string, string> = new Map([
   ['kvm-amd', 'kvm'],
   ['kvm-intel', 'kvm'],
+  ['cpu-notifier-error-inject', 'notifier-error-inject'],
 ]);
 
 async function probe(call: CommandCall, name: string, isQuiet: boolean): Promise<Answer> {
