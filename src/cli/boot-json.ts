@@ -7,7 +7,7 @@ import { type TraceModel, symbolAt } from '#report/model';
 import { EventType } from '#trace/events';
 import type { BootOptions } from './boot-options.ts';
 import { ExitCode } from './exit-code.ts';
-import { faultText } from './parse.ts';
+import { faultText } from '#machine/fault-text';
 
 export interface BootInput {
   readonly machine: MachineConfig;

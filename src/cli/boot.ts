@@ -1,5 +1,6 @@
 /** `smplab boot`: the walk, and what it came to. */
 import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { faultText } from '#machine/fault-text';
 import { isKernelFunction, walk, walkSymbols } from '#machine/walk';
 import type { MachineConfig } from '#machine/config';
 import type { WalkReport, WalkStage } from '#machine/walk-report';
@@ -16,7 +17,7 @@ import { type BootOptions, machineOf } from './boot-options.ts';
 import { bootHeader, bootText } from './boot-text.ts';
 import { ExitCode, UsageError, hostErrorCode } from './exit-code.ts';
 import { type Logger, type Output, Progress } from './output.ts';
-import { checkFaults, faultText } from './parse.ts';
+import { checkFaults } from './parse.ts';
 
 export interface Context {
   readonly output: Output;

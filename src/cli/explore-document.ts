@@ -1,6 +1,8 @@
 /** What a campaign came to, as the document `smplab explore --json` prints: one process's, or that of several put together. */
 import type { CampaignReport, FailureFound } from '#explore/campaign';
 import { diagram } from '#explore/failure-text';
+import type { Fault } from '#machine/config';
+import { faultText } from '#machine/fault-text';
 import { plain } from '#report/paint';
 
 export interface FailureDocument {
@@ -29,6 +31,8 @@ export interface ExploreDocument {
   readonly strategy: string;
   readonly seed: number;
   readonly memoryModel: 'sc' | 'tso';
+  /** Injected faults, as --fault takes them. */
+  readonly faults: readonly string[];
   readonly cpus: number;
   readonly jobs: number;
   readonly runs: number;
@@ -80,7 +84,11 @@ function failureDocument(failure: FailureFound): FailureDocument {
 
 export function exploreDocument(
   report: CampaignReport,
-  { strategy, seed }: { readonly strategy: string; readonly seed: number },
+  {
+    strategy,
+    seed,
+    faults = [],
+  }: { readonly strategy: string; readonly seed: number; readonly faults?: readonly Fault[] | undefined },
 ): ExploreDocument {
   const { statement } = report;
   const races = report.reported.filter(({ kind }) => kind === 'data-race');
@@ -92,6 +100,7 @@ export function exploreDocument(
     strategy,
     seed,
     memoryModel: report.memoryModel,
+    faults: faults.map(faultText),
     cpus: report.cpus,
     jobs: 1,
     runs: report.runs,

@@ -44,8 +44,12 @@ function coverage(document: ExploreDocument): string[] {
 }
 
 export function exploreText(document: ExploreDocument, paint: Paint, drawing: Drawing): string[] {
-  const { scenario, cpus, memoryModel, strategy, seed, failures } = document;
-  const lines = [`${scenario}: ${cpus} CPUs, ${memoryModel}, strategy ${strategy}, seed ${seed}`, ''];
+  const { scenario, cpus, memoryModel, strategy, seed, failures, faults } = document;
+  const injected = faults.length === 0 ? '' : `, faults ${faults.join(' ')}`;
+  const lines = [
+    `${scenario}: ${cpus} CPUs, ${memoryModel}, strategy ${strategy}, seed ${seed}${injected}`,
+    '',
+  ];
   // What went wrong first, then the races that may be why.
   const wrong = failures.filter((failure) => !isRace(failure));
   const told = (failure: FailureDocument, picture: readonly string[]): string[] =>

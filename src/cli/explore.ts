@@ -6,6 +6,8 @@ import { compileScenario } from '#explore/compile';
 import { diagram } from '#explore/failure-text';
 import { expectedOf, galleryScenario } from '#explore/gallery';
 import { type StrategyName, isExhaustive, runsAtMost } from '#explore/strategies';
+import type { Fault } from '#machine/config';
+import { faultText } from '#machine/fault-text';
 import type { ExecutorKind } from '#machine/runner';
 import type { ScenarioSource } from '#machine/scenario';
 import type { Context } from './boot.ts';
@@ -14,6 +16,7 @@ import { type ExploreDocument, exploreDocument, mergeDocuments } from './explore
 import { type PartOptions, processWorkers, runBranches, runShards, threadWorkers } from './explore-jobs.ts';
 import { exploreText } from './explore-text.ts';
 import { JobPool } from './job-pool.ts';
+import { checkFaults } from './parse.ts';
 
 export interface ExploreOptions {
   readonly strategy: StrategyName;
@@ -23,6 +26,7 @@ export interface ExploreOptions {
   readonly seed: number;
   readonly memoryModel?: 'sc' | 'tso';
   readonly maxSteps?: number;
+  readonly fault?: readonly Fault[];
   readonly jobs: number;
   readonly shard?: { readonly index: number; readonly of: number };
   readonly keepGoing?: boolean;
@@ -65,6 +69,7 @@ function campaignOptions(name: string, options: ExploreOptions, context: Context
     seconds: options.time,
     memoryModel: options.memoryModel,
     stepsMax: options.maxSteps,
+    faults: options.fault,
     shard: options.shard,
     keepGoing: options.keepGoing,
     until: expectedOf(name),
@@ -91,6 +96,7 @@ export async function explore(name: string, options: ExploreOptions, context: Co
       `--shard: ${options.strategy} is not searched in shards, each would search it all; dpor takes --jobs`,
     );
   }
+  checkFaults(options.fault ?? []);
   const file = scenarioFile(name);
   let report: CampaignReport | undefined;
   let document: ExploreDocument;
@@ -99,7 +105,7 @@ export async function explore(name: string, options: ExploreOptions, context: Co
   } else {
     const source = await compileScenario(file, options.executor);
     report = await runCampaign(source, campaignOptions(name, options, context));
-    document = exploreDocument(report, options);
+    document = exploreDocument(report, { ...options, faults: options.fault });
   }
   if (options.json !== true && process.stderr.isTTY) process.stderr.write('\r\u001B[K');
   if (options.json === true) output.raw(`${JSON.stringify(document)}\n`);
@@ -165,7 +171,7 @@ async function inParts(
 ): Promise<ExploreDocument> {
   if (options.strategy === 'dpor') {
     const begun = await beginBranches(source, campaignOptions(name, options, context), options.jobs);
-    const first = exploreDocument(begun.report, options);
+    const first = exploreDocument(begun.report, { ...options, faults: options.fault });
     if (begun.branches.length === 0 || parts.isEnough(first)) return first;
     return mergeDocuments([first, ...(await runBranches(begun.branches, parts))], true);
   }
@@ -184,6 +190,7 @@ function partArguments(options: ExploreOptions): string[] {
     ['--memory-model', options.memoryModel],
     ['--max-steps', options.maxSteps],
     ['--executor', options.executor],
+    ...(options.fault ?? []).map((fault): [string, string] => ['--fault', faultText(fault)]),
   ];
   const all = given.flatMap(([option, value]) => (value === undefined ? [] : [option, String(value)]));
   return options.keepGoing === true ? [...all, '--keep-going'] : all;

@@ -12,16 +12,7 @@ import { type ExploreOptions, explore } from './explore.ts';
 import { gallery } from './gallery.ts';
 import type { GalleryOptions } from './gallery-options.ts';
 import { init } from './init.ts';
-import {
-  FAULT_HELP,
-  collect,
-  cpuCount,
-  parseFault,
-  parseQuirk,
-  parseShard,
-  powerOfTwo,
-  wholeNumber,
-} from './parse.ts';
+import { collect, cpuCount, parseQuirk, parseShard, powerOfTwo, wholeNumber } from './parse.ts';
 import { type LitmusOptions, litmus } from './litmus.ts';
 import { type ReplayOptions, replay } from './replay.ts';
 import { type SelfcheckOptions, selfcheck } from './selfcheck.ts';
@@ -30,7 +21,8 @@ import { type StressCommandOptions, stress } from './stress.ts';
 import { CONVERSIONS, type TraceOptions, traceConvert } from './trace.ts';
 import { type ShellOptions, shell } from './shell.ts';
 import { type TourOptions, tour } from './tour.ts';
-import { WORKLOADS } from '#stress/workloads';
+import { FAULT_HELP, parseFault } from '#machine/fault-text';
+import { COUNTED, WORKLOADS } from '#stress/workloads';
 
 const U32_MAX = 0xffffffff;
 const STEPS_MAX = 0x7fffffff;
@@ -262,6 +254,7 @@ function addExplore(
     .addOption(new Option('--core <n>').argParser(wholeNumber('--core', 0, JOBS_MAX)).hideHelp())
     .addOption(new Option('--branch <file>').hideHelp())
     .addOption(new Option('--shard <i/n>', 'the i-th of n parts, from 1').argParser(parseShard))
+    .addOption(new Option('--fault <spec>', FAULT_HELP).argParser(collect(parseFault)))
     .addOption(executor())
     .option('--keep-going', 'look for more after the first failure')
     .option('--json', 'one JSON document (smplab.explore/1) on stdout and nothing else')
@@ -425,6 +418,9 @@ function addStress(
     )
     .addOption(
       new Option('--ops <n>', 'operations after which it ends').argParser(wholeNumber('--ops', 1, STEPS_MAX)),
+    )
+    .addOption(
+      new Option('--of <sort>', 'which operations --ops counts').choices([...COUNTED]).default('all'),
     )
     .addOption(
       new Option('--time <seconds>', 'host seconds after which it ends; default 10 without --ops').argParser(

@@ -9,6 +9,8 @@ export interface StressHeader {
   readonly workload: string;
   readonly seed: number;
   readonly ops?: number;
+  /** Which operations are counted for that. */
+  readonly of: string;
   readonly seconds: number | undefined;
   readonly faultTexts: readonly string[];
   /** Livepatches. */
@@ -17,9 +19,9 @@ export interface StressHeader {
 
 /** Before the run: what was asked for and what was drawn. */
 export function stressHeader(header: StressHeader, paint: Paint): string[] {
-  const { cpus, vendor, workload, seed, ops, seconds, faultTexts, patches } = header;
+  const { cpus, vendor, workload, seed, ops, of, seconds, faultTexts, patches } = header;
   const limits = [
-    ...(ops === undefined ? [] : [`${ops} operations`]),
+    ...(ops === undefined ? [] : [`${ops}${of === 'all' ? '' : ` ${of}`} operations`]),
     ...(seconds === undefined ? [] : [`${seconds} s`]),
   ].join(' or ');
   const faults = faultTexts.length === 0 ? '' : `, faults ${faultTexts.join(' ')}`;

@@ -4,14 +4,15 @@ import { compileScenario } from '#explore/compile';
 import { galleryScenario, mendedKernel } from '#explore/gallery';
 import type { StressConfig, StressProgress } from '#stress/config';
 import { patchNames, runStress } from '#stress/run';
-import type { Workload } from '#stress/workloads';
+import { type Counted, type Workload, isRoleCounted, planOf } from '#stress/workloads';
 import type { Fault } from '#machine/config';
+import { faultText } from '#machine/fault-text';
 import { checkFaultsFit } from '#machine/faults';
 import { stressPage } from '#report/stress-page';
 import type { StressReport } from '#report/stress-report';
 import type { Context } from './boot.ts';
 import { ExitCode, UsageError, hostErrorCode } from './exit-code.ts';
-import { checkFaults, faultText } from './parse.ts';
+import { checkFaults } from './parse.ts';
 import { stressHeader, stressText } from './stress-text.ts';
 
 export interface StressCommandOptions {
@@ -19,6 +20,7 @@ export interface StressCommandOptions {
   readonly vendor: 'amd' | 'intel';
   readonly workload: Workload;
   readonly ops?: number;
+  readonly of: Counted;
   readonly time?: number;
   readonly seed?: number;
   readonly callers?: number;
@@ -69,9 +71,11 @@ export function stressVerdict(report: StressReport): ExitCode {
 }
 
 /** One line on a terminal's stderr, again and again. */
-function liveLine({ seconds, ops, opsPerSecond, failures, online, findings }: StressProgress): string {
+function liveLine(progress: StressProgress): string {
+  const { seconds, ops, opsPerSecond, failures, online, findings, machines } = progress;
   const rate = Math.round(opsPerSecond);
-  return `${seconds.toFixed(0)} s  ${ops} operations  ${rate}/s  ${online} CPUs online  ${failures} failures  ${findings} findings`;
+  const machine = machines > 1 ? `  machine ${machines}` : '';
+  return `${seconds.toFixed(0)} s  ${ops} operations  ${rate}/s  ${online} CPUs online  ${failures} failures  ${findings} findings${machine}`;
 }
 
 export async function stress(options: StressCommandOptions, context: Context): Promise<ExitCode> {
@@ -82,6 +86,10 @@ export async function stress(options: StressCommandOptions, context: Context): P
   checkFaultsFit(faults, { mode: 'parallel', vendor, possible: cpus });
   if (callers !== undefined && callers > cpus)
     throw new UsageError(`--callers ${callers}: expected at most one for each CPU, 1 to ${cpus}`);
+  const { of } = options;
+  if (of !== 'all' && options.ops === undefined) throw new UsageError(`--of ${of}: expected --ops with it`);
+  if (!planOf(workload, cpus, callers).roles.some((role) => isRoleCounted(role, of)))
+    throw new UsageError(`--of ${of}: no caller of this run makes such operations`);
   const seed = options.seed ?? (Math.random() * 2 ** 32) >>> 0;
   const seconds = options.time ?? (options.ops === undefined ? SECONDS_DEFAULT : undefined);
   const patches = await patchesOf(options);
@@ -98,6 +106,7 @@ export async function stress(options: StressCommandOptions, context: Context): P
         faultTexts,
         patches: patches?.names.length ?? 0,
         ...(options.ops === undefined ? {} : { ops: options.ops }),
+        of,
       },
       told.paint,
     ),
@@ -109,7 +118,7 @@ export async function stress(options: StressCommandOptions, context: Context): P
     vendor,
     workload,
     seed,
-    ...(options.ops === undefined ? {} : { ops: options.ops }),
+    ...(options.ops === undefined ? {} : { ops: options.ops, of }),
     ...(seconds === undefined ? {} : { seconds }),
     ...(callers === undefined ? {} : { callers }),
     faults,

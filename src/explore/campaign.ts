@@ -5,6 +5,8 @@
 import { SmplabError } from '#base/errors';
 import { ScenarioExecutor } from '#machine/scenario-executor';
 import type { ExecutorKind } from '#machine/runner';
+import type { Fault } from '#machine/config';
+import { type FaultPlan, faultText } from '#machine/fault-text';
 import type { ScenarioSource } from '#machine/scenario';
 import { policyNumber } from '#scheduler/policies';
 import { DporSearch } from './dpor.ts';
@@ -19,7 +21,7 @@ import { recordingOf, selfCheck } from './replay.ts';
 import { segmentsOf } from './schedule.ts';
 import type { Search, Statement } from './search.ts';
 import { type Shrunk, boundedBelow, shrink } from './shrink.ts';
-import { type StrategyOptions, searchFor } from './strategies.ts';
+import { type StrategyOptions, isExhaustive, searchFor } from './strategies.ts';
 import { type ShownRun, showRun } from './shown-run.ts';
 import { encodeLongToken, tolerantSchedule } from './tolerant.ts';
 import { encodeToken } from './token.ts';
@@ -29,6 +31,8 @@ export interface CampaignOptions extends StrategyOptions {
   readonly name: string;
   readonly memoryModel?: 'sc' | 'tso' | undefined;
   readonly stepsMax?: number | undefined;
+  /** What goes wrong in every run, counted from its start; chance starts from the search's seed. */
+  readonly faults?: readonly Fault[] | undefined;
   /**
    * Runs that making a failure small may take, and as many again for showing that it cannot be smaller.
    * 0: it is taken as it was met, and not explained.
@@ -151,9 +155,36 @@ export async function beginBranches(
   }
 }
 
+function faultPlan({ faults = [], seed }: CampaignOptions): FaultPlan | undefined {
+  return faults.length === 0 ? undefined : { faults, seed };
+}
+
+/**
+ * What is counted or drawn is counted by whoever comes first, and that is no operation that a search could turn round: a proof
+ * would not be one.
+ */
+function refuseUnprovable({ faults = [], strategy }: CampaignOptions): void {
+  if (!isExhaustive(strategy)) return;
+  for (const fault of faults) {
+    const { nth, probability, times, skip } = {
+      probability: undefined,
+      times: undefined,
+      skip: undefined,
+      ...fault,
+    };
+    if (nth === undefined && (probability ?? 1) >= 1 && times === undefined && skip === undefined) continue;
+    throw new SmplabError(
+      'SMPLAB_BAD_USAGE',
+      `--fault ${faultText(fault)}: ${strategy} covers all interleavings, and takes faults that strike every time; the others are for random, pct, pos and portfolio`,
+    );
+  }
+}
+
 async function createExecutor(source: ScenarioSource, options: CampaignOptions): Promise<ScenarioExecutor> {
+  refuseUnprovable(options);
   return ScenarioExecutor.create(source, {
     executor: options.executor,
+    faults: faultPlan(options),
     ...(options.memoryModel === undefined ? {} : { memoryModel: options.memoryModel }),
     ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
   });
@@ -354,6 +385,7 @@ class Campaign {
     const identity = identityOf(this.#executor, this.#source, this.#options.name, {
       memoryModel: this.#model(),
       stepsMax: this.#options.stepsMax,
+      faults: faultPlan(this.#options),
     });
     const token = { ...identity, ...recordingOf(result.log) };
     const names = tolerantSchedule(result.log, this.#executor.names);

@@ -1,6 +1,7 @@
 /** Which scenario, which version, which configuration: what a token belongs to. */
 import { readFileSync } from 'node:fs';
 import type { ScenarioExecutor } from '#machine/scenario-executor';
+import { type FaultPlan, faultPlanText } from '#machine/fault-text';
 import type { ScenarioSource } from '#machine/scenario';
 import { crc32 } from './token-bytes.ts';
 import type { TokenIdentity } from './token.ts';
@@ -21,6 +22,7 @@ export function smplabVersion(): string {
 export interface RunSettings {
   readonly memoryModel: 'sc' | 'tso';
   readonly stepsMax: number | undefined;
+  readonly faults?: FaultPlan | undefined;
 }
 
 /** @param name how a replay finds the scenario: its path, or its id in the gallery */
@@ -28,7 +30,7 @@ export function identityOf(
   executor: ScenarioExecutor,
   source: ScenarioSource,
   name: string,
-  { memoryModel, stepsMax }: RunSettings,
+  { memoryModel, stepsMax, faults }: RunSettings,
 ): TokenIdentity {
   const { scenario } = executor.loaded;
   // The comment at the end is the source map: the same program elsewhere on the disk has another.
@@ -42,5 +44,6 @@ export function identityOf(
     vendor: scenario.vendor ?? 'amd',
     memoryModel,
     ...(stepsMax === undefined ? {} : { stepsMax }),
+    ...(faults === undefined ? {} : { faults: faultPlanText(faults) }),
   };
 }

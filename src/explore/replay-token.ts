@@ -2,6 +2,7 @@
 import { SmplabError } from '#base/errors';
 import { ScenarioExecutor } from '#machine/scenario-executor';
 import type { ExecutorKind } from '#machine/runner';
+import { parseFaultPlan } from '#machine/fault-text';
 import type { ScenarioSource } from '#machine/scenario';
 import { policyNumber } from '#scheduler/policies';
 import type { RunFinding, Segment } from './executor.ts';
@@ -54,9 +55,11 @@ export async function replayToken(
 ): Promise<ReplayReport> {
   if (kind === 'threads') pinToOneCore();
   const { token, names } = readToken(text);
+  const faults = token.faults === undefined ? undefined : parseFaultPlan(token.faults);
   const executor = await ScenarioExecutor.create(source, {
     executor: kind,
     memoryModel: token.memoryModel,
+    faults,
     ...((token.stepsMax ?? 0) === 0 ? {} : { stepsMax: token.stepsMax! }),
   });
   try {
@@ -67,6 +70,7 @@ export async function replayToken(
       identityOf(executor, source, token.scenario, {
         memoryModel: token.memoryModel,
         stepsMax: (token.stepsMax ?? 0) === 0 ? undefined : token.stepsMax,
+        faults,
       }),
     );
     const { result, divergence } = replay(lab, token, { policy: STAY, names: executor.names });

@@ -6,7 +6,8 @@
  *     image hash            4 bytes: kernel symbols and memory layout
  *     scenario hash         4 bytes: of its content
  *     CPUs                  varint
- *     flags                 byte: 1 intel, 2 tso, 4 step limit follows (varint), 8 hash of other options follows (4 bytes)
+ *     flags                 byte: 1 intel, 2 tso, 4 step limit follows (varint), 8 hash of other options follows (4 bytes),
+ *                           16 injected faults follow (a counted string: machine/fault-text.ts)
  *     log digest            4 bytes: of what every step did (schedule.ts)
  *     schedule              (below)
  *     checkpoints           min(segments, 16) half bytes: of the digest at the end of evenly spread segments
@@ -42,6 +43,8 @@ export interface TokenIdentity {
   readonly stepsMax?: number;
   /** 32 bits: hash of all other configuration that matters; 0: as the scenario has it. */
   readonly optionsHash?: number;
+  /** Injected faults and what their chance starts from, as text; not given: none. */
+  readonly faults?: string | undefined;
 }
 
 export interface Token extends TokenIdentity {
@@ -54,7 +57,7 @@ export interface Token extends TokenIdentity {
 }
 
 const CHECKPOINTS_MAX = 16;
-const Flag = { INTEL: 1, TSO: 2, STEPS_MAX: 4, OPTIONS: 8 } as const;
+const Flag = { INTEL: 1, TSO: 2, STEPS_MAX: 4, OPTIONS: 8, FAULTS: 16 } as const;
 const OTHER_VERSION = 0x7f;
 
 /** Numbers of the segments at whose end the digest is noted: all of a short schedule, 16 evenly spread ones of a long. */
@@ -86,10 +89,12 @@ export function encodeToken(token: Token): string {
     (token.vendor === 'intel' ? Flag.INTEL : 0) |
       (token.memoryModel === 'tso' ? Flag.TSO : 0) |
       (stepsMax === 0 ? 0 : Flag.STEPS_MAX) |
-      (optionsHash === 0 ? 0 : Flag.OPTIONS),
+      (optionsHash === 0 ? 0 : Flag.OPTIONS) |
+      (token.faults === undefined ? 0 : Flag.FAULTS),
   );
   if (stepsMax !== 0) bytes.varint(stepsMax);
   if (optionsHash !== 0) bytes.word(optionsHash);
+  if (token.faults !== undefined) writeText(bytes, token.faults);
   bytes.word(token.logDigest);
   writeSchedule(bytes, token.schedule);
   writeHalves(bytes, token.checkpoints);
@@ -133,6 +138,7 @@ function readToken(bytes: ByteReader, scenario: string): Token {
   const flags = bytes.byte();
   const stepsMax = (flags & Flag.STEPS_MAX) === 0 ? 0 : bytes.varint();
   const optionsHash = (flags & Flag.OPTIONS) === 0 ? 0 : bytes.word();
+  const faults = (flags & Flag.FAULTS) === 0 ? undefined : readText(bytes);
   const logDigest = bytes.word();
   const schedule = readSchedule(bytes);
   const checkpoints = readHalves(bytes, checkpointSegments(schedule.length).length);
@@ -147,6 +153,7 @@ function readToken(bytes: ByteReader, scenario: string): Token {
     memoryModel: (flags & Flag.TSO) === 0 ? 'sc' : 'tso',
     stepsMax,
     optionsHash,
+    ...(faults === undefined ? {} : { faults }),
     schedule,
     logDigest,
     checkpoints,
@@ -178,6 +185,7 @@ export function checkTokenFits(token: TokenIdentity, here: TokenIdentity): void 
   differs('configuration', `vendor=${token.vendor}`, `vendor=${here.vendor}`, set);
   differs('configuration', `memory-model=${token.memoryModel}`, `memory-model=${here.memoryModel}`, set);
   differs('configuration', `steps-max=${token.stepsMax ?? 0}`, `steps-max=${here.stepsMax ?? 0}`, set);
+  differs('configuration', `faults ${token.faults ?? 'none'}`, `faults ${here.faults ?? 'none'}`, set);
   const [made, now] = [token.optionsHash ?? 0, here.optionsHash ?? 0];
   differs('configuration', `options ${hex(made)}`, `options ${hex(now)}`, set);
 }
@@ -200,17 +208,25 @@ function writeVersion(bytes: ByteWriter, version: string): void {
     for (const number of numbers) bytes.varint(number);
     return;
   }
-  const text = new TextEncoder().encode(version);
   bytes.byte(OTHER_VERSION);
-  bytes.varint(text.length);
-  for (const byte of text) bytes.byte(byte);
+  writeText(bytes, version);
+}
+
+function writeText(bytes: ByteWriter, text: string): void {
+  const encoded = new TextEncoder().encode(text);
+  bytes.varint(encoded.length);
+  for (const byte of encoded) bytes.byte(byte);
+}
+
+function readText(bytes: ByteReader): string {
+  const text = Uint8Array.from({ length: bytes.countOfBytes() }, () => bytes.byte());
+  return new TextDecoder().decode(text);
 }
 
 function readVersion(bytes: ByteReader): string {
   const first = bytes.varint();
   if (first !== OTHER_VERSION) return `${first}.${bytes.varint()}.${bytes.varint()}`;
-  const text = Uint8Array.from({ length: bytes.countOfBytes() }, () => bytes.byte());
-  return new TextDecoder().decode(text);
+  return readText(bytes);
 }
 
 function writeHalves(bytes: ByteWriter, halves: readonly number[]): void {

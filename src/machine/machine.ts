@@ -63,6 +63,7 @@ const START_TIMEOUT_MS_EACH = 200;
 const PROGRESS_LOOKS = 8;
 /** Parallel mode: host milliseconds between two looks whether anybody can still go on. */
 const STANDSTILL_LOOK_MS = 2;
+const STANDSTILL_LOOK_MS_MAX = 32;
 
 /** Host milliseconds threads get to leave a machine that is switched off. A thread that loops in kernel code never does. */
 const LEAVE_TIMEOUT_MS = 1_000;
@@ -177,6 +178,9 @@ export class Machine {
   /** How the machine came to its end. Every call from then on is answered with this. */
   #ended: CallOutcome | undefined;
   #callsRunning = 0;
+  /** Who waits for the doorbell, and what keeps the process alive for them. */
+  #waiting = 0;
+  #alive: NodeJS.Timeout | undefined;
   /** Parallel mode: the last call ended because nobody could go on. */
   #stands = false;
   #state: 'on' | 'stopped' | 'off' = 'stopped';
@@ -325,25 +329,28 @@ export class Machine {
   /** Reports of the simulated kernel about itself so far. */
   findings(): { readonly records: FindingRecord[]; readonly lost: number } {
     const written = this.bus.i32[FINDINGS_WRITTEN]!;
+    const records = [...this.#readFindings(0, written), ...this.#deathRecord()];
+    return { records, lost: Math.max(0, written - FINDINGS_MAX) };
+  }
+
+  /** What a thread's death is reported as. */
+  #deathRecord(): FindingRecord[] {
+    if (this.#deadCpu === undefined) return [];
+    const { cpu, reason, stack } = this.#deadCpu;
+    const title = `machine check: the thread of CPU ${cpu} died`;
+    return [{ kind: 'machine-check', title, cpu, stack, detail: reason }];
+  }
+
+  #readFindings(from: number, written: number): FindingRecord[] {
     const records: FindingRecord[] = [];
-    for (let index = 0; index < Math.min(written, FINDINGS_MAX); index++) {
+    for (let index = from; index < Math.min(written, FINDINGS_MAX); index++) {
       const at = this.layout.findings + index * FINDING_BYTES;
       const length = this.#findingLength(at >>> 2);
       if (length === 0) continue;
       const json = new TextDecoder().decode(this.bus.u8.slice(at + 4, at + 4 + length));
       records.push(JSON.parse(json) as FindingRecord);
     }
-    if (this.#deadCpu !== undefined) {
-      const { cpu, reason, stack } = this.#deadCpu;
-      records.push({
-        kind: 'machine-check',
-        title: `machine check: the thread of CPU ${cpu} died`,
-        cpu,
-        stack,
-        detail: reason,
-      });
-    }
-    return { records, lost: Math.max(0, written - FINDINGS_MAX) };
+    return records;
   }
 
   /** Bytes of a record that has been counted; 0 for one that its CPU does not finish: its thread was stopped in the middle. */
@@ -355,19 +362,30 @@ export class Machine {
     return Atomics.load(i32, word);
   }
 
-  /** As findings, and forgets them: from a machine that runs for hours. At rest. */
+  /** As findings, and forgets them: from a machine that runs for hours. What CPUs write meanwhile is taken, or stays. */
   takeFindings(): ReturnType<Machine['findings']> {
-    const taken = this.findings();
-    this.#forgetFindings(this.bus.i32[FINDINGS_WRITTEN]!, 0);
-    return taken;
+    const records: FindingRecord[] = [];
+    let taken = 0;
+    for (;;) {
+      const written = Atomics.load(this.bus.i32, FINDINGS_WRITTEN);
+      records.push(...this.#readFindings(taken, written));
+      // Empty places first, then the count: who begins to write after that has both.
+      this.#emptyFindings(taken, written);
+      taken = written;
+      if (Atomics.compareExchange(this.bus.i32, FINDINGS_WRITTEN, written, 0) === written) break;
+    }
+    return { records: [...records, ...this.#deathRecord()], lost: Math.max(0, taken - FINDINGS_MAX) };
   }
 
   /** Of `written` findings the first `kept` remain. */
   #forgetFindings(written: number, kept: number): void {
-    const { i32 } = this.bus;
-    for (let index = kept; index < Math.min(written, FINDINGS_MAX); index++)
-      Atomics.store(i32, (this.layout.findings + index * FINDING_BYTES) >>> 2, 0);
-    i32[FINDINGS_WRITTEN] = kept;
+    this.#emptyFindings(kept, written);
+    this.bus.i32[FINDINGS_WRITTEN] = kept;
+  }
+
+  #emptyFindings(from: number, written: number): void {
+    for (let index = from; index < Math.min(written, FINDINGS_MAX); index++)
+      Atomics.store(this.bus.i32, (this.layout.findings + index * FINDING_BYTES) >>> 2, 0);
   }
 
   /** CPUs in the online map, ascending. */
@@ -787,10 +805,15 @@ export class Machine {
   async #awaitOrStandstill(done: () => boolean): Promise<boolean> {
     const standstill = new Standstill(this.bus, this.layout.nrPossible);
     const deadline = performance.now() + this.config.callTimeoutMs;
+    let look = STANDSTILL_LOOK_MS;
     this.#stands = false;
     while (performance.now() < deadline) {
-      if (await this.#await(done, STANDSTILL_LOOK_MS)) return true;
-      if (!standstill.isReached()) continue;
+      if (await this.#await(done, look)) return true;
+      if (!standstill.isReached()) {
+        // A machine that works is looked at less and less: each look is garbage, and a call may take for hours.
+        look = standstill.isPossible ? STANDSTILL_LOOK_MS : Math.min(2 * look, STANDSTILL_LOOK_MS_MAX);
+        continue;
+      }
       this.#stands = !done();
       return !this.#stands;
     }
@@ -807,7 +830,7 @@ export class Machine {
     const { i32 } = this.bus;
     const deadline = performance.now() + milliseconds;
     // waitAsync alone does not keep the process alive.
-    const alive = setInterval(() => {}, KEEP_ALIVE_MS);
+    if (this.#waiting++ === 0) this.#alive = setInterval(() => {}, KEEP_ALIVE_MS);
     try {
       for (;;) {
         const seen = Atomics.load(i32, DOORBELL);
@@ -821,7 +844,7 @@ export class Machine {
         if (waiting.async) await waiting.value;
       }
     } finally {
-      clearInterval(alive);
+      if (--this.#waiting === 0) clearInterval(this.#alive);
     }
   }
 

@@ -29,6 +29,7 @@ import { type LoadedScenario, type ScenarioSource, complaintOf, loadScenario } f
 import type { TraceEvent } from '#trace/events';
 import { type LogRecord, dmesg } from '#kernel/dmesg';
 import type { MachineConfig } from './config.ts';
+import type { FaultPlan } from './fault-text.ts';
 import { type KeptMachine, Machine, type PowerOnOptions } from './machine.ts';
 import { Outcome } from './outcome.ts';
 import type { ExecutorKind, Runner } from './runner.ts';
@@ -42,6 +43,8 @@ export interface ExecutorOptions extends Pick<PowerOnOptions, 'pool'>, Pick<Mach
   /** What CPUs run on: a thread each, or all on this one. Default: fibers. */
   readonly executor?: ExecutorKind | undefined;
   readonly stepsMax?: number;
+  /** What goes wrong in every run, counted from its start. */
+  readonly faults?: FaultPlan | undefined;
   /** Records of the operation log: a run that needs more ends there. */
   readonly logRecords?: number;
   /** Fibers only: where the machine comes from, if one of its kind is there, and goes to. */
@@ -191,6 +194,9 @@ export class ScenarioExecutor implements Executor {
         place === undefined
           ? undefined
           : { shelf: shelf!, place, machine: taken?.kept ?? machine.keepAtRest() };
+      // Memory that every run starts from: what chance has drawn and what has been counted goes back with it.
+      const { faults = [], seed = 0 } = options.faults ?? {};
+      machine.injectFaults(faults, seed);
       const start = keepStart(machine, loaded, {
         stepsMax,
         model:

@@ -51,6 +51,11 @@ export class Standstill {
     return false;
   }
 
+  /** At the last look all CPUs slept: what comes next should not be long in coming. */
+  get isPossible(): boolean {
+    return this.#isNoted;
+  }
+
   #word(cpu: number, index: number): number {
     return Atomics.load(this.#bus.i32, this.#bus.registersOf(cpu).base + index);
   }

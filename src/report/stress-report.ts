@@ -97,6 +97,8 @@ export interface StressOptions {
   readonly seed: number;
   /** Asked for; null = until the other limit. */
   readonly ops: number | null;
+  /** Which operations were counted for that; not given: all. */
+  readonly of?: string;
   readonly seconds: number | null;
   readonly faults: readonly string[];
   /** Livepatches that were on: none is kvm-54 as it was. */

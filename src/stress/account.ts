@@ -23,12 +23,21 @@ import {
 import { Findings } from './findings.ts';
 import type { HostClock } from './host-clock.ts';
 import { knownDefect } from './known.ts';
-import type { StressConfig } from './config.ts';
+import type { StressConfig, StressProgress } from './config.ts';
 import { Series, round } from './series.ts';
 import type { Complaint } from './state.ts';
-import { EXPECTED_ERRORS, planOf } from './workloads.ts';
+import {
+  type Counted,
+  EXPECTED_ERRORS,
+  type Role,
+  isKindCounted,
+  isRoleCounted,
+  planOf,
+} from './workloads.ts';
 
 const INTERVAL_SECONDS = 1;
+/** Looks over which the rate of a live status is taken. */
+const RATE_LOOKS = 8;
 const NEVER = 0x7fffffff;
 const SLOW_FAULTS = ['thread-stop', 'slow-cpu', 'ipi-delay'];
 /** Oopses after which a machine has lost so much that another is better. */
@@ -50,8 +59,14 @@ export class Run {
   /** Of the machine that runs, when it was last counted. */
   #books: StressBook[] = [];
   #perCpu: StressCpu[] = [];
+  readonly #of: Counted;
+  /** Of machines that are off: all operations, those that count, and failures. */
   #opsPast = 0;
+  #countedPast = 0;
+  #failuresPast = 0;
   #opsTaken = 0;
+  /** The last looks of a live status, oldest first. */
+  #looks: { readonly seconds: number; readonly ops: number }[] = [];
   #machine: Machine | undefined;
   #clock: HostClock | undefined;
   #deadline = Infinity;
@@ -68,6 +83,7 @@ export class Run {
 
   constructor(config: StressConfig) {
     this.#config = config;
+    this.#of = config.of ?? 'all';
     this.#faults = config.faults ?? [];
     this.#pastHits = this.#faults.map(() => 0);
     this.#hits = this.#pastHits;
@@ -92,8 +108,10 @@ export class Run {
     return this.seconds >= this.#deadline || this.#opsDone >= (this.#config.ops ?? Infinity);
   }
 
+  /** Operations that bring the run nearer to its end. */
   get #opsDone(): number {
-    return this.#opsPast + (this.#machine === undefined ? 0 : countOps(this.#machine));
+    if (this.#machine === undefined) return this.#countedPast;
+    return this.#countedPast + countOps(this.#machine, (kind) => isKindCounted(kind, this.#of));
   }
 
   /** It is time to stand still: too many tasks have died. */
@@ -129,16 +147,17 @@ export class Run {
   }
 
   /** @returns how many of `wanted` operations may be made: what others have taken may be made, and is left to them */
-  takeOps(wanted: number): number {
+  takeOps(wanted: number, role: Role): number {
     const { ops } = this.#config;
+    if (!isRoleCounted(role, this.#of)) return wanted;
     const left = ops === undefined ? Infinity : ops - this.#opsDone - this.#opsTaken;
     const taken = Math.max(0, Math.min(wanted, left));
     this.#opsTaken += taken;
     return taken;
   }
 
-  giveOps(taken: number): void {
-    this.#opsTaken -= taken;
+  giveOps(taken: number, role: Role): void {
+    if (isRoleCounted(role, this.#of)) this.#opsTaken -= taken;
   }
 
   /** How a call has ended. */
@@ -317,27 +336,40 @@ export class Run {
 
   /** Looks at a machine that runs. */
   sample(machine: Machine, clock: HostClock): void {
-    const now = readTallies(machine);
     const { seconds } = this;
-    const online = machine.look(num_online_cpus);
-    const { rss } = process.memoryUsage();
-    if (this.#series.since(seconds) >= this.#series.seconds) {
-      const slowSeconds = (this.#pastSlowMs + clock.slowMs) / 1_000;
-      this.#series.add(now, { time: seconds, online, slowSeconds, memory: rss });
-      if (this.#memory.start === 0) this.#memory.start = rss;
-    }
+    const rss = process.memoryUsage.rss();
     this.#memory.most = Math.max(this.#memory.most, rss);
     this.#memory.end = rss;
-    if (this.#config.onProgress === undefined) return;
-    const { all } = summaryOf(addTallies(this.#past, now), seconds, this.#failuresOf);
-    this.#config.onProgress({
+    if (this.#series.since(seconds) < this.#series.seconds) return;
+    const online = machine.look(num_online_cpus);
+    const slowSeconds = (this.#pastSlowMs + clock.slowMs) / 1_000;
+    this.#series.add(readTallies(machine), { time: seconds, online, slowSeconds, memory: rss });
+    this.#memory.start ||= rss;
+  }
+
+  /** How the run stands, also between two machines. */
+  progress(): StressProgress {
+    const { seconds } = this;
+    const machine = this.#machine;
+    let ops = this.#opsPast;
+    let failures = this.#failuresPast;
+    if (machine !== undefined) {
+      for (const [kind, tally] of readTallies(machine, false)) {
+        ops += tally.ops;
+        failures += this.#failuresOf(kind, tally);
+      }
+    }
+    const before = this.#looks[0] ?? { seconds: 0, ops: 0 };
+    this.#looks = [...this.#looks, { seconds, ops }].slice(-RATE_LOOKS);
+    return {
       seconds,
-      ops: all.ops,
-      opsPerSecond: all.opsPerSecond,
-      failures: all.failures,
-      online,
+      ops,
+      opsPerSecond: (ops - before.ops) / Math.max(seconds - before.seconds, 1e-3),
+      failures,
+      online: machine?.look(num_online_cpus) ?? 0,
       findings: this.findings.all().length,
-    });
+      machines: this.machines,
+    };
   }
 
   machineOff(machine: Machine, clock: HostClock): void {
@@ -347,7 +379,7 @@ export class Run {
     this.#pastHits = this.#hits;
     const tallies = readTallies(machine);
     const slowSeconds = (this.#pastSlowMs + clock.slowMs) / 1_000;
-    const { rss } = process.memoryUsage();
+    const rss = process.memoryUsage.rss();
     this.#series.add(tallies, {
       time: this.seconds,
       online: machine.look(num_online_cpus),
@@ -359,7 +391,11 @@ export class Run {
     if (this.#perCpu.length === 0 || this.hasEnded || this.isInterrupted)
       this.#keepCpus(readLedger(machine), machine);
     this.#past = addTallies(this.#past, tallies);
-    this.#opsPast = [...this.#past.values()].reduce((sum, { ops }) => sum + ops, 0);
+    for (const [kind, tally] of tallies) {
+      this.#opsPast += tally.ops;
+      if (isKindCounted(kind, this.#of)) this.#countedPast += tally.ops;
+      this.#failuresPast += this.#failuresOf(kind, tally);
+    }
     this.#machine = undefined;
     this.#opsTaken = 0;
     this.#pastBooks = addBooks(this.#pastBooks, this.#books);
@@ -414,6 +450,7 @@ export class Run {
         workload: config.workload,
         seed: config.seed,
         ops: config.ops ?? null,
+        of: this.#of,
         seconds: config.seconds ?? null,
         faults: config.faultTexts ?? [],
         patches: config.patches?.names ?? [],

@@ -2,7 +2,7 @@
 import type { Fault } from '#machine/config';
 import type { CpuPool } from '#machine/pool';
 import type { ScenarioSource } from '#scenario/program';
-import type { Workload } from './workloads.ts';
+import type { Counted, Workload } from './workloads.ts';
 
 export interface StressConfig {
   readonly cpus: number;
@@ -11,6 +11,8 @@ export interface StressConfig {
   readonly seed: number;
   /** Operations after which it ends. */
   readonly ops?: number;
+  /** Which of them are counted for that. Default: all. */
+  readonly of?: Counted;
   /** Host seconds after which it ends. */
   readonly seconds?: number;
   readonly callers?: number;
@@ -35,4 +37,6 @@ export interface StressProgress {
   readonly failures: number;
   readonly online: number;
   readonly findings: number;
+  /** Machines so far: what a documented defect has ruined is replaced. */
+  readonly machines: number;
 }

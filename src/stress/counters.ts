@@ -52,8 +52,8 @@ function combine<K>(
   return result;
 }
 
-/** What the module has counted since it was loaded. */
-export function readTallies(machine: Machine): Map<TortureKind, Tally> {
+/** What the module has counted since it was loaded. @param withLatency else only how many there were, and what they came to */
+export function readTallies(machine: Machine, withLatency = true): Map<TortureKind, Tally> {
   return machine.look(() => {
     const tallies = new Map<TortureKind, Tally>();
     for (const [index, kind] of TORTURE_KINDS.entries()) {
@@ -64,7 +64,7 @@ export function readTallies(machine: Machine): Map<TortureKind, Tally> {
         if (count !== 0) outcomes.set(TORTURE_ERRORS[place] ?? null, count);
       }
       const latency = new Map<number, number>();
-      if (counted.ops !== 0) {
+      if (withLatency && counted.ops !== 0) {
         for (let bucket = 0; bucket < LATENCY_BUCKETS; bucket++) {
           const count = counted.latency.get(bucket);
           if (count !== 0) latency.set(bucket, count);
@@ -76,11 +76,11 @@ export function readTallies(machine: Machine): Map<TortureKind, Tally> {
   });
 }
 
-/** Operations since the module was loaded; cheap. */
-export function countOps(machine: Machine): number {
+/** Operations since the module was loaded; cheap. @param counts which kinds. Default: all */
+export function countOps(machine: Machine, counts: (kind: TortureKind) => boolean = () => true): number {
   return machine.look(() => {
     let ops = 0;
-    for (let index = 0; index < TORTURE_KINDS.length; index++) ops += torture_kinds.at(index).ops;
+    for (const [index, kind] of TORTURE_KINDS.entries()) if (counts(kind)) ops += torture_kinds.at(index).ops;
     return ops;
   });
 }

@@ -56,10 +56,18 @@ export async function runStress(config: StressConfig): Promise<StressReport> {
   const loaded = config.patches === undefined ? undefined : loadScenario(config.patches.source);
   try {
     const run = new Run(config);
+    const { onProgress } = config;
+    // Not the machine's business: one that lives for a fraction of a second would never come to it.
+    const progress = setInterval(() => onProgress?.(run.progress()), PROGRESS_MS);
+    progress.unref();
     const torments = (async (): Promise<void> => {
       while (!run.isOver) await new Torment(config, run).run();
     })();
-    if (!(await endsInTime(torments, config.signal))) run.freeze();
+    try {
+      if (!(await endsInTime(torments, config.signal))) run.freeze();
+    } finally {
+      clearInterval(progress);
+    }
     return run.report();
   } finally {
     loaded?.unload();
@@ -198,7 +206,7 @@ class Torment {
       await this.#hold();
       return;
     }
-    const wanted = this.#run.takeOps(this.#chunks.get(role) ?? 1);
+    const wanted = this.#run.takeOps(this.#chunks.get(role) ?? 1, role);
     if (wanted === 0) {
       // What is left, others have taken: it is not made yet, and there may be some left over.
       await pause(CHUNK_MS);
@@ -206,7 +214,7 @@ class Torment {
     }
     const begin = performance.now();
     const outcome = await this.#call(ROLE_CALLS[role], [slot, wanted, this.#config.cpus]);
-    this.#run.giveOps(wanted);
+    this.#run.giveOps(wanted, role);
     const made = outcome?.kind === 'returned' ? outcome.value : wanted;
     const each = (performance.now() - begin) / Math.max(made, 1);
     this.#chunks.set(role, Math.max(1, Math.min(CHUNK_OPS_MAX, Math.round(CHUNK_MS / each))));
@@ -214,7 +222,7 @@ class Torment {
 
   /** Loads KVM, and unloads it a while later. */
   async #hold(): Promise<void> {
-    const wanted = this.#run.takeOps(2);
+    const wanted = this.#run.takeOps(2, 'hold');
     if (wanted === 0) {
       await pause(CHUNK_MS);
       return;
@@ -222,7 +230,7 @@ class Torment {
     await this.#call('load_torture_half', [0]);
     await pause(this.#draw(HOLD_MS));
     await this.#call('load_torture_half', [1]);
-    this.#run.giveOps(wanted);
+    this.#run.giveOps(wanted, 'hold');
   }
 
   /** A system call on any CPU that is online. Undefined: there is no machine any more. */

@@ -6,10 +6,35 @@ import type { TortureKind } from '#kernel/torture/smptorture';
 /** Intervals at most, when they are halved. */
 const INTERVALS_MAX = 600;
 
+/** A kind's counters as a run of hours keeps them: what is 0 is not there, and buckets and counts lie side by side. */
+interface Kept {
+  readonly kind: TortureKind;
+  readonly ops: number;
+  readonly longest: number;
+  readonly outcomes: readonly (readonly [number | null, number])[];
+  readonly latency: readonly number[];
+}
+
+function keep(tallies: Tallies): Kept[] {
+  return [...tallies].flatMap(([kind, { ops, longest, outcomes, latency }]) =>
+    ops === 0 ? [] : [{ kind, ops, longest, outcomes: [...outcomes], latency: [...latency].flat() }],
+  );
+}
+
+function unfold(kept: readonly Kept[]): Tallies {
+  const tallies = noTallies();
+  for (const { kind, ops, longest, outcomes, latency } of kept) {
+    const buckets = new Map<number, number>();
+    for (let at = 0; at < latency.length; at += 2) buckets.set(latency[at]!, latency[at + 1]!);
+    tallies.set(kind, { ops, longest, outcomes: new Map(outcomes), latency: buckets });
+  }
+  return tallies;
+}
+
 interface Interval {
   readonly end: number;
   readonly seconds: number;
-  readonly tallies: Tallies;
+  readonly kept: readonly Kept[];
   readonly online: number;
   readonly slowSeconds: number;
   readonly memory: number;
@@ -51,7 +76,7 @@ export class Series {
     this.#intervals.push({
       end: time,
       seconds: time - this.#time,
-      tallies: tallyDifference(now, this.#before),
+      kept: keep(tallyDifference(now, this.#before)),
       online,
       slowSeconds: slowSeconds - this.#slow,
       memory,
@@ -73,7 +98,7 @@ export class Series {
           : {
               end: second.end,
               seconds: first.seconds + second.seconds,
-              tallies: addTallies(first.tallies, second.tallies),
+              kept: keep(addTallies(unfold(first.kept), unfold(second.kept))),
               online: second.online,
               slowSeconds: first.slowSeconds + second.slowSeconds,
               memory: second.memory,
@@ -85,8 +110,8 @@ export class Series {
   }
 
   intervals(failuresOf: (kind: TortureKind, tally: Tally) => number): StressInterval[] {
-    return this.#intervals.map(({ end, seconds, tallies, online, slowSeconds, memory }) => {
-      const { kinds, all } = summaryOf(tallies, seconds, failuresOf);
+    return this.#intervals.map(({ end, seconds, kept, online, slowSeconds, memory }) => {
+      const { kinds, all } = summaryOf(unfold(kept), seconds, failuresOf);
       return {
         time: round(end),
         seconds: round(seconds),

@@ -15,6 +15,42 @@ export const ROLE_CALLS: Readonly<Record<Exclude<Role, 'hold'>, string>> = {
   vm: 'vm_torture',
 };
 
+/** What a run counts until there was enough: everything, or one sort of what its callers do. */
+export const COUNTED = ['all', 'hotplug', 'calls', 'load', 'vm'] as const;
+export type Counted = (typeof COUNTED)[number];
+
+const SORT_OF_ROLE: Readonly<Record<Role, Counted>> = {
+  onoff: 'hotplug',
+  ipi: 'calls',
+  load: 'load',
+  hold: 'load',
+  vm: 'vm',
+};
+
+const SORT_OF_KIND: Readonly<Record<TortureKind, Counted>> = {
+  cpu_down: 'hotplug',
+  cpu_up: 'hotplug',
+  single: 'calls',
+  'single-nowait': 'calls',
+  mask: 'calls',
+  each: 'calls',
+  load: 'load',
+  unload: 'load',
+  'vm-create': 'vm',
+  'vm-run': 'vm',
+  'vm-migrate': 'vm',
+  'vm-destroy': 'vm',
+};
+
+/** Whether what a caller does brings the run nearer to its end. */
+export function isRoleCounted(role: Role, of: Counted): boolean {
+  return of === 'all' || SORT_OF_ROLE[role] === of;
+}
+
+export function isKindCounted(kind: TortureKind, of: Counted): boolean {
+  return of === 'all' || SORT_OF_KIND[kind] === of;
+}
+
 export interface Plan {
   readonly roles: readonly Role[];
   /** KVM is loaded for the whole of the run. */

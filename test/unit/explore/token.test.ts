@@ -17,7 +17,7 @@ import { type Token, type TokenIdentity, checkpointSegments, decodeToken, encode
 import { crc32 } from '#explore/token-bytes';
 import { type TolerantSchedule, decodeLongToken, encodeLongToken } from '#explore/tolerant';
 
-const here: Required<TokenIdentity> = {
+const here: Required<Omit<TokenIdentity, 'faults'>> = {
   version: '0.1.0',
   imageHash: 0x12345678,
   scenario: 'lost-update',
@@ -50,6 +50,7 @@ const anyToken: Arbitrary<Token> = tuple(
     memoryModel: constantFrom<'sc' | 'tso'>('sc', 'tso'),
     stepsMax: constantFrom(0, 1, 2_000_000),
     optionsHash: constantFrom(0, 1, 0xffffffff),
+    faults: constantFrom(undefined, 'seed=7 kmalloc,nth=2 misc_register=EBUSY'),
     logDigest: word,
   }),
   array(segment, { maxLength: 40 }),
