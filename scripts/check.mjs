@@ -14,6 +14,7 @@ const COUNTS = '.cache/vitest.json';
 const gates = [
   ['graph', 'scripts/graph.mjs', '--check'],
   ['tidy', 'scripts/tidy.mjs'],
+  ['gallery record', 'scripts/gallery-record.mjs', '--check'],
   ['walls', 'scripts/walls.mjs'],
   ['layers', 'scripts/layers.mjs'],
   ['types', 'scripts/typecheck.mjs'],

@@ -3,20 +3,25 @@
  * The long run of the gallery, and the tables that are made from it: docs/gallery.md, and the figures in each entry's page.
  *
  *   node scripts/gallery-record.mjs                 writes the pages from what is recorded
- *   node scripts/gallery-record.mjs --check         fails when a page is not what is recorded
+ *   node scripts/gallery-record.mjs --check         fails when a page is not what is recorded (one of the gates)
  *   node scripts/gallery-record.mjs --run [ID...]   verifies and counts first, hours for all of them, and records the results
  *
  * With --run: --seeds 20, --fixed-runs 100000 and --chance 10000, unless told otherwise; --only found,fixed,chance for some of it,
- * --missing for what is not recorded yet. Each part is kept as soon as it is done, so it may be stopped and gone on with.
+ * --missing for what is not recorded yet. Each part is kept as soon as it is done, so it may be stopped and gone on with; chance is
+ * counted, and kept, in pieces of 500 runs.
+ *
+ * What the check finds:
+ *   measured   the figures of a page are not those that are recorded
+ *   recorded   what is recorded is not what the entry promises, or is of no entry
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { format, resolveConfig } from 'prettier';
 import { ensureBuild, ensureDependencies, root } from './prepare.mjs';
-import { report } from './sources.mjs';
+import { report, rootArgument, textOf } from './sources.mjs';
 
 /** @typedef {import('./sources.mjs').Fault} Fault */
 /** @typedef {import('smplab').GalleryEntry} Entry */
@@ -48,9 +53,16 @@ const counted = (count, what) => `${n(count)} ${what}${count === 1 ? '' : 's'}`;
 /** @param {string} id */
 const pageOf = (id) => `src/gallery/${id}/README.md`;
 
-/** @returns {Record<string, Record_>} */
-function recorded() {
-  return JSON.parse(readFileSync(path.join(root, RECORD), 'utf8'));
+/** @param {string} base @returns {Record<string, Record_>} */
+const recorded = (base) => JSON.parse(textOf(base, RECORD));
+
+/** As src/explore/gallery.ts reads them, without a build. @param {string} base @returns {Entry[]} */
+function entriesOf(base) {
+  const folder = path.join(base, 'src/gallery');
+  return readdirSync(folder)
+    .toSorted()
+    .filter((id) => existsSync(path.join(folder, id, 'entry.json')))
+    .map((id) => ({ ...JSON.parse(textOf(folder, `${id}/entry.json`)), id }));
 }
 
 /** @param {Record_} record @param {Entry} entry @returns {string[]} */
@@ -156,37 +168,72 @@ async function formatted(file, text) {
   return format(text, { ...config, filepath: file });
 }
 
+/** Schedules that a fixed kernel has had at least, and runs on real threads: what the gallery promises. */
+const FIXED_RUNS = 100_000;
+const CHANCE_RUNS = 10_000;
+
+/** What is recorded and does not hold. @param {Entry} entry @param {Record_} record @returns {string[]} */
+function broken(entry, { found, fixed, chance }) {
+  const wrong = [];
+  if (found !== undefined) {
+    if (found.foundSeeds < found.seeds) wrong.push(`found with ${found.foundSeeds} of ${found.seeds} seeds`);
+    if (!found.replayed) wrong.push('not found again from its token');
+    if (found.runsToFind > found.limit) wrong.push(`found by schedule ${found.runsToFind} of ${found.limit}`);
+    if (found.preemptions > entry.preemptions)
+      wrong.push(`shrinks to ${found.preemptions} preemptions, and entry.json says ${entry.preemptions}`);
+  }
+  if (fixed !== undefined && !fixed.complete && fixed.runs < FIXED_RUNS)
+    wrong.push(`the fixed kernel has had ${fixed.runs} schedules of ${FIXED_RUNS}`);
+  if (chance !== undefined && chance.runs < CHANCE_RUNS)
+    wrong.push(`${chance.runs} of ${CHANCE_RUNS} runs by chance: go on with --run --missing`);
+  return wrong;
+}
+
 /**
  * The pages as they should be.
- * @param {boolean} write @returns {Promise<Fault[]>}
+ * @param {string} base @param {boolean} write @returns {Promise<Fault[]>}
  */
-export async function checkRecord(write) {
-  const { galleryEntries } = await import('smplab');
-  const record = recorded();
-  const entries = galleryEntries();
+export async function checkRecord(base, write) {
+  const record = recorded(base);
+  const entries = entriesOf(base);
   const pages = entries.map((entry) => {
     const file = pageOf(entry.id);
-    const text = readFileSync(path.join(root, file), 'utf8');
+    const text = textOf(base, file);
     return { file, text, wanted: measuredInto(text, figures(record[entry.id] ?? {}, entry)) };
   });
-  const file = path.join(root, INDEX);
-  pages.push({
-    file: INDEX,
-    text: existsSync(file) ? readFileSync(file, 'utf8') : '',
-    wanted: index(entries, record),
-  });
+  const text = existsSync(path.join(base, INDEX)) ? textOf(base, INDEX) : '';
+  pages.push({ file: INDEX, text, wanted: index(entries, record) });
   /** @type {Fault[]} */
   const faults = [];
+  /** @param {string} id @param {string} message */
+  const recordFault = (id, message) => {
+    const line =
+      textOf(base, RECORD)
+        .split('\n')
+        .findIndex((one) => one.includes(`"${id}"`)) + 1;
+    faults.push({ file: RECORD, line, rule: 'recorded', message: `${id}: ${message}` });
+  };
+  for (const id of Object.keys(record)) {
+    const entry = entries.find((one) => one.id === id);
+    const wrong = entry === undefined ? ['the gallery has no such entry'] : broken(entry, record[id] ?? {});
+    for (const message of wrong) recordFault(id, message);
+  }
   for (const page of pages) {
     const wanted = await formatted(page.file, page.wanted);
     if (wanted === page.text) continue;
-    if (write) writeFileSync(path.join(root, page.file), wanted);
+    if (write) writeFileSync(path.join(base, page.file), wanted);
     else {
       const message = 'the figures are not those recorded: run node scripts/gallery-record.mjs';
-      faults.push({ file: page.file, line: 1, rule: 'measured', message });
+      faults.push({ file: page.file, line: firstDifference(page.text, wanted), rule: 'measured', message });
     }
   }
   return faults;
+}
+
+/** The line, from 1. @param {string} text @param {string} wanted */
+function firstDifference(text, wanted) {
+  const lines = wanted.split('\n');
+  return Math.max(1, text.split('\n').findIndex((line, at) => line !== lines[at]) + 1);
 }
 
 /** @param {readonly string[]} line @returns {any} the only entry of what it prints */
@@ -199,7 +246,13 @@ function smplab(line) {
   return JSON.parse(stdout).entries[0];
 }
 
-/** @param {string} id @param {{ seeds: string, 'fixed-runs': string, chance: string }} given @returns {Record<string, () => object>} */
+/** Runs by chance that are kept at once. */
+const CHANCE_PIECE = 500;
+
+/**
+ * @param {string} id @param {{ seeds: string, 'fixed-runs': string, chance: string }} given
+ * @returns {Record<string, (keep: (made: object) => Promise<void>) => object | Promise<object>>}
+ */
 function parts(id, given) {
   const verify = ['gallery', 'verify', id];
   /** @param {readonly string[]} line */
@@ -225,10 +278,26 @@ function parts(id, given) {
       if (!fixedClean) throw new Error(`${id}: the fixed kernel is not clean: ${fixedFailures.join(', ')}`);
       return { ...command(line), complete: fixedComplete, runs: fixedRuns, strategies: fixedStrategies };
     },
-    chance() {
+    /** Goes on where it was stopped: what is kept is the sum. @param {(made: object) => Promise<void>} keep */
+    async chance(keep) {
       const line = ['gallery', 'chance', id, '--runs', given.chance];
-      const { runs, failed, kinds } = smplab(line);
-      return { ...command(line), runs, failed, kinds, cores: availableParallelism() };
+      const known = recorded(root)[id]?.chance;
+      let { runs = 0, failed = 0 } = known ?? {};
+      /** @type {Record<string, number>} */
+      let kinds = known?.kinds ?? {};
+      if (runs >= Number(given.chance)) [runs, failed, kinds] = [0, 0, {}];
+      for (;;) {
+        const piece = Math.min(CHANCE_PIECE, Number(given.chance) - runs);
+        if (piece > 0) {
+          const more = smplab([...line.slice(0, -1), String(piece)]);
+          [runs, failed] = [runs + more.runs, failed + more.failed];
+          for (const [kind, count] of Object.entries(more.kinds))
+            kinds = { ...kinds, [kind]: (kinds[kind] ?? 0) + Number(count) };
+        }
+        const made = { ...command(line), runs, failed, kinds, cores: availableParallelism() };
+        if (runs >= Number(given.chance)) return made;
+        await keep(made);
+      }
     },
   };
 }
@@ -246,18 +315,24 @@ async function run() {
       chance: { type: 'string', default: '10000' },
     },
   });
-  const { galleryEntries } = await import('smplab');
-  const ids = positionals.length > 0 ? positionals : galleryEntries().map(({ id }) => id);
+  const ids = positionals.length > 0 ? positionals : entriesOf(root).map(({ id }) => id);
   for (const id of ids) {
     const all = parts(id, values);
     for (const part of values.only.split(',')) {
-      if (values.missing && recorded()[id]?.[/** @type {'found'} */ (part)] !== undefined) continue;
-      const made = all[part]?.();
-      // Read again: others may have written theirs meanwhile.
-      const record = recorded();
-      record[id] = { ...record[id], [part]: made };
-      const sorted = Object.fromEntries(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
-      writeFileSync(path.join(root, RECORD), await formatted(RECORD, JSON.stringify(sorted)));
+      const known = recorded(root)[id]?.[/** @type {'chance'} */ (part)];
+      const isWhole = part !== 'chance' || (known?.runs ?? 0) >= Number(values.chance);
+      if (values.missing && known !== undefined && isWhole) continue;
+      /** @param {object} made */
+      const keep = async (made) => {
+        // Read again: others may have written theirs meanwhile.
+        const record = recorded(root);
+        record[id] = { ...record[id], [part]: made };
+        const sorted = Object.fromEntries(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+        writeFileSync(path.join(root, RECORD), await formatted(RECORD, JSON.stringify(sorted)));
+      };
+      const made = await all[part]?.(keep);
+      if (made === undefined) throw new Error(`--only ${part}: expected found, fixed or chance`);
+      await keep(made);
       console.log(`${id} ${part} ${JSON.stringify(made)}`);
     }
   }
@@ -265,8 +340,10 @@ async function run() {
 
 if (process.argv[1] === import.meta.filename) {
   ensureDependencies();
-  ensureBuild();
-  if (process.argv.includes('--run')) await run();
-  const faults = await checkRecord(!process.argv.includes('--check'));
+  if (process.argv.includes('--run')) {
+    ensureBuild();
+    await run();
+  }
+  const faults = await checkRecord(rootArgument(process.argv), !process.argv.includes('--check'));
   process.exitCode = report('gallery-record', faults, `${INDEX} and the pages`);
 }
