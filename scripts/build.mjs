@@ -30,7 +30,7 @@ import { esbuildResumable } from './resumable.mjs';
 import { entryPoints, threadEntryPoints } from './rooms.mjs';
 
 const CLI = 'dist/cli/main.js';
-const THREAD_CODE = 'dist/cpu-worker/main.cjs';
+const THREAD_CODE = ['dist/cpu-worker/main.cjs', 'dist/cpu-worker/searched.cjs'];
 
 /** Writes the code and answers the files written, relative to the root. */
 async function buildCode() {
@@ -65,7 +65,7 @@ async function buildCode() {
     if (!/\.c?js$/.test(file)) continue;
     const output = path.join(root, file);
     const code = settleConstants(readFileSync(output, 'utf8'));
-    writeFileSync(output, file === THREAD_CODE ? asFunction(code) : code);
+    writeFileSync(output, THREAD_CODE.includes(file) ? asFunction(code) : code);
   }
   return written;
 }
@@ -75,7 +75,7 @@ function asFunction(code) {
   return `(function (exports, require, module) {${code}\n})`;
 }
 
-/** What CPU threads run: one CommonJS file each, loaded by `require` and from V8's code cache (cpu-worker/loader.ts). */
+/** What CPU threads run: one CommonJS file each, from V8's code cache (cpu-worker/loader.ts). */
 async function buildThreadCode() {
   const result = await build({
     absWorkingDir: root,
@@ -98,19 +98,21 @@ async function buildThreadCode() {
 }
 
 /**
- * Runs a machine once, so that V8's code cache of what a boot needs lies beside the thread code.
+ * Runs machines of both kinds, so that V8's code cache of what a boot needs lies beside the thread code.
  * Only a matter of speed: without it threads compile for themselves.
  */
 function writeCodeCache() {
   const warmUp = `
     import { Machine, closeSharedPool } from './dist/index.js';
-    for (const vendor of ['amd', 'intel']) {
-      const machine = await Machine.powerOn({ cpus: 2, vendor });
-      for (const text of ['kvm', 'kvm-' + vendor]) await machine.call('sys_init_module', { text });
-      await machine.call('cpu_down', { args: [1] });
-      await machine.call('cpu_up', { args: [1] });
-      for (const text of ['kvm-' + vendor, 'kvm']) await machine.call('sys_delete_module', { text });
-      await machine.powerOff();
+    for (const mode of ['parallel', 'deterministic']) {
+      for (const vendor of ['amd', 'intel']) {
+        const machine = await Machine.powerOn({ cpus: 2, vendor, mode });
+        for (const text of ['kvm', 'kvm-' + vendor]) await machine.call('sys_init_module', { text });
+        await machine.call('cpu_down', { args: [1] });
+        await machine.call('cpu_up', { args: [1] });
+        for (const text of ['kvm-' + vendor, 'kvm']) await machine.call('sys_delete_module', { text });
+        await machine.powerOff();
+      }
     }
     await closeSharedPool();`;
   spawnSync(process.execPath, ['--input-type=module', '-e', warmUp], {

@@ -10,7 +10,11 @@
 export const entryPoints = ['src/index.ts', 'src/vitest/index.ts', 'src/cli/main.ts', 'src/cli/job.ts'];
 
 /** What CPU threads run; built apart, as CommonJS. */
-export const threadEntryPoints = ['src/cpu-worker/loader.ts', 'src/cpu-worker/main.ts'];
+export const threadEntryPoints = [
+  'src/cpu-worker/loader.ts',
+  'src/cpu-worker/main.ts',
+  'src/cpu-worker/searched.ts',
+];
 
 /** What runs in a reader's browser; scripts/pages.mjs puts each into the program as text. */
 export const pageEntryPoints = {

@@ -4,8 +4,9 @@
  * A run ends for a thread when it notices that another one is on: whatever calls it has on its stack are unwound
  * (RunOver), and it takes up the new run's command where it stands here.
  */
-import { type DeterministicBus, RunOver } from '#memory/deterministic-bus';
+import type { DeterministicBus } from '#memory/deterministic-bus';
 import { CpuWord, MACHINE_BLOCK, MachineWord, Pending, PowerState } from '#memory/layout';
+import { RunOver } from '#memory/run-over';
 import { NULL, type Ptr } from '#memory/struct';
 import { report_finding } from '#smp/printk';
 import { TASK_DEAD, preempt_check_resched, set_curr, task_struct } from '#smp/sched';
@@ -18,8 +19,20 @@ import { takeSignals } from './power.ts';
 const TASK_STATE = task_struct.offsetof('state');
 const TASKS_OPEN = MACHINE_BLOCK + MachineWord.TASKS_OPEN * 4;
 
+/** How a CPU of a deterministic machine begins, each time that it is started: see serveMachine. */
+export function beginningOf(
+  bus: DeterministicBus,
+  thread: CpuThread,
+  loaded: LoadedScenario | undefined,
+): () => void {
+  return () => {
+    if (loaded !== undefined && bus.searching) serveCampaign(bus, thread, loaded);
+    bus.park();
+  };
+}
+
 /** Serves runs until the machine stops; comes back by an exception only. */
-export function serveCampaign(bus: DeterministicBus, thread: CpuThread, loaded: LoadedScenario): never {
+function serveCampaign(bus: DeterministicBus, thread: CpuThread, loaded: LoadedScenario): never {
   const { scenario } = loaded;
   if (scenario.always !== undefined) bus.invariant = () => checkAlways(bus, loaded);
   bus.adoptRun();

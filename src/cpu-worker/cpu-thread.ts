@@ -5,18 +5,19 @@
 import { EndlessLoop } from '#base/resumable';
 import { machineWord } from '#memory/base-bus';
 import type { BusClient } from '#memory/bus';
-import { DeterministicBus, RunOver } from '#memory/deterministic-bus';
 import {
   Baton,
   CONTEXT_BYTES,
   CpuWord,
   type Geometry,
   MachineWord,
+  Mode,
   PAGE_SIZE,
   PENDING_MASKABLE,
   Pending,
   PowerState,
 } from '#memory/layout';
+import { RunOver } from '#memory/run-over';
 import { sleepFor } from '#memory/sleep';
 import { NULL } from '#memory/struct';
 import { call_pointer } from '#memory/symbols';
@@ -36,6 +37,7 @@ import { ProcessorCore } from './registers-arch.ts';
 import type { ThreadBus } from './thread-bus.ts';
 
 const PANIC = machineWord(MachineWord.PANIC);
+const MODE = machineWord(MachineWord.MODE);
 
 const always = (): boolean => true;
 
@@ -235,7 +237,7 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
 
   /** @plain */
   hostMicroseconds(): number {
-    return this.bus instanceof DeterministicBus ? 0 : performance.now() * 1_000;
+    return this.bus.i32[MODE] === Mode.DETERMINISTIC ? 0 : performance.now() * 1_000;
   }
 
   shutdown(): void {
@@ -286,7 +288,7 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
 
   haltMachine(_reason: string): never {
     const { bus } = this;
-    if (bus instanceof DeterministicBus && bus.searching) bus.endMachine();
+    if (bus.searching) bus.endMachine();
     Atomics.store(bus.i32, PANIC, 1);
     for (let cpu = 0; cpu < this.#layout.nrPossible; cpu++) {
       const { base } = bus.registersOf(cpu);

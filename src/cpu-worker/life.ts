@@ -1,13 +1,10 @@
 /** A CPU's life in one machine, from power-on to power-off, whatever it runs on. */
 import { machineWord } from '#memory/base-bus';
-import { DeterministicBus } from '#memory/deterministic-bus';
 import { CpuWord, MachineWord, Pending, PowerState, RunState } from '#memory/layout';
 import { sleep } from '#memory/sleep';
 import { NULL } from '#memory/struct';
 import { start_kernel } from '#kernel/init';
 import { cpu_idle, start_secondary } from '#smp/smpboot';
-import type { LoadedScenario } from '#scenario/program';
-import { serveCampaign } from './campaign.ts';
 import { ResetTaken } from './control-flow.ts';
 import type { CpuThread } from './cpu-thread.ts';
 import type { ThreadBus } from './thread-bus.ts';
@@ -18,11 +15,14 @@ const RUN_EPOCH = machineWord(MachineWord.RUN_EPOCH);
 const POWERED_OFF = -1;
 const AT_REST = machineWord(MachineWord.CPUS_AT_REST);
 
-/** Lives as often as the host starts the machine; comes back when it is powered off. */
-export function serveMachine(bus: ThreadBus, thread: CpuThread, loaded: LoadedScenario | undefined): void {
+/**
+ * Lives as often as the host starts the machine; comes back when it is powered off.
+ * @param begin what a CPU of this kind of machine does first, each time
+ */
+export function serveMachine(bus: ThreadBus, thread: CpuThread, begin: () => void): void {
   if (bus.registers.power === PowerState.OFF) powerUp(bus, bus.cpu);
   for (let epoch = rest(bus, 0); epoch !== POWERED_OFF; epoch = rest(bus, epoch)) {
-    thread.untilStopped(() => live(bus, thread, loaded));
+    thread.untilStopped(() => live(bus, thread, begin));
   }
 }
 
@@ -45,14 +45,11 @@ function rest(bus: ThreadBus, epoch: number): number {
 }
 
 /** A CPU's life from where its registers say it is. Comes back only by being stopped. */
-function live(bus: ThreadBus, thread: CpuThread, loaded: LoadedScenario | undefined): void {
+function live(bus: ThreadBus, thread: CpuThread, begin: () => void): void {
   // A snapshot may have given this thread another context than it had.
   bus.reloadContext();
   bus.resetContext();
-  if (bus instanceof DeterministicBus) {
-    if (loaded !== undefined && bus.searching) serveCampaign(bus, thread, loaded);
-    bus.park();
-  }
+  begin();
   if (thread.powerState === PowerState.RUNNING) {
     if (bus.cpu === 0 && bus.registers.get(CpuWord.STARTED) === 0) {
       bus.registers.set(CpuWord.STARTED, 1);

@@ -1,58 +1,59 @@
 /**
- * What a pool thread loads first: the CPU's code, with what V8 has compiled of it before.
+ * What a pool thread loads first. It gets the CPU's code when there is a CPU to be, with what V8 has compiled of it before.
  *
- * Compiling the kernel image is most of what starting a CPU costs. The build runs a machine once and keeps V8's code
- * cache beside the code; a thread of the same V8 starts from that, any other compiles for itself. Built as CommonJS,
- * because a pool thread gets to `require` several milliseconds earlier than to `import`.
+ * Compiling the kernel image is most of what starting a CPU costs. The build runs machines once and keeps V8's code cache
+ * beside the code; a thread of the same V8 starts from that, any other compiles for itself. Built as CommonJS, because a pool
+ * thread gets to `require` several milliseconds earlier than to `import`.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Script } from 'node:vm';
-import { workerData } from 'node:worker_threads';
-import type { CpuTask, serve as Serve } from './main.ts';
+import type { CpuTask } from './serve.ts';
 
 declare const __dirname: string;
 declare const require: unknown;
 
-const codeFile = join(__dirname, 'main.cjs');
-const cacheFile = join(__dirname, `main.${process.versions.v8}.cache`);
+/** What machine/pool.ts adds to a task. */
+interface LoadedTask extends CpuTask {
+  /** The cache of the code it needs, read once and shared by all threads. */
+  readonly codeCache?: Uint8Array;
+}
+
+interface CpuCode {
+  serve(task: CpuTask): void;
+}
+
+type Wrapper = (exports: object, require: unknown, module: { exports: object }) => void;
+
+const FILES = { parallel: 'main', searched: 'searched' } as const;
+
+/** By kind. A thread that has served both has the kernel twice. */
+const loaded = new Map<CpuTask['kind'], { readonly code: CpuCode; readonly script: Script }>();
 
 /**
  * The file is a function in brackets (scripts/build.mjs): put around it here, that would be a second copy of it in every
  * thread. Nothing of what this reads outlives it but V8's own.
  */
-function compile(): Script {
-  const { codeCache } = (workerData ?? {}) as ThreadData;
-  return new Script(readFileSync(codeFile, 'latin1'), {
-    filename: codeFile,
+function load({ kind, codeCache }: LoadedTask): { readonly code: CpuCode; readonly script: Script } {
+  const known = loaded.get(kind);
+  if (known !== undefined) return known;
+  const filename = join(__dirname, `${FILES[kind]}.cjs`);
+  const script = new Script(readFileSync(filename, 'latin1'), {
+    filename,
     ...(codeCache === undefined ? {} : { cachedData: codeCache }),
   });
-}
-
-/** What machine/pool.ts gives every thread: the cache, read once and shared by all. */
-interface ThreadData {
-  readonly codeCache?: Uint8Array;
-}
-
-interface Exports {
-  serve: typeof Serve;
-}
-
-type Wrapper = (exports: object, require: unknown, module: { exports: object }) => void;
-
-function load(script: Script): Exports {
   const module = { exports: {} };
   (script.runInThisContext() as Wrapper)(module.exports, require, module);
-  return module.exports as Exports;
+  const fresh = { code: module.exports as CpuCode, script };
+  loaded.set(kind, fresh);
+  return fresh;
 }
 
-const compiled = compile();
-const main = load(compiled);
-/** Kept where it is asked for: see serve. */
-const toCache = process.env['SMPLAB_WRITE_CODE_CACHE'] === undefined ? undefined : compiled;
-
-/** See main.ts. With SMPLAB_WRITE_CODE_CACHE set (by the build), CPU 0 leaves what was compiled for the next thread. */
-export function serve(task: CpuTask): void {
-  main.serve(task);
-  if (toCache !== undefined && task.cpu === 0) writeFileSync(cacheFile, toCache.createCachedData());
+/** See serveTask. With SMPLAB_WRITE_CODE_CACHE set (by the build), CPU 0 leaves what was compiled for the next thread. */
+export function serve(task: LoadedTask): void {
+  const { code, script } = load(task);
+  code.serve(task);
+  if (process.env['SMPLAB_WRITE_CODE_CACHE'] === undefined || task.cpu !== 0) return;
+  const file = join(__dirname, `${FILES[task.kind]}.${process.versions.v8}.cache`);
+  writeFileSync(file, script.createCachedData());
 }

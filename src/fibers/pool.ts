@@ -1,5 +1,5 @@
 /** A pool of CPUs that are no threads: see machine/pool.ts. */
-import { CpuThread, type CpuTask, serveMachine } from '#cpu-worker/fiber-cpu';
+import { CpuThread, type CpuTask, beginningOf, serveMachine } from '#cpu-worker/fiber-cpu';
 import { twinOf } from '#base/resumable';
 import { FiberBus } from '#memory/fiber-bus';
 import { geometry } from '#memory/layout';
@@ -39,7 +39,7 @@ export class FiberPool {
         if (error === undefined) resolve();
         else reject(error);
       });
-      fiber.stack.push(twinOf(serveMachine)!(bus, thread, loaded));
+      fiber.stack.push(twinOf(serveMachine)!(bus, thread, beginningOf(bus, thread, loaded)));
       // It has not begun: what it sleeps on is anything but this.
       fiber.stand = Stand.ASLEEP;
       fiber.value = Number.NaN;

@@ -199,12 +199,15 @@ export class Machine {
     this.#abort = new AbortController();
     // One listener for each CPU's task.
     setMaxListeners(0, this.#abort.signal);
+    const isPlain = config.mode === 'parallel' && scenario === undefined && config.record === 0;
+    const kind = isPlain ? 'parallel' : 'searched';
     for (let cpu = 0; cpu < config.possible; cpu++) {
       const thread = pool.start(
         {
           buffer: memory.buffer,
           geometry: memory.input,
           cpu,
+          kind,
           ...(scenario === undefined ? {} : { scenario }),
           ...(config.record === 0 ? {} : { isRecorded: true }),
         },

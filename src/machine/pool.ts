@@ -8,11 +8,12 @@ import { Piscina } from 'piscina';
 import type { GeometryInput } from '#memory/layout';
 import type { LoadedScenario, ScenarioSource } from '#scenario/program';
 
-/** As cpu-worker/main.ts declares it: the two rooms meet only here and in memory. */
+/** As cpu-worker/serve.ts declares it: the two rooms meet only here and in memory. */
 interface CpuTask {
   readonly buffer: ArrayBufferLike;
   readonly geometry: GeometryInput;
   readonly cpu: number;
+  readonly kind: 'parallel' | 'searched';
   readonly scenario?: ScenarioSource;
   readonly isRecorded?: boolean;
 }
@@ -49,13 +50,16 @@ function cpuEntry(): string {
   return fileURLToPath(new URL('cpu-worker/loader.cjs', root));
 }
 
+/** As cpu-worker/loader.ts names them. */
+const CODE = { parallel: 'main', searched: 'searched' } as const;
+
 /**
  * V8's code cache of what CPU threads run, for a loader.ts at `entry`; undefined where the build left none for this V8. Shared
  * memory: each thread starts from it, none has a copy.
  */
-function codeCacheBeside(entry: string): Uint8Array | undefined {
+function codeCacheBeside(entry: string, kind: CpuTask['kind']): Uint8Array | undefined {
   try {
-    const bytes = readFileSync(path.join(path.dirname(entry), `main.${process.versions.v8}.cache`));
+    const bytes = readFileSync(path.join(path.dirname(entry), `${CODE[kind]}.${process.versions.v8}.cache`));
     const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
     shared.set(bytes);
     return shared;
@@ -83,8 +87,12 @@ export function createPool({ entry = cpuEntry() }: { readonly entry?: string } =
     recordTiming: false,
     // What a CPU allocates is gone at once: room for more would be memory that every thread takes and none needs.
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-    workerData: { codeCache: codeCacheBeside(entry) },
   });
+  const caches = new Map<CpuTask['kind'], Uint8Array | undefined>();
+  const cacheFor = (kind: CpuTask['kind']): Uint8Array | undefined => {
+    if (!caches.has(kind)) caches.set(kind, codeCacheBeside(entry, kind));
+    return caches.get(kind);
+  };
   // A thread that dies with a CPU on it fails that CPU's task. One that dies idle is nobody's loss: the next start makes
   // another. Without a listener Node would end the process.
   let lastError: Error = new Error('its thread ended before it was up');
@@ -120,7 +128,9 @@ export function createPool({ entry = cpuEntry() }: { readonly entry?: string } =
       });
       serving.add(fail);
       try {
-        await Promise.race([piscina.run(task, { name: 'serve', signal }), failed]);
+        const codeCache = cacheFor(task.kind);
+        const loading = codeCache === undefined ? task : { ...task, codeCache };
+        await Promise.race([piscina.run(loading, { signal }), failed]);
       } finally {
         serving.delete(fail);
       }

@@ -105,6 +105,14 @@ export abstract class BaseBus {
     attachBus(this.asBus());
   }
 
+  /** The machine serves the runs of a search. */
+  get searching(): boolean {
+    return false;
+  }
+
+  /** The simulated kernel has panicked: in a search that ends the run and not the machine, and this does not come back. */
+  endMachine(): void {}
+
   /** This bus as its users see it. */
   protected abstract asBus(): Bus;
 

@@ -28,6 +28,7 @@ import {
   Status,
 } from './layout.ts';
 import { OperationBus } from './operation-bus.ts';
+import { RunOver } from './run-over.ts';
 import { AT_REST } from './scheduler-core.ts';
 import { searchWord } from './search-words.ts';
 import { sleep } from './sleep.ts';
@@ -41,13 +42,6 @@ const ON = searchWord(SearchWord.ON);
 const RUN = searchWord(SearchWord.RUN);
 const ASKER = searchWord(SearchWord.ASKER);
 
-/** A run has begun, and this thread has calls of an earlier one on its stack: unwind. Made once: it carries nothing. */
-export class RunOver extends Error {
-  constructor() {
-    super('the run is over');
-    this.name = 'RunOver';
-  }
-}
 const RUN_OVER = new RunOver();
 
 export class DeterministicBus extends OperationBus implements Bus {
@@ -139,8 +133,7 @@ export class DeterministicBus extends OperationBus implements Bus {
     core.publish(other, head, address, size, visible);
   }
 
-  /** The simulated kernel has panicked: in a search that ends the run and not the machine. */
-  endMachine(): never {
+  override endMachine(): never {
     this.i32[RUN_END] = RunEnd.FINDING;
     for (;;) this.#await(() => false, Status.BLOCKED, 0);
   }

@@ -521,7 +521,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     if (this.i32[STOP_AT_FINDING] !== 0 && this.i32[RUN_END] === RunEnd.NONE) this.i32[RUN_END] = why;
   }
 
-  get searching(): boolean {
+  override get searching(): boolean {
     return this.i32[ON] !== 0;
   }
 
