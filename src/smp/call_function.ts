@@ -6,11 +6,11 @@
  *
  * Leaves out: the uniprocessor build.
  */
-import { __set_bit, atomic_inc, atomic_read, atomic_set, atomic_t } from '#memory/atomic';
+import { __set_bit, atomic_t } from '#memory/atomic';
 import { bus } from '#memory/bus';
 import { vmlinux } from '#memory/image';
-import { stack_alloc } from '#memory/stack';
 import { type Ptr, type StructView, ptr, smp_mb, struct, u32 } from '#memory/struct';
+import { AccessKind } from '#trace/events';
 import { type KernelFunction, call_pointer, kernel_function } from '#memory/symbols';
 import { type Vector, arch } from './arch.ts';
 import {
@@ -52,6 +52,9 @@ export const call_data_struct = struct('call_data_struct', {
   finished: atomic_t,
 });
 
+const STARTED = call_data_struct.offsetof('started');
+const FINISHED = call_data_struct.offsetof('finished');
+
 /** Guards call_data and whatever it points to. A CPU comes online under it too, so that counts and receivers agree (6.7). */
 export const call_lock = vmlinux.DEFINE('call_lock', spinlock_t);
 /** The slot. Guarded by call_lock; targets read it while the initiator holds the lock for them. */
@@ -82,10 +85,10 @@ export const native_smp_call_function_mask = kernel_function(
     WARN_ON(irqs_disabled(), 'native_smp_call_function_mask: called with interrupts off, can deadlock');
     spin_lock(call_lock);
 
-    const allbutself = stack_alloc(cpumask_t);
+    const allbutself = cpumask_t.at(bus.allocateStack(cpumask_t.size, 4));
     cpus_copy(allbutself, cpu_online_map);
     cpu_clear(smp_processor_id(), allbutself);
-    const targets = stack_alloc(cpumask_t);
+    const targets = cpumask_t.at(bus.allocateStack(cpumask_t.size, 4));
     cpus_and(targets, mask, allbutself);
     const cpus = cpus_weight(targets);
     if (cpus === 0) {
@@ -93,12 +96,14 @@ export const native_smp_call_function_mask = kernel_function(
       return 0;
     }
 
-    const data = stack_alloc(call_data_struct);
+    const data = call_data_struct.at(bus.allocateStack(call_data_struct.size, 4));
     data.func = func;
     data.info = info;
     data.wait = wait;
-    atomic_set(data.started, 0);
-    if (wait !== 0) atomic_set(data.finished, 0);
+    const started = data.addr + STARTED;
+    const finished = data.addr + FINISHED;
+    bus.store32Marked(started, 0, AccessKind.ONCE);
+    if (wait !== 0) bus.store32Marked(finished, 0, AccessKind.ONCE);
     call_data.value = data.addr;
     // The slot before the interrupt: pairs with the target's read of call_data in smp_call_function_interrupt.
     smp_mb();
@@ -106,8 +111,8 @@ export const native_smp_call_function_mask = kernel_function(
     if (cpus_equal(targets, allbutself)) send_IPI_allbutself(allbutself);
     else send_IPI_mask(targets, CALL_FUNCTION_VECTOR);
 
-    bus.waitUntil(data.started.addr, () => atomic_read(data.started) === cpus);
-    if (wait !== 0) bus.waitUntil(data.finished.addr, () => atomic_read(data.finished) === cpus);
+    bus.waitUntil(started, () => bus.load32Marked(started, AccessKind.ONCE) === cpus);
+    if (wait !== 0) bus.waitUntil(finished, () => bus.load32Marked(finished, AccessKind.ONCE) === cpus);
     spin_unlock(call_lock);
     return 0;
   },
@@ -148,7 +153,7 @@ export const smp_call_function_single = kernel_function(
       func(info);
       local_irq_enable();
     } else {
-      const mask = stack_alloc(cpumask_t);
+      const mask = cpumask_t.at(bus.allocateStack(cpumask_t.size, 4));
       cpus_clear(mask);
       __set_bit(cpu, mask.addr);
       result = call_pointer(smp_ops.smp_call_function_mask, mask, func.addr, info, wait) as number;
@@ -182,17 +187,17 @@ export const on_each_cpu = kernel_function(
 /** The target's side, interrupts off. Without `wait` the slot may vanish once `started` is counted: copy first. */
 export const smp_call_function_interrupt = kernel_function('smp_call_function_interrupt', (): void => {
   const data = call_data_struct.at(call_data.value);
-  const { func, info, wait } = data;
+  const { func, info, wait, addr } = data;
   // The copies before the count: pairs with the initiator's wait for `started`, after which it may return.
   smp_mb();
-  atomic_inc(data.started);
+  bus.add32(addr + STARTED, 1);
   irq_enter();
   call_pointer(func, info);
   irq_exit();
   if (wait !== 0) {
     // What func did before the count: pairs with the initiator's wait for `finished`.
     smp_mb();
-    atomic_inc(data.finished);
+    bus.add32(addr + FINISHED, 1);
   }
 });
 
