@@ -1,7 +1,7 @@
 /** What a run shows to be explored: its reversals, put into the wakeup trees of the states in front of them. */
 import type { Actor } from '#base/strategy';
 import { Flow, cpuOf, flowOf, interruptActor } from '#base/strategy';
-import { OpFlag, OpWord, opFlags } from '#trace/operations';
+import { Footprint, OpFlag, OpWord, opFlags } from '#trace/operations';
 import { DPOR_ACTORS, EventFlag } from './dpor-events.ts';
 import type { Target } from './dpor-feasible.ts';
 import type { SearchPath } from './dpor-path.ts';
@@ -20,6 +20,8 @@ export class Demands {
   isStrict = false;
   /** Sequences that were put into wakeup trees. */
   added = 0;
+  /** A CPU was sent a second INIT that need not have come when it did: that is turned round against nothing. */
+  startsTwice = false;
   private readonly order: HappensBefore;
   private readonly path: SearchPath;
   private finder: Reversals;
@@ -65,6 +67,7 @@ export class Demands {
       if (this.add(leftOut, target, isGuess) === Insertion.COVERED_FOR_NOW || target.isShifty) isLoose = true;
     };
     for (let event = branch; event < events.count; event++) finder.learn(event);
+    if (events.hasInterrupts) this.startsTwice ||= this.hasSecondInit();
     const look = (event: number): void => {
       isLoose = false;
       finder.ofEvent(event, sink);
@@ -79,6 +82,13 @@ export class Demands {
     }
     if (events.hasInterrupts) this.findUntaken(sink);
     if (result.stop === RunStop.DIED) this.findCutOff(sink);
+  }
+
+  private hasSecondInit(): boolean {
+    const { events } = this.order;
+    for (let event = 0; event < events.count; event++)
+      if ((events.flags[event]! & EventFlag.START) !== 0 && this.order.isStartedTwice(event)) return true;
+    return false;
   }
 
   /** Interrupts that could have been taken in this run and were not. */
@@ -131,14 +141,20 @@ export class Demands {
   }
 
   /** Wants a run in which the target comes without `leftOut`. */
-  private add(leftOut: readonly number[], target: Target, isGuess: boolean): Insertion {
+  private add(leftOut: readonly number[], target: Target, isSurmised: boolean): Insertion {
     const { order } = this;
     const { events } = order;
     const state = leftOut[0]!;
     if (this.list.length < events.count) this.list = new Int32Array(events.count * 2);
     let count = 0;
-    for (let event = state + 1; event < events.count; event++)
-      if (!leftOut.some((one) => order.isBefore(one, event))) this.list[count++] = event;
+    // What is not known may be a wait, and what comes before it may end what it waits for.
+    const isWary = target.shape.isUnknown === true;
+    let isGuess = isSurmised;
+    for (let event = state + 1; event < events.count; event++) {
+      if (leftOut.some((one) => order.isBefore(one, event))) continue;
+      this.list[count++] = event;
+      if (isWary && (events.does[event]! & Footprint.WRITES) !== 0) isGuess = true;
+    }
     const sequence: WakeSequence = {
       list: this.list,
       count,

@@ -63,11 +63,18 @@ export function enumerateAll(
 
 /** A store that enters a buffer keeps interrupts away, and the log does not say who could have gone in front of it. */
 function isBuffered(steps: RunSteps, step: number): boolean {
-  return opType(steps.log.words[steps.first[step]! * OP_WORDS]!) === OpType.BUFFER;
+  return typeOf(steps, step) === OpType.BUFFER;
 }
 
+function typeOf(steps: RunSteps, step: number): number {
+  return opType(steps.log.words[steps.first[step]! * OP_WORDS]!);
+}
+
+/** Whether an interrupt could be taken somewhere, or was raised: it may have been kept away where nobody asked. */
 function interrupts(steps: RunSteps): boolean {
-  for (let step = 0; step < steps.count; step++)
+  for (let step = 0; step < steps.count; step++) {
+    if (typeOf(steps, step) === OpType.IPI) return true;
     for (let cpu = 0; cpu < MASK_ACTORS / 4; cpu++) if (steps.couldGo(step, interruptActor(cpu))) return true;
+  }
   return false;
 }

@@ -246,6 +246,7 @@ export class DporSearch implements Search {
     if (this.path.lost > 0) return `the search could not follow up ${this.path.lost} of its branches`;
     if (this.order.events.hasMoves)
       return 'a task moved to another CPU, which stands as another actor from then on';
+    if (this.demands.startsTwice) return 'a CPU was sent INIT twice, and may have begun in between';
     if (!this.demands.isComplete) return 'a wait had too many sets of writes in front of it to try all';
     return undefined;
   }

@@ -8,7 +8,7 @@
  */
 import { Flow, bufferActor, cpuOf, flowOf } from '#base/strategy';
 import type { OperationLog } from '#trace/operations';
-import { OpType, OpWord, STARTUP_SIGNALS, opType } from '#trace/operations';
+import { INIT_SIGNAL, OpType, OpWord, STARTUP_SIGNALS, opType } from '#trace/operations';
 import { DPOR_ACTORS, EventFlag, EventTable } from './dpor-events.ts';
 
 /** Stores a CPU's buffer holds: memory/search has it, and this room may not look there. A divergence would tell. */
@@ -88,12 +88,34 @@ export class HappensBefore {
     return store < 0 ? -1 : this.events.actor[store]!;
   }
 
+  /** The SIPI that started a CPU: the first behind an INIT. What comes after it finds the CPU started, and changes nothing. */
   private starterOf(event: number): number {
     const { events } = this;
+    const actor = events.actor[event]!;
+    let last = event - 1;
+    while (last >= 0 && !(events.actor[last] === actor && (events.flags[last]! & EventFlag.START) !== 0))
+      last--;
+    let hasInit = false;
+    let sipi = -1;
+    for (let other = last + 1; other < event; other++) {
+      const signals = this.raised(other, cpuOf(actor)) & STARTUP_SIGNALS;
+      if (signals === 0) continue;
+      if ((signals & INIT_SIGNAL) !== 0) hasInit = true;
+      if (signals !== INIT_SIGNAL) sipi = other;
+      if (hasInit && sipi === other) return other;
+    }
+    return sipi;
+  }
+
+  /** Whether a CPU that began with this START may have been sent a second INIT sooner or later than it was: then the two do not commute. */
+  isStartedTwice(event: number): boolean {
+    const { events } = this;
     const cpu = cpuOf(events.actor[event]!);
-    for (let other = event - 1; other >= 0; other--)
-      if ((this.raised(other, cpu) & STARTUP_SIGNALS) !== 0) return other;
-    return -1;
+    const cause = this.starterOf(event);
+    if (cause < 0) return false;
+    for (let other = cause + 1; other < events.count; other++)
+      if ((this.raised(other, cpu) & INIT_SIGNAL) !== 0 && !this.isBefore(event, other)) return true;
+    return false;
   }
 
   /** Bits that the event raises at the CPU; 0: none, or it is no IPI. */

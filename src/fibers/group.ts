@@ -5,15 +5,13 @@ import { type Actor, cpuOf } from '#base/strategy';
 import { type Resumable, resumable, twinOf } from '#base/resumable';
 import { withBus } from '#memory/bus';
 import type { FiberGroup } from '#memory/fiber-bus';
-import { Baton, ContextWord, CpuWord, Pending, PowerState, Status } from '#memory/layout';
+import { Baton, ContextWord, CpuWord, PowerState } from '#memory/layout';
 import { AT_REST } from '#memory/scheduler-core';
 import { call_pointer } from '#memory/symbols';
 import { need_resched, preempt_check_resched } from '#smp/sched';
 import { idle_is_over, idle_work } from '#smp/smpboot';
 import { OpType } from '#trace/operations';
 import { type Fiber, Stand, attach, go, lookAs } from './fibers.ts';
-
-const START_SIGNALS = Pending.INIT | Pending.SIPI;
 
 /** A function's twin, called. Everything that can be called here waits somewhere. */
 function suspended<A extends unknown[]>(f: (...args: A) => unknown, ...args: A): Resumable {
@@ -132,7 +130,10 @@ export class Group implements FiberGroup {
   /** What a CPU with nothing on its stack does when it is chosen. */
   #begun(fiber: Fiber, actor: Actor, command: Baton): Resumable {
     const { bus } = fiber;
-    if (bus.registers.power !== PowerState.RUNNING) return suspended(waitForStart, bus);
+    if (bus.registers.power !== PowerState.RUNNING) {
+      bus.startGranted();
+      return suspended(waitForStart, bus);
+    }
     if (command !== Baton.RUN) return bus.interrupt(command);
     if ((bus.core.nextHead[actor]! & 0xff) === OpType.START) {
       fiber.flow = beginFlow(bus);
@@ -166,26 +167,17 @@ export class Group implements FiberGroup {
           // The task may have moved: its fiber may be another CPU.
           if (fiber.flow !== 0) endFlow(fiber.bus, fiber.flow);
           fiber.clear();
-          if (!this.#rest(fiber)) return fiber.bus.core.decide();
+          this.#rest(fiber);
+          return fiber.bus.core.decide();
       }
     }
   }
 
-  /** Nothing is on its stack. True if the CPU goes on at once all the same. */
-  #rest(fiber: Fiber): boolean {
-    const { bus } = fiber;
+  /** Nothing is on its stack. */
+  #rest({ bus }: Fiber): void {
     const { registers } = bus;
-    if (registers.power === PowerState.RUNNING) {
-      bus.beIdle(idle_is_over);
-      return false;
-    }
-    if ((registers.get(CpuWord.PENDING) & START_SIGNALS) === 0) {
-      registers.set(CpuWord.STATUS, Status.OFF);
-      return false;
-    }
-    fiber.stack.push(suspended(waitForStart, bus));
-    go(fiber);
-    return true;
+    if (registers.power === PowerState.RUNNING) bus.beIdle(idle_is_over);
+    else bus.goOff();
   }
 
   /** An exception has come through all of a stack. */

@@ -63,22 +63,40 @@ export class DeterministicBus extends OperationBus implements Bus {
   }
 
   waitForSignal(bits: number): number {
+    // A boot takes what is there already: nobody asks what if it came later.
+    let isGranted = this.i32[ON] === 0;
     for (;;) {
       const pending = this.i32[this.pendingIndex]! & bits;
-      if (pending !== 0) {
+      // The command that brought this CPU into a new run was for this step.
+      isGranted ||= this.#saved === Baton.RUN;
+      if (pending !== 0 && isGranted) {
         this.i32[this.pendingIndex]! &= ~bits;
-        // The command that brought this CPU into a new run was for this step.
         if (this.#saved === Baton.RUN) this.#saved = Baton.NONE;
         this.log(OpType.START, 0, 0, 0, 0, 0);
         return pending;
       }
+      let command: Baton;
       if (this.#saved === Baton.NONE) {
-        this.registers.set(CpuWord.STATUS, Status.OFF);
-        this.obey(this.#command(this.core.decide()));
+        this.goOff();
+        command = this.#command(this.core.decide());
       } else {
-        this.obey(this.#takeSaved());
+        command = this.#takeSaved();
       }
+      this.obey(command);
+      isGranted ||= command === Baton.RUN;
     }
+  }
+
+  /** This CPU is off. What starts it may have come before that. */
+  protected goOff(): void {
+    const isStarted = this.i32[ON] !== 0 && this.isStarted(this.registers.base);
+    this.registers.set(CpuWord.STATUS, isStarted ? Status.READY : Status.OFF);
+    if (isStarted) this.core.publish(this.actor, OpType.START, 0, 0, true);
+  }
+
+  /** This CPU is off, and has been told to take what starts it. */
+  protected startGranted(): void {
+    this.#saved = Baton.RUN;
   }
 
   standBy(ticket: number, stay: () => boolean): boolean {

@@ -188,6 +188,14 @@ export class FiberBus extends DeterministicBus {
     return value;
   }
 
+  override goOff(): void {
+    super.goOff();
+  }
+
+  override startGranted(): void {
+    super.startGranted();
+  }
+
   override endIdle(): void {
     super.endIdle();
   }

@@ -24,6 +24,7 @@ import {
   PAGE_SIZE,
   PENDING_MASKABLE,
   Pending,
+  PowerState,
   RunEnd,
   SearchWord,
   Status,
@@ -381,20 +382,39 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     const address = (base + CpuWord.PENDING) * 4;
     this.claim(address, 4);
     if (!this.step(OpType.IPI | (AccessKind.RMW << 8) | NEEDS_DRAIN, address, 4, true)) return;
-    this.i32[base + CpuWord.PENDING]! |= pending;
+    if (!this.#isLost(base, pending)) this.i32[base + CpuWord.PENDING]! |= pending;
     this.core.wake(address, 4);
-    const started = (pending & (Pending.INIT | Pending.SIPI)) !== 0;
-    if (started && this.i32[base + CpuWord.STATUS] === Status.OFF) {
+    if (this.i32[base + CpuWord.STATUS] === Status.OFF && this.isStarted(base)) {
       this.i32[base + CpuWord.STATUS] = Status.READY;
       this.core.publish(cpu * 4, OpType.START, 0, 0, true);
     }
     this.log(OpType.IPI, AccessKind.RMW, address, 4, cpu, pending);
   }
 
+  /** A SIPI means something only to a CPU that waits for one. In a search it is gone at once, as on hardware. */
+  #isLost(base: number, pending: number): boolean {
+    if (pending !== Pending.SIPI || this.i32[ON] === 0) return false;
+    return (
+      (this.i32[base + CpuWord.PENDING]! & Pending.INIT) === 0 &&
+      this.i32[base + CpuWord.POWER] !== PowerState.WAIT_FOR_SIPI
+    );
+  }
+
+  /**
+   * Whether a CPU that is off has been sent what starts it. In a search that is the SIPI: an INIT alone changes nothing that
+   * others see, so the two are taken at once, and nobody can notice when.
+   */
+  protected isStarted(base: number): boolean {
+    const pending = this.i32[base + CpuWord.PENDING]!;
+    if (this.i32[ON] === 0) return (pending & (Pending.INIT | Pending.SIPI)) !== 0;
+    return (pending & Pending.SIPI) !== 0;
+  }
+
   dropInterrupts(): void {
     const address = this.pendingIndex * 4;
-    const visible = this.claim(address, 4);
-    if (!this.step(OpType.IRQ_DROP | (AccessKind.RMW << 8) | NEEDS_DRAIN, address, 4, visible)) return;
+    this.claim(address, 4);
+    // A choice, always: an interrupt that this CPU has sent to itself may come before.
+    if (!this.step(OpType.IRQ_DROP | (AccessKind.RMW << 8) | NEEDS_DRAIN, address, 4, true)) return;
     const before = this.i32[this.pendingIndex]!;
     const after = before & ~PENDING_MASKABLE;
     this.i32[this.pendingIndex] = after;

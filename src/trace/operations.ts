@@ -87,6 +87,7 @@ export const OpFlag = {
 
 /** INIT and SIPI among the bits of an IPI (memory/layout): they start a CPU and are taken by no handler. */
 export const STARTUP_SIGNALS = 0x600;
+export const INIT_SIGNAL = 0x200;
 
 export function opHead(type: number, kind: number, flags: number, actor: Actor): number {
   return type | (kind << 8) | (flags << 11) | (actor << 21);

@@ -43,6 +43,8 @@ export class ModelCore {
   /** By CPU: the flow on top of its stack; whether it takes interrupts. */
   readonly flow: Int32Array;
   readonly irqsOn: Uint8Array;
+  /** By CPU: it waits for what starts it. */
+  readonly isOff: Uint8Array;
   /** By actor: 1 while there is a step in front of it; what its flow asked for, once that has begun. */
   readonly waits: Uint8Array;
   readonly requests: (ModelRequest | undefined)[] = [];
@@ -75,6 +77,7 @@ export class ModelCore {
     this.policies = policies;
     this.flow = new Int32Array(cpus);
     this.irqsOn = new Uint8Array(cpus);
+    this.isOff = new Uint8Array(cpus);
     this.waits = new Uint8Array(actors);
     this.deadlines = new Int32Array(actors);
     this.choice = {
@@ -89,8 +92,8 @@ export class ModelCore {
     };
   }
 
-  /** A run begins: every main flow is in front of its START. */
-  begin(plan: Plan): void {
+  /** A run begins: every main flow is in front of its START, but for those of CPUs that are off. */
+  begin(plan: Plan, off: readonly number[]): void {
     const { words, choice } = this;
     this.plan = plan;
     this.policy = this.policies(plan.policy);
@@ -109,11 +112,20 @@ export class ModelCore {
     this.clock = 0;
     this.aside.length = 0;
     this.deadlines.fill(0);
-    for (let cpu = 0; cpu < this.cpus; cpu++) this.publish(mainActor(cpu), OpType.START, 0, 0, true);
+    for (let cpu = 0; cpu < this.cpus; cpu++) {
+      this.isOff[cpu] = off.includes(cpu) ? 1 : 0;
+      if (this.isOff[cpu] === 0) this.publish(mainActor(cpu), OpType.START, 0, 0, true);
+      else this.irqsOn[cpu] = 0;
+    }
     words.fill(0);
     if (plan.parameters !== undefined) words.set(plan.parameters, PolicyWord.PARAMETERS);
     words[PolicyWord.SEED] = plan.seed === 0 ? 1 : plan.seed;
     this.policy.begin?.(words);
+  }
+
+  /** A CPU that is off, and has been sent what starts it. */
+  publishStart(cpu: number): void {
+    this.publish(mainActor(cpu), OpType.START, 0, 0, true);
   }
 
   /** The actor of the next step, or negative: the run ends for the reason in `stop`. */
@@ -353,7 +365,8 @@ export class ModelCore {
     if (type === OpType.STORE && this.isTso)
       this.publish(actor, OpType.BUFFER | (kind << 8), address, 4, false);
     else if (type === OpType.LOAD || type === OpType.STORE) this.publish(actor, head, address, 4, isShared);
-    else this.publish(actor, head | NEEDS_DRAIN, address, 4, isShared);
+    // An interrupt that the CPU has sent to itself may come before it is dropped.
+    else this.publish(actor, head | NEEDS_DRAIN, address, 4, isShared || type === OpType.IRQ_DROP);
   }
 
   private publishAwait(actor: Actor, head: number, words: readonly number[]): void {

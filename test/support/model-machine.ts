@@ -21,10 +21,10 @@ import type { BlockedActor } from '#scheduler/executor';
 import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from '#explore/executor';
 import { policyByNumber } from '#scheduler/policies';
 import { AccessKind } from '#trace/events';
-import { OpFlag, OpType, STARTUP_SIGNALS } from '#trace/operations';
+import { INIT_SIGNAL, OpFlag, OpType, STARTUP_SIGNALS } from '#trace/operations';
 import { ModelCore } from './model-core.ts';
 import { ModelState } from './model-memory.ts';
-import { type FlowBody, ModelOps, type ModelProgram, type ModelRequest, STARTUP } from './model-program.ts';
+import { type FlowBody, ModelOps, type ModelProgram, type ModelRequest } from './model-program.ts';
 
 export type { FlowBody, ModelInterrupt, ModelMemory, ModelProgram, ModelRequest } from './model-program.ts';
 export { ModelOps } from './model-program.ts';
@@ -36,6 +36,11 @@ export interface ModelOptions extends ModelProgram {
   readonly stepLimit?: number;
   /** Whether the final state names every value that was loaded. Default true. */
   readonly observeLoads?: boolean;
+  /**
+   * The final state names only memory that more than one actor uses: what else a flow does has no place among the others' steps, and
+   * a flow that never began, or waits for ever, has done more of it or less. Default false.
+   */
+  readonly onlyShared?: boolean;
   /** Bytes of memory; programs use addresses below. Default 64 KiB. */
   readonly memoryBytes?: number;
   /** Default: scheduler/policies. */
@@ -44,12 +49,13 @@ export interface ModelOptions extends ModelProgram {
 
 const CPUS_MAX = 16;
 const INTERRUPTS_MAX = 9;
+const SIPI = STARTUP_SIGNALS & ~INIT_SIGNAL;
 const STEPS_DEFAULT = 10_000;
 const BYTES_DEFAULT = 0x1_0000;
 
 export class ModelMachine implements Executor {
   readonly actors: number;
-  private readonly program: ModelProgram;
+  private readonly program: ModelOptions;
   private readonly cpus: number;
   private readonly isTso: boolean;
   private readonly stepLimit: number;
@@ -115,7 +121,7 @@ export class ModelMachine implements Executor {
     for (const [address, value] of program.initial ?? []) state.write(address, value);
     for (const [index, { cpu, pending }] of (program.interrupts ?? []).entries())
       if (pending !== false) this.raise(cpu, 1 << index);
-    this.core.begin(plan);
+    this.core.begin(plan, program.off ?? []);
   }
 
   private toTheEnd(): RunStop {
@@ -142,8 +148,26 @@ export class ModelMachine implements Executor {
   }
 
   private start(cpu: number, actor: Actor): void {
-    this.core.log.step(OpType.START, 0, this.context(cpu), actor, 0, 0, 0, 0);
+    const { core, state } = this;
+    if (core.isOff[cpu] === 0) {
+      core.log.step(OpType.START, 0, this.context(cpu), actor, 0, 0, 0, 0);
+      this.begin(actor, this.program.flows[cpu]!);
+      return;
+    }
+    const pending = state.pendingOf(cpu);
+    state.write(pending, state.read(pending) & ~STARTUP_SIGNALS);
+    core.log.step(OpType.START, 0, this.context(cpu), actor, 0, 0, 0, 0);
+    core.isOff[cpu] = 0;
     this.begin(actor, this.program.flows[cpu]!);
+  }
+
+  /** The flow of a CPU that was off is at its end: it is off again. */
+  private goOff(cpu: number): void {
+    if (this.program.off?.includes(cpu) !== true) return;
+    const { core, state } = this;
+    core.isOff[cpu] = 1;
+    core.irqsOn[cpu] = 0;
+    if ((state.read(state.pendingOf(cpu)) & SIPI) !== 0) core.publishStart(cpu);
   }
 
   private begin(actor: Actor, body: FlowBody): void {
@@ -185,6 +209,7 @@ export class ModelMachine implements Executor {
     }
     if (flow === Flow.MAIN) {
       this.core.log.more(OpType.END, 0, this.context(cpu), actor, 0, 0, 0, 0);
+      this.goOff(cpu);
       return;
     }
     this.core.log.more(OpType.IRQ_EXIT, 0, this.context(cpu), actor, this.state.pendingOf(cpu), 4, 0, 0);
@@ -265,7 +290,7 @@ export class ModelMachine implements Executor {
           read,
           0,
         );
-        return this.loaded(actor, read);
+        return this.loaded(actor, read, address);
       }
       case OpType.STORE:
         this.store(cpu, actor, address, value | 0, kind);
@@ -277,7 +302,7 @@ export class ModelMachine implements Executor {
         const after = (change === undefined ? value : change(before)) | 0;
         state.write(address, after);
         log.step(type, kind, context, actor, address, 4, before, after);
-        return type === OpType.RMW ? this.loaded(actor, before) : before;
+        return type === OpType.RMW ? this.loaded(actor, before, address) : before;
       }
       case OpType.AWAIT:
         return this.awaited(cpu, actor);
@@ -285,9 +310,14 @@ export class ModelMachine implements Executor {
         log.step(type, kind, context, actor, 0, 0, 0, 0);
         return 0;
       case OpType.IPI: {
-        if (value === STARTUP) {
-          this.raise(address, STARTUP_SIGNALS);
-          log.step(type, kind, context, actor, state.pendingOf(address), 4, address, STARTUP_SIGNALS);
+        if (value < 0) {
+          const pending = state.pendingOf(address);
+          // A SIPI means nothing to a CPU that has had no INIT.
+          const isLost = -value === SIPI && (state.read(pending) & INIT_SIGNAL) === 0;
+          if (!isLost) this.raise(address, -value);
+          log.step(type, kind, context, actor, pending, 4, address, -value);
+          if (this.core.isOff[address] !== 0 && (state.read(pending) & SIPI) !== 0)
+            this.core.publishStart(address);
           return 0;
         }
         const line = this.lines[address]![value];
@@ -305,7 +335,8 @@ export class ModelMachine implements Executor {
     }
   }
 
-  private loaded(actor: Actor, value: number): number {
+  private loaded(actor: Actor, value: number, address: number): number {
+    if (this.program.onlyShared === true && !this.state.isShared(address)) return value;
     const isOnTop = flowOf(actor) === Flow.MAIN && this.preempted[cpuOf(actor)] !== undefined;
     if (this.observeLoads) this.loads[isOnTop ? this.actors + cpuOf(actor) : actor]!.push(value);
     return value;
@@ -335,7 +366,7 @@ export class ModelMachine implements Executor {
       log.step(OpType.TIMEOUT, 0, context, actor, 0, 0, 0, 0);
       for (const address of words!)
         log.more(OpType.LOOKED, 0, context, actor, address, 4, state.read(address), 0);
-      return this.loaded(actor, 0);
+      return this.loaded(actor, 0, words![0]!);
     }
     for (let index = 0; index < words!.length; index++) {
       const address = words![index]!;
@@ -344,7 +375,7 @@ export class ModelMachine implements Executor {
       const flags = context | (own === undefined ? 0 : OpFlag.FORWARDED);
       if (index === 0) log.step(OpType.AWAIT, kind, flags, actor, address, 4, read, 0);
       else log.more(OpType.AWAIT, kind, flags, actor, address, 4, read, 0);
-      this.loaded(actor, read);
+      this.loaded(actor, read, address);
     }
     if (value > 0) return 1;
     const first = words![0]!;
@@ -385,7 +416,7 @@ export class ModelMachine implements Executor {
   }
 
   private finalState(): string {
-    const memory = this.state.contents();
+    const memory = this.state.contents(this.program.onlyShared);
     if (!this.observeLoads) return JSON.stringify({ memory });
     const loads: Record<number, readonly number[]> = {};
     for (let actor = 0; actor < this.loads.length; actor++)

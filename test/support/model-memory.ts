@@ -106,10 +106,11 @@ export class ModelState {
   }
 
   /** The program's words that are not 0, by address. */
-  contents(): Record<number, number> {
+  contents(onlyShared = false): Record<number, number> {
     const contents: Record<number, number> = {};
     for (const word of this.written)
-      if (this.words[word] !== 0 && word < this.bytes >>> 2) contents[word * 4] = this.words[word]!;
+      if (this.words[word] !== 0 && word < this.bytes >>> 2 && (!onlyShared || this.owners[word] === SHARED))
+        contents[word * 4] = this.words[word]!;
     return contents;
   }
 }

@@ -12,9 +12,12 @@ import { assert } from '#base/assert';
 import { AccessKind } from '#trace/events';
 import { OpType, STARTUP_SIGNALS } from '#trace/operations';
 
-/** For the address of a request: this CPU's pending word. For the line of an IPI: STARTUP_SIGNALS. */
+/** For the address of a request: this CPU's pending word. */
 export const OWN_PENDING = -4;
-export const STARTUP = -1;
+
+/** What starts a CPU that is off: both together, or the first of them and the rest. */
+export type Startup = 'both' | 'init' | 'sipi';
+const STARTUP_BITS: Readonly<Record<Startup, number>> = { both: STARTUP_SIGNALS, init: 0x200, sipi: 0x400 };
 
 type Change = (before: number) => number;
 /** Gets the words it waits on, in their order; the array is the machine's and good for this one look. */
@@ -92,9 +95,9 @@ export class ModelOps {
     return { ...this.await(words, condition), value: time };
   }
 
-  /** Raises what starts a CPU, at one that has started: it stays pending, and is no interrupt. */
-  startup(cpu: number): ModelRequest {
-    return request(OpType.IPI, AccessKind.RMW, cpu, STARTUP);
+  /** Raises what starts a CPU. At one that has started it stays pending, and is no interrupt. */
+  startup(cpu: number, what: Startup = 'both'): ModelRequest {
+    return request(OpType.IPI, AccessKind.RMW, cpu, -STARTUP_BITS[what]);
   }
 
   /** Drops the interrupts that are pending on this CPU. */
@@ -139,6 +142,8 @@ export interface ModelProgram {
   /** By CPU, at most 16. */
   readonly flows: readonly FlowBody[];
   readonly interrupts?: readonly ModelInterrupt[];
+  /** CPUs that are off until they are started, and again when their flow has ended. They begin with interrupts off. */
+  readonly off?: readonly number[];
   /** Words that are not 0 at the start: address, value. */
   readonly initial?: readonly (readonly [number, number])[];
   /** Looks at memory when everything has ended; what it answers is the title of a finding of kind 'check'. */

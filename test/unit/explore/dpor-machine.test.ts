@@ -38,6 +38,97 @@ describe('dpor: what the machine does on its own', () => {
     expect(search.redundant).toBe(0);
   });
 
+  it('a CPU that is off is started by the SIPI behind an INIT, and what else comes changes nothing', () => {
+    const { states } = provedAsByForce({
+      off: [1],
+      flows: [
+        function* (m) {
+          yield m.startup(1, 'sipi');
+          yield m.startup(1, 'init');
+          yield m.load(X);
+          yield m.startup(1, 'sipi');
+          yield m.startup(1, 'sipi');
+          yield m.load(X);
+        },
+        put,
+        function* (m) {
+          yield m.startup(1, 'sipi');
+        },
+      ],
+    });
+    // Seen never, by the second look alone (twice: by whom it was started), by both if the other's SIPI comes in between.
+    expect(states.size).toBe(3);
+  });
+
+  it('says that it proves nothing where a CPU may begin before or after a second INIT', () => {
+    const { search, states } = byDpor(
+      new ModelMachine({
+        off: [1],
+        flows: [
+          function* (m) {
+            yield m.startup(1);
+            yield m.startup(1);
+          },
+          function* (m) {
+            yield m.rmw(X, (before) => before + 1);
+          },
+          function* (m) {
+            yield m.load(X);
+          },
+        ],
+      }),
+    );
+    expect(states.size).toBeGreaterThan(1);
+    expect(search.statement()).toMatchObject({
+      complete: false,
+      unproved: expect.stringMatching(/INIT twice/),
+    });
+  });
+
+  it('an interrupt that a CPU has sent to itself may come before it drops them', () => {
+    const { states } = provedAsByForce({
+      flows: [
+        function* (m) {
+          yield m.ipi(0);
+          yield m.drop();
+        },
+        function* (m) {
+          yield m.load(X);
+        },
+      ],
+      interrupts: [{ cpu: 0, handler: put, pending: false }],
+    });
+    expect(states.size).toBe(3);
+  });
+
+  it('who was let in waits on what others write meanwhile: that the flow could have gone on there is a guess', () => {
+    const look: FlowBody = function* (m) {
+      yield m.load(0x110);
+    };
+    provedAsByForce({
+      onlyShared: true,
+      flows: [
+        function* (m) {
+          yield m.store(X, 2);
+        },
+        function* (m) {
+          yield m.await([Y, X], ([y, x]) => y === x);
+        },
+      ],
+      interrupts: [
+        {
+          cpu: 0,
+          handler: look,
+          preempts: function* (m) {
+            yield m.load(0x110);
+            yield m.store(Y, 1);
+          },
+        },
+        { cpu: 1, handler: look },
+      ],
+    });
+  });
+
   it('a CPU drops its interrupts: one that was raised before is not taken after', () => {
     const { states } = provedAsByForce({
       flows: [

@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import type { ModelOptions } from '../../support/model-machine.ts';
 import { type FlowBody, ModelMachine, type ModelOps } from '../../support/model-machine.ts';
-import type { ModelRequest } from '../../support/model-program.ts';
+import type { ModelRequest, Startup } from '../../support/model-program.ts';
 import { DporSearch } from '#explore/dpor';
 import { enumerateAll } from '#explore/dpor-enumerate';
 import { type RunResult, RunStop } from '#explore/executor';
@@ -20,12 +20,14 @@ export type Toy =
   | { readonly op: 'either'; readonly word: number; readonly other: number }
   | { readonly op: 'fence' | 'off' | 'on' }
   | { readonly op: 'lock'; readonly lock: number; readonly body: readonly Toy[] }
-  | { readonly op: 'ipi' | 'startup'; readonly cpu: number }
+  | { readonly op: 'ipi'; readonly cpu: number }
+  | { readonly op: 'startup'; readonly cpu: number; readonly what?: Startup }
   | { readonly op: 'await-for'; readonly word: number; readonly value: number; readonly time: number }
   | { readonly op: 'drop' };
 
 export interface ToyProgram {
   readonly flows: readonly (readonly Toy[])[];
+  readonly off?: readonly number[];
   readonly handlers: readonly {
     readonly cpu: number;
     readonly pending: boolean;
@@ -185,6 +187,42 @@ export function anyBusyProgram(most: number): fc.Arbitrary<ToyProgram> {
     .filter((program) => size(program) <= most);
 }
 
+/** Programs in which CPU 1 is off, and another starts it, perhaps in pieces, perhaps again. */
+export function anyStartingProgram(most: number): fc.Arbitrary<ToyProgram> {
+  const starts = fc.record({
+    op: fc.constant('startup' as const),
+    cpu: fc.constant(1),
+    what: fc.constantFrom<Startup>('both', 'both', 'init', 'sipi', 'sipi'),
+  });
+  const raises = fc.record({ op: fc.constant('ipi' as const), cpu: fc.nat({ max: 1 }) });
+  const main = fc.oneof(
+    { weight: 4, arbitrary: plain() },
+    { weight: 1, arbitrary: locked() },
+    { weight: 2, arbitrary: waits() },
+    { weight: 2, arbitrary: raises },
+    { weight: 1, arbitrary: fc.constantFrom<Toy>({ op: 'off' }, { op: 'on' }, { op: 'drop' }) },
+  );
+  const starter = fc.oneof({ weight: 2, arbitrary: main }, { weight: 3, arbitrary: starts });
+  const late = fc.oneof(
+    { weight: 3, arbitrary: main },
+    { weight: 2, arbitrary: fc.constant<Toy>({ op: 'on' }) },
+  );
+  const body = fc.array(plain(), { minLength: 1, maxLength: 2 });
+  const handler = (cpu: number): fc.Arbitrary<ToyProgram['handlers'][number]> =>
+    fc.record({ cpu: fc.constant(cpu), pending: fc.constant(false), body, preempts: fc.constant([]) });
+  return fc
+    .record({
+      flows: fc.tuple(
+        fc.array(starter, { minLength: 1, maxLength: 4 }),
+        fc.array(late, { minLength: 1, maxLength: 3 }),
+        fc.array(starter, { minLength: 0, maxLength: 2 }),
+      ),
+      off: fc.constant([1]),
+      handlers: fc.tuple(handler(0), handler(1)).map((both) => [...both]),
+    })
+    .filter((program) => size(program) <= most);
+}
+
 function* perform(m: ModelOps, body: readonly Toy[], flow: number): Generator<ModelRequest, void, number> {
   for (const toy of body) {
     if (toy.op === 'load') yield m.load(word(toy.word));
@@ -200,7 +238,7 @@ function* perform(m: ModelOps, body: readonly Toy[], flow: number): Generator<Mo
         m.fail(`flow ${flow}: ${body.indexOf(toy)} of ${body.length}`);
     } else if (toy.op === 'fence') yield m.fence();
     else if (toy.op === 'ipi') yield m.ipi(toy.cpu);
-    else if (toy.op === 'startup') yield m.startup(toy.cpu);
+    else if (toy.op === 'startup') yield m.startup(toy.cpu, toy.what);
     else if (toy.op === 'drop') yield m.drop();
     else if (toy.op === 'await-for')
       yield m.awaitFor(toy.time, word(toy.word), ([seen]) => seen === toy.value);
@@ -213,13 +251,14 @@ function* perform(m: ModelOps, body: readonly Toy[], flow: number): Generator<Mo
   }
 }
 
-export function machineOf(program: ToyProgram, memoryModel: 'sc' | 'tso'): ModelMachine {
+export function machineOf(program: ToyProgram, memoryModel: 'sc' | 'tso', onlyShared = false): ModelMachine {
   const flow = (body: readonly Toy[], index: number): FlowBody =>
     function* (m) {
       yield* perform(m, body, index);
     };
   const options: ModelOptions = {
     flows: program.flows.map(flow),
+    ...(program.off === undefined ? {} : { off: program.off }),
     interrupts: program.handlers.map(({ cpu, pending, body, preempts, looks = false }) => ({
       cpu,
       pending,
@@ -227,6 +266,7 @@ export function machineOf(program: ToyProgram, memoryModel: 'sc' | 'tso'): Model
       ...(preempts.length === 0 ? {} : { preempts: flow(looks ? [LOOK, ...preempts] : preempts, -1) }),
     })),
     memoryModel,
+    onlyShared,
   };
   return new ModelMachine(options);
 }
