@@ -1,7 +1,7 @@
 /** A scenario's file as CPU threads take it: one script, with everything it imports but `smplab` itself. */
 import path from 'node:path';
 import { readFile } from 'node:fs/promises';
-import { type BuildFailure, type Plugin, build } from 'esbuild';
+import type { BuildFailure, Plugin } from 'esbuild';
 import { SmplabError } from '#base/errors';
 import { PassError, makeResumable } from '#fibers/pass';
 import type { ExecutorKind } from '#machine/runner';
@@ -53,6 +53,8 @@ const resumablePlugin: Plugin = {
 };
 
 async function bundle(file: string, plugins: Plugin[]): Promise<string> {
+  // Loaded here: most commands compile nothing.
+  const { build } = await import('esbuild');
   const result = await build({
     entryPoints: [path.resolve(file)],
     // Names in the code are as seen from the scenario: a copy elsewhere is the same scenario, and a token fits it.

@@ -1,13 +1,8 @@
 /** What our own commands have in common: how they are called, and how what they meet becomes a status. */
-import {
-  type Command,
-  type ExecResult,
-  type ResolvedCommandContext,
-  decodeBytesToUtf8,
-  defineCommand,
-} from 'just-bash';
+import type { Command, ExecResult, ResolvedCommandContext } from 'just-bash';
 import { GIVEN_UP, KILLED } from './caller.ts';
 import { errnoText } from './errno-text.ts';
+import { justBash } from './just-bash.ts';
 import type { ShellSession } from './shell-session.ts';
 
 /** 128 and SIGSEGV: what a process that an oops has killed leaves behind. */
@@ -62,6 +57,7 @@ export function failed(
 
 /** Makes a command of just-bash: its process has the command's name while it runs, and the console shows what the kernel said. */
 export function makeCommand(session: ShellSession, name: string, body: CommandBody): Command {
+  const { decodeBytesToUtf8, defineCommand } = justBash();
   return defineCommand(name, async (args, context) => {
     const { process } = session.caller;
     const before = process.comm;

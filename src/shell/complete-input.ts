@@ -1,5 +1,5 @@
 /** Whether a person has typed a whole command, or goes on in the next line. */
-import { parse } from 'just-bash';
+import { justBash } from './just-bash.ts';
 
 /** A backslash, or an operator that wants something after it. */
 const OPEN_END = /(?:\\|&&|\|\|?)\s*$/;
@@ -8,7 +8,7 @@ const OPEN_END = /(?:\\|&&|\|\|?)\s*$/;
 export function isUnfinished(text: string): boolean {
   if (/\\\n?$/.test(text)) return true;
   try {
-    const script = JSON.stringify(parse(text));
+    const script = JSON.stringify(justBash().parse(text));
     return script.includes('"terminated":false') || OPEN_END.test(text.replace(/#.*$/, ''));
   } catch (error) {
     if (!(error instanceof Error)) return false;

@@ -1,6 +1,6 @@
 /** What the Tab key offers: commands where one begins, modules behind modprobe, paths everywhere else. */
-import { getCommandNames } from 'just-bash';
 import { allCommands } from './commands/all.ts';
+import { justBash } from './just-bash.ts';
 import type { Session } from './session.ts';
 import { MODULE_DIRECTORY } from './user-root.ts';
 
@@ -43,7 +43,7 @@ export async function complete(session: Session, line: string): Promise<[string[
 
 function commandNames(session: Session): string[] {
   const ours = Object.keys(allCommands).filter((name) => !name.startsWith('__'));
-  return [...new Set([...getCommandNames(), ...ours, ...BUILTINS, ...session.commandNames])];
+  return [...new Set([...justBash().getCommandNames(), ...ours, ...BUILTINS, ...session.commandNames])];
 }
 
 function matching(names: readonly string[], start: string, end: string): string[] {

@@ -2,20 +2,20 @@
  * The file system that just-bash sees: where the kernel has something mounted, every access is a system call of the process whose
  * turn it is; the rest is user space's own, a root in the host's memory.
  */
-import {
-  type BufferEncoding,
-  type ByteString,
-  type CpOptions,
-  type FileContent,
-  type FsStat,
-  type IFileSystem,
-  type InMemoryFs,
-  type MkdirOptions,
-  type RmOptions,
-  unsafeBytesFromLatin1,
+import type {
+  BufferEncoding,
+  ByteString,
+  CpOptions,
+  FileContent,
+  FsStat,
+  IFileSystem,
+  InMemoryFs,
+  MkdirOptions,
+  RmOptions,
 } from 'just-bash';
 import { DT_CHR, DT_DIR, type FileStatus, NoReturn, SystemCallError } from '#machine/user-space';
 import { type Caller, KILLED } from './caller.ts';
+import { justBash } from './just-bash.ts';
 import { CONSOLE_ERR, CONSOLE_OUT } from './rewrite.ts';
 
 const S_IFMT = 0o170000;
@@ -232,7 +232,7 @@ export class KernelFs implements IFileSystem {
   }
 
   async readFileBytes(path: string): Promise<ByteString> {
-    return unsafeBytesFromLatin1(Buffer.from(await this.readFileBuffer(path)).toString('latin1'));
+    return justBash().unsafeBytesFromLatin1(Buffer.from(await this.readFileBuffer(path)).toString('latin1'));
   }
 
   async exists(path: string): Promise<boolean> {

@@ -8,14 +8,8 @@
  * - a loop gives the host a moment at each round, so that it can be interrupted;
  * - where the script is the outermost one, each statement's output is printed when the statement ends, and not at the end of all.
  */
-import {
-  type CommandNode,
-  type ScriptNode,
-  type StatementNode,
-  type WordNode,
-  parse,
-  serialize,
-} from 'just-bash';
+import type { CommandNode, ScriptNode, StatementNode, WordNode } from 'just-bash';
+import { justBash } from './just-bash.ts';
 
 type PipelineNode = StatementNode['pipelines'][number];
 type SimpleCommandNode = Extract<CommandNode, { type: 'SimpleCommand' }>;
@@ -203,7 +197,7 @@ class Rewriter {
   #statement(one: StatementNode): StatementNode {
     if (one.background) {
       // As it was written: a job's text is rewritten when it runs.
-      const text = serialize({ type: 'Script', statements: [{ ...one, background: false }] });
+      const text = justBash().serialize({ type: 'Script', statements: [{ ...one, background: false }] });
       return statement(simple(Plumbing.JOB, [quoted(String(this.#jobs.add(text)))], undefined));
     }
     for (const part of one.pipelines) part.commands = part.commands.map((command) => this.#command(command));
@@ -302,7 +296,7 @@ function leaving(command: SimpleCommandNode): GroupNode {
 
 /** What runs when the shell ends, if anything was trapped. @param when a condition */
 function trapped(when: string): StatementNode[] {
-  return parse(`if ${when}; then eval "$(${Plumbing.TRAP} EXIT "$${STATUS}")"; fi`).statements;
+  return justBash().parse(`if ${when}; then eval "$(${Plumbing.TRAP} EXIT "$${STATUS}")"; fi`).statements;
 }
 
 function assigned(name: string, value: WordNode): StatementNode {
@@ -418,7 +412,7 @@ export function rewrite(script: ScriptNode, { jobs, live: isLive, isWhole }: Rew
     script.statements.push(
       assigned(STATUS, variable('?')),
       ...trapped('true'),
-      ...parse(`exit "$${STATUS}"`).statements,
+      ...justBash().parse(`exit "$${STATUS}"`).statements,
     );
   return script;
 }
@@ -426,7 +420,7 @@ export function rewrite(script: ScriptNode, { jobs, live: isLive, isWhole }: Rew
 /** A rewritten text; as it is where it is not a script. */
 export function rewriteText(text: string, jobs: JobTexts): string {
   try {
-    return serialize(rewrite(parse(text), { jobs, live: false, isWhole: false }));
+    return justBash().serialize(rewrite(justBash().parse(text), { jobs, live: false, isWhole: false }));
   } catch {
     return text;
   }
@@ -443,7 +437,7 @@ export function functionsOf(script: ScriptNode): Map<string, string> {
     if (typeof node !== 'object' || node === null) return;
     const typed = node as CommandNode;
     if (typed.type === 'FunctionDef')
-      found.set(typed.name, serialize({ type: 'Script', statements: [statement(typed)] }));
+      found.set(typed.name, justBash().serialize({ type: 'Script', statements: [statement(typed)] }));
     for (const value of Object.values(node)) walk(value);
   };
   walk(script);

@@ -5,13 +5,14 @@
  * directory) is written down at the end of each line and read back in front of the next one.
  */
 import { AbortError } from './abort-error.ts';
-import { Bash, type ResolvedCommandContext, type ScriptNode, parse } from 'just-bash';
+import type { Bash, ResolvedCommandContext, ScriptNode } from 'just-bash';
 import { Interrupted, NoReturn, UserProcess } from '#machine/user-space';
 import { Caller } from './caller.ts';
 import type { Computer } from './computer.ts';
 import { STATUS_INTERRUPTED, makeCommand } from './command.ts';
 import { allCommands } from './commands/all.ts';
 import { Jobs } from './jobs.ts';
+import { justBash } from './just-bash.ts';
 import { KernelFs } from './kernel-fs.ts';
 import { LAST_JOB, Plumbing, functionsOf, rewrite } from './rewrite.ts';
 import type { ShellSession } from './shell-session.ts';
@@ -116,7 +117,7 @@ export class Session implements ShellSession {
         },
       };
     });
-    this.#bash = new Bash({
+    this.#bash = new (justBash().Bash)({
       fs: this.fs,
       cwd: FRESH.cwd,
       env: ENVIRONMENT,
@@ -296,7 +297,7 @@ export class Session implements ShellSession {
 
 function parsed(text: string): ScriptNode | undefined {
   try {
-    return parse(text);
+    return justBash().parse(text);
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 /** What is in user space's root when the shell starts: what a small distribution of the time would have there. */
-import { InMemoryFs } from 'just-bash';
+import type { InMemoryFs } from 'just-bash';
 import { LINUX_RELEASE } from '#kernel/fs/proc';
+import { loadBash } from './just-bash.ts';
 
 /** Module files, and the module that each holds. The seed's names for KVM's are there too. */
 const MODULES: readonly (readonly [file: string, module: string])[] = [
@@ -48,7 +49,8 @@ export interface SharedFile {
 }
 
 export async function makeUserRoot(shared: readonly SharedFile[] = []): Promise<InMemoryFs> {
-  const root = new InMemoryFs();
+  const bash = await loadBash();
+  const root = new bash.InMemoryFs();
   for (const directory of [...DIRECTORIES, ...PROGRAM_DIRECTORIES, MODULE_DIRECTORY, '/etc'])
     await root.mkdir(directory, { recursive: true });
   await root.writeFile('/etc/hostname', 'smplab\n');
