@@ -9,7 +9,9 @@
  *
  * The art is in what to try first. Pairs of the same **class** (same kinds of operation, at the same places in the
  * code, on the same memory, whoever makes them) tend to do the same, so the class tried least often goes first: ten
- * flows that run the same function cost little more than two. This takes from RFF (Wolff et al., "Greybox fuzzing for
+ * flows that run the same function cost little more than two. Among classes tried as often, at first the one met first: all
+ * that the serial runs show. Then mostly the one met last: what a flip has brought about is looked into before the next flip is
+ * made, so that a bug of two preemptions does not wait for every single one. This takes from RFF (Wolff et al., "Greybox fuzzing for
  * concurrency testing", ASPLOS 2024) that the novelty of an order is the feedback, and from PERIOD (Wen et al.,
  * "Controlled concurrency testing via periodical scheduling", ICSE 2022) that few preemptions, placed systematically,
  * are enough.
@@ -32,6 +34,10 @@ const PAIRS_FROM_END = 4;
 
 /** One flip in so many moves a flow as a whole; the others leave it half-way, which is where most bugs are. */
 const WHOLE_EVERY = 4;
+
+/** So many flips look around, and from then on one in so many: the others look into what was met last. */
+const WIDE_FIRST = 3;
+const WIDE_EVERY = 5;
 
 interface Flip {
   readonly prefix: readonly Segment[];
@@ -95,10 +101,11 @@ export class DirectedSearch implements Search {
         };
   }
 
-  /** Of the class tried least, in the order the classes were met, the flip with the fewest preemptions. */
+  /** Of the class tried least, the flip with the fewest preemptions. */
   private takeFlip(): Flip | undefined {
     const splits = ++this.taken % WHOLE_EVERY !== 0;
-    const best = this.leastTried(splits) ?? this.leastTried(!splits);
+    const isWide = this.taken <= WIDE_FIRST || this.taken % WIDE_EVERY === WIDE_EVERY - 1;
+    const best = this.leastTried(splits, isWide) ?? this.leastTried(!splits, isWide);
     if (best === undefined) return undefined;
     best.tries++;
     this.waiting--;
@@ -108,10 +115,14 @@ export class DirectedSearch implements Search {
     return best.flips.splice(at, 1)[0];
   }
 
-  private leastTried(splits: boolean): FlipClass | undefined {
+  /** Among those tried as often: the class met first, or last. */
+  private leastTried(splits: boolean, isFirst: boolean): FlipClass | undefined {
     let best: FlipClass | undefined;
-    for (const one of this.classes.values())
-      if (one.splits === splits && one.flips.length > 0 && one.tries < (best?.tries ?? Infinity)) best = one;
+    for (const one of this.classes.values()) {
+      if (one.splits !== splits || one.flips.length === 0) continue;
+      const tries = best?.tries ?? Infinity;
+      if (one.tries < tries || (!isFirst && one.tries === tries)) best = one;
+    }
     return best;
   }
 

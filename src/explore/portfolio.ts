@@ -33,13 +33,15 @@ const EARLY = [
   'pos',
   'directed',
   'directed',
+  'directed',
   'surw',
+  'directed',
   'directed',
   'directed',
   'pct',
 ] as const;
 const LATE = ['pos', 'pct', 'surw', 'directed', 'pos', 'pct', 'surw', 'random'] as const;
-const EARLY_TURNS = 20 * EARLY.length;
+const EARLY_TURNS = 16 * EARLY.length;
 type Lane = (typeof EARLY)[number] | (typeof LATE)[number];
 
 function laneOf(turn: number): Lane {

@@ -36,7 +36,7 @@ describe('Portfolio', () => {
     reorder_10: 12,
     twostage: 9,
     bluetooth_driver: 18,
-    work_stealing_queue: 20,
+    work_stealing_queue: 10,
     double_enable: 43,
     // Four whole flows in a wrong order: nothing to split, and POS needs 6.
     token_ring: 15,
