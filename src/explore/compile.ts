@@ -3,6 +3,7 @@ import path from 'node:path';
 import { readFile } from 'node:fs/promises';
 import type { BuildFailure, Plugin } from 'esbuild';
 import { SmplabError } from '#base/errors';
+import { mayKeepState } from '#fibers/outside';
 import { PassError, makeResumable } from '#fibers/pass';
 import type { ExecutorKind } from '#machine/runner';
 import type { ScenarioSource } from '#machine/scenario';
@@ -22,15 +23,18 @@ export async function compileScenario(
   const shown = path.relative(process.cwd(), path.resolve(file)) || file;
   try {
     const code = await bundle(file, []);
-    return executor === 'threads'
-      ? { file: shown, code }
-      : { file: shown, code, resumable: await bundle(file, [resumablePlugin]) };
+    if (executor === 'threads') return { file: shown, code };
+    let keepsState = false;
+    const plugin = resumablePlugin(() => {
+      keepsState = true;
+    });
+    return { file: shown, code, resumable: await bundle(file, [plugin]), keepsState };
   } catch (error) {
     throw new SmplabError('SMPLAB_BAD_SCENARIO', `${shown}: ${reasonOf(error)}`);
   }
 }
 
-const resumablePlugin: Plugin = {
+const resumablePlugin = (onState: () => void): Plugin => ({
   name: 'resumable',
   setup(building) {
     building.onLoad({ filter: /\.[cm]?[jt]s$/ }, async ({ path: file }) => {
@@ -43,6 +47,7 @@ const resumablePlugin: Plugin = {
           strict: true,
           loops: true,
         });
+        if (await mayKeepState(code)) onState();
         return { contents, loader: /\.[cm]?ts$/.test(file) ? 'ts' : 'js' };
       } catch (error) {
         if (!(error instanceof PassError)) throw error;
@@ -50,7 +55,7 @@ const resumablePlugin: Plugin = {
       }
     });
   },
-};
+});
 
 async function bundle(file: string, plugins: Plugin[]): Promise<string> {
   // Loaded here: most commands compile nothing.

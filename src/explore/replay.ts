@@ -146,6 +146,7 @@ export interface Unsteady {
  * Runs a plan twice and compares the logs, what the runs came to, and their findings.
  * Between the two, memory may become known as shared; then the policy is asked more often the second time, and may choose
  * otherwise with every right. So the second run follows what the first one did, and choice points are not compared.
+ * The second is made by the program's code: the first may come of what flows have been seen to do.
  */
 export function selfCheck(
   executor: Executor,
@@ -156,8 +157,8 @@ export function selfCheck(
   const { stop, findings, finalState } = first;
   const words = first.log.words.slice();
   const log = { words, records: first.log.records };
-  const again = first.sharedGrew ? { ...plan, prefix: segmentsOf(log) } : plan;
-  const second = executor.run(again);
+  const prefix = first.sharedGrew ? segmentsOf(log) : plan.prefix;
+  const second = executor.run({ ...plan, prefix, isAnew: true });
   const before = decodeSteps(log);
   const after = decodeSteps(second.log);
   for (let step = 0; step < Math.max(before.length, after.length); step++) {

@@ -12,6 +12,7 @@ import { need_resched, preempt_check_resched } from '#smp/sched';
 import { idle_is_over, idle_work } from '#smp/smpboot';
 import { OpType } from '#trace/operations';
 import { type Fiber, Stand, attach, go, lookAs } from './fibers.ts';
+import { Recollection } from './recollection.ts';
 
 /** A function's twin, called. Everything that can be called here waits somewhere. */
 function suspended<A extends unknown[]>(f: (...args: A) => unknown, ...args: A): Resumable {
@@ -32,6 +33,7 @@ export class Group implements FiberGroup {
   readonly fibers: Fiber[] = [];
   /** A CPU whose baton word has been written and not been looked at, -1 = none. */
   #handed = -1;
+  readonly #recollection = new Recollection();
 
   wake(cpu: number): void {
     this.#handed = cpu;
@@ -88,15 +90,47 @@ export class Group implements FiberGroup {
     this.#handed = -1;
   }
 
+  /** Whether to try `recall` before the next run. */
+  mayRecall(): boolean {
+    return this.#recollection.isNext();
+  }
+
+  /** How many runs have come of what flows had been seen to do. */
+  get recalled(): number {
+    return this.#recollection.recalled;
+  }
+
+  /** Makes a run from what flows have been seen to do. False: it takes more, and nothing of it counts. */
+  recall(): boolean {
+    const [first] = this.fibers;
+    for (const { bus } of this.fibers) bus.beginRun(idle_is_over);
+    return withBus(first!.bus, () => {
+      attach(first);
+      const isMade = this.#recollection.recall(this.fibers, (cpu) => this.#beIdle(cpu));
+      attach(undefined);
+      return isMade;
+    });
+  }
+
+  #beIdle(cpu: number): boolean {
+    const fiber = this.#of(cpu);
+    if (fiber.bus.registers.power !== PowerState.RUNNING) return false;
+    attach(fiber);
+    fiber.bus.beIdle(idle_is_over);
+    return true;
+  }
+
   /** A run from its first choice to its end. */
   run(): boolean {
     const [first] = this.fibers;
     for (const { bus } of this.fibers) bus.beginRun(idle_is_over);
+    this.#recollection.follow(this.fibers);
     withBus(first!.bus, () => {
       attach(first);
       for (let next = first!.bus.core.decide(); next !== AT_REST;) next = this.#turn(next);
       attach(undefined);
     });
+    this.#recollection.learn(this.fibers);
     return true;
   }
 
@@ -165,7 +199,10 @@ export class Group implements FiberGroup {
           break;
         case Stand.DONE:
           // The task may have moved: its fiber may be another CPU.
-          if (fiber.flow !== 0) endFlow(fiber.bus, fiber.flow);
+          if (fiber.flow !== 0) {
+            endFlow(fiber.bus, fiber.flow);
+            fiber.bus.trail?.end();
+          }
           fiber.clear();
           this.#rest(fiber);
           return fiber.bus.core.decide();

@@ -12,6 +12,12 @@ export type ExecutorKind = (typeof EXECUTORS)[number];
 export interface Runner {
   /** Takes every CPU back to where it was when memory was kept. `restore` copies that memory. */
   goHome(restore: () => void): void;
+  /** Whether to try `recall` before the next run. Asked once. */
+  mayRecall?(): boolean;
+  /** A run without its code, from what flows have been seen to do. False: nothing came of it, and it is to be made. */
+  recall?(): boolean;
+  /** How many runs were made so. */
+  readonly recalled?: number;
   /**
    * A run from its first choice to its end.
    * @param first who is likely to begin

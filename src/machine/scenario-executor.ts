@@ -111,6 +111,8 @@ export class ScenarioExecutor implements Executor {
   #isLost = false;
   readonly #runner: Runner;
   readonly #kept: OnShelf | undefined;
+  /** Flows are functions of what they read, as far as can be seen. */
+  readonly #mayRecall: boolean;
   readonly #restoring = (): void => {
     this.#restore();
   };
@@ -121,11 +123,13 @@ export class ScenarioExecutor implements Executor {
     start: Uint8Array,
     fibers: FiberPool | undefined,
     kept: OnShelf | undefined,
+    mayRecall: boolean,
   ) {
     const { layout, bus } = machine;
     const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
     this.machine = machine;
     this.#kept = kept;
+    this.#mayRecall = mayRecall;
     this.#owners = new Uint16Array(bus.buffer, layout.search + region.owners, layout.heapEnd >>> 2);
     this.loaded = loaded;
     this.actors = layout.nrPossible * 4;
@@ -202,7 +206,7 @@ export class ScenarioExecutor implements Executor {
         model:
           (options.memoryModel ?? scenario.memoryModel ?? 'sc') === 'tso' ? MemoryModel.TSO : MemoryModel.SC,
       });
-      return new ScenarioExecutor(machine, loaded, start, fibers, kept);
+      return new ScenarioExecutor(machine, loaded, start, fibers, kept, source.keepsState !== true);
     } catch (error) {
       loaded.unload();
       await machine?.powerOff();
@@ -230,9 +234,18 @@ export class ScenarioExecutor implements Executor {
   #run(plan: Plan, traceMask: number): RunResult {
     if (this.#isLost)
       throw new SmplabError('SMPLAB_HOST_FAILED', 'a CPU thread of this machine does not answer any more');
+    const runner = this.#runner;
+    if (plan.isAnew !== true && this.#mayRecall && runner.mayRecall?.() === true) {
+      this.#begin(plan, traceMask);
+      if (runner.recall!()) return this.#result();
+    }
+    this.#begin(plan, traceMask);
+    return runner.run(plan.prefix[0]?.actor ?? 0) ? this.#result() : this.#lost();
+  }
+
+  #begin(plan: Plan, traceMask: number): void {
     this.#runner.goHome(this.#restoring);
     this.#prepare(plan, traceMask);
-    return this.#runner.run(plan.prefix[0]?.actor ?? 0) ? this.#result() : this.#lost();
   }
 
   /** Memory as it was kept: what was written since, and every CPU's registers. */
@@ -298,6 +311,11 @@ export class ScenarioExecutor implements Executor {
     if (stop !== RunStop.COMPLETE || said.some(({ kind }) => kind !== 'warning')) return said;
     const complaint = this.#check();
     return complaint === undefined ? said : [...said, { kind: 'check', title: complaint }];
+  }
+
+  /** How many runs were made without their code, from what flows had been seen to do. */
+  get recalled(): number {
+    return this.#runner.recalled ?? 0;
   }
 
   /** Words that more than one actor is known to use, by number; another machine of the scenario can be told them. */

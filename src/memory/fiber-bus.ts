@@ -13,6 +13,7 @@ import { DeterministicBus } from './deterministic-bus.ts';
 import type { Baton } from './layout.ts';
 import { CpuWord, type Geometry, MachineWord, Status } from './layout.ts';
 import { AT_REST, NEEDS_DRAIN } from './scheduler-core.ts';
+import type { Trail } from './trail.ts';
 
 /** The CPUs of a machine that share a thread. */
 export interface FiberGroup {
@@ -23,6 +24,9 @@ export interface FiberGroup {
 }
 
 const ORPHANS = machineWord(MachineWord.ORPHANS);
+const TASKS_OPEN = machineWord(MachineWord.TASKS_OPEN);
+/** Bytes of its own that a CPU leaves in one piece, and are kept word by word. */
+const PIECE_MAX = 256;
 
 type IdleBus = Pick<FiberBus, 'cpu' | 'i32' | 'registers' | 'watchKinds'>;
 
@@ -118,6 +122,7 @@ export class FiberBus extends DeterministicBus {
   #granted = false;
   #fault: Fault | undefined;
   readonly #idle = new IdleMemo();
+  #trail: Trail | undefined;
 
   constructor(
     buffer: ArrayBufferLike,
@@ -129,6 +134,16 @@ export class FiberBus extends DeterministicBus {
   ) {
     super(buffer, layout, cpu, client, policies);
     this.#group = group;
+  }
+
+  /** Set in runs that are learnt from. */
+  get trail(): Trail | undefined {
+    return this.#trail;
+  }
+
+  set trail(trail: Trail | undefined) {
+    this.#trail = trail;
+    this.isFollowed = trail !== undefined;
   }
 
   /** Whom the policy chose when this CPU parked in front of a step: an actor, or AT_REST. */
@@ -162,6 +177,7 @@ export class FiberBus extends DeterministicBus {
   grant(): void {
     this.registers.set(CpuWord.STATUS, Status.RUNNING);
     this.#granted = true;
+    this.#trail?.again();
   }
 
   /** An interrupt of a CPU that is idle. */
@@ -185,6 +201,7 @@ export class FiberBus extends DeterministicBus {
   override loadLocal32(address: number): number {
     const value = super.loadLocal32(address);
     if (this.#idle.isLooking) this.#idle.own(address >>> 2, value | 0);
+    else if (this.#trail !== undefined && !this.isWatching) this.#trail.looked(address, value);
     return value;
   }
 
@@ -194,6 +211,42 @@ export class FiberBus extends DeterministicBus {
 
   override startGranted(): void {
     super.startGranted();
+  }
+
+  override storeLocal32(address: number, value: number): void {
+    super.storeLocal32(address, value);
+    this.#trail?.left(address, value);
+  }
+
+  override storeLocalBytes(address: number, bytes: Uint8Array): void {
+    super.storeLocalBytes(address, bytes);
+    if (this.#trail !== undefined) this.#leftBytes(this.#trail, address, bytes.length);
+  }
+
+  #leftBytes(trail: Trail, address: number, length: number): void {
+    if (((address | length) & 3) !== 0 || length > PIECE_MAX) trail.lose();
+    else for (let at = address; at < address + length; at += 4) trail.left(at, this.i32[at >>> 2]!);
+  }
+
+  override tally32(address: number, operand: number): number {
+    // A flow that ends is one task less: whoever ends it knows.
+    if (address !== TASKS_OPEN * 4) this.#trail?.lose();
+    return super.tally32(address, operand);
+  }
+
+  override peek32(address: number): number {
+    if (!this.isWatching) this.#trail?.lose();
+    return super.peek32(address);
+  }
+
+  override unseen(condition: () => boolean): boolean {
+    if (!this.isWatching) this.#trail?.lose();
+    return super.unseen(condition);
+  }
+
+  protected override swapContexts(context: number): void {
+    this.#trail?.lose();
+    super.swapContexts(context);
   }
 
   override endIdle(): void {
@@ -234,6 +287,7 @@ export class FiberBus extends DeterministicBus {
       this.#granted = false;
       this.mustAsk = false;
       if (!this.#isPublished(head, address)) throw new NotResumableError();
+      this.#trail?.granted();
       return true;
     }
     assert(!this.isWatching, 'DeterministicBus: a condition may only read');
@@ -241,6 +295,7 @@ export class FiberBus extends DeterministicBus {
       resumable.parked = false;
       throw new NotResumableError();
     }
+    this.#trail?.compare();
     const { actor, core, registers } = this;
     core.publish(actor, head, address, size, visible);
     registers.set(CpuWord.STATUS, Status.READY);
@@ -265,6 +320,7 @@ export class FiberBus extends DeterministicBus {
   }
 
   protected override raiseFault(address: number, size: number, write: boolean): void {
+    this.#trail?.lose();
     if (this.isWatching || this.isUnseen) super.raiseFault(address, size, write);
     this.#fault = { address, size, write };
     resumable.parked = true;

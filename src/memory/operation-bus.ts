@@ -70,6 +70,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   /** True while what this thread reads is nobody's operation. */
   #isUnseen = false;
   #mustAsk = false;
+  #isFollowed = false;
   /** The run is searched under sc, and nothing is recorded for views. */
   #isBare = false;
   /** That, and what reads and writes now is an operation: it takes a step, an access and a record, and nothing else. */
@@ -118,6 +119,17 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     this.#isUnseen = false;
     this.#mustAsk = false;
     this.isWatching = false;
+    this.#ownership.begin();
+  }
+
+  /** The run is searched under sc, nothing is recorded for views, and nothing has to hold between any two steps. */
+  get isPlain(): boolean {
+    return this.#isBare && this.invariant === undefined;
+  }
+
+  /** Nothing of the run counts: what it has made known as shared is not known. */
+  takeBackShared(): void {
+    this.#ownership.takeBack();
   }
 
   /** The next operation has to ask for its step: it is one that was left undone. */
@@ -126,8 +138,15 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     this.#settle();
   }
 
+  /** Every operation asks for its step: somebody notes what there is in front of it. */
+  protected set isFollowed(on: boolean) {
+    this.#isFollowed = on;
+    this.#settle();
+  }
+
   #settle(): void {
-    this.#isQuick = this.#isBare && !this.#isWatching && !this.#isUnseen && !this.#mustAsk;
+    const isAlone = !this.#isWatching && !this.#isUnseen && !this.#mustAsk && !this.#isFollowed;
+    this.#isQuick = this.#isBare && isAlone;
   }
 
   /** See SchedulerCore: a wait's condition is looked at again. */

@@ -13,6 +13,8 @@ const SHARED_GREW = SEARCH_BASE + SearchWord.SHARED_GREW;
 export class Ownership {
   readonly #owners: Uint16Array;
   readonly #i32: Int32Array;
+  /** Words that became known as shared in this run, each with who had it before. */
+  readonly #grown: number[] = [];
 
   constructor(i32: Int32Array, layout: Geometry) {
     const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
@@ -36,6 +38,7 @@ export class Ownership {
       }
       shared = true;
       if (owner === SHARED) continue;
+      this.#grown.push(word, owner);
       owners[word] = SHARED;
       this.#i32[SHARED_GREW] = 1;
     }
@@ -47,6 +50,20 @@ export class Ownership {
     const owner = this.#owners[word];
     if (owner === actor + 1 || owner === undefined) return false;
     return owner === SHARED || this.claim(actor, word * 4, 4);
+  }
+
+  /** A run begins. */
+  begin(): void {
+    if (this.#grown.length > 0) this.#grown.length = 0;
+  }
+
+  /** Forgets what this run has made known: it is made again, and has to find what it found. */
+  takeBack(): void {
+    const grown = this.#grown;
+    while (grown.length > 0) {
+      const owner = grown.pop()!;
+      this.#owners[grown.pop()!] = owner;
+    }
   }
 
   /** Whether any of [address, address + size) is shared. */

@@ -25,6 +25,8 @@ export interface ScenarioSource {
   readonly code: string;
   /** The same with functions that can be suspended, for CPUs that share a thread. */
   readonly resumable?: string;
+  /** Its functions may keep something in the heap from one run to the next. */
+  readonly keepsState?: boolean;
   /** Makes the scenario that `code` makes, without reading code: for CPUs that share this thread. */
   readonly make?: () => Scenario;
 }

@@ -20,6 +20,8 @@ export interface Plan {
   readonly seed: number;
   /** The policy's parameters: words from PolicyWord.PARAMETERS. */
   readonly parameters?: readonly number[];
+  /** True: made by the program's code, whatever the executor remembers of it. */
+  readonly isAnew?: boolean;
 }
 
 /** How a run ended. */

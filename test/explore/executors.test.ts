@@ -1,4 +1,5 @@
 /** Fibers search what threads are: one schedule is the same run on both, and a token of one is a token of the other. */
+import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import {
@@ -17,6 +18,8 @@ vi.setConfig({ testTimeout: TIMEOUT_MS });
 const isLong = process.env['SMPLAB_LONG'] !== undefined;
 const RANDOM = policyNumber('random');
 const COMPLETE = 1;
+/** Words of the machine block (memory/layout.ts). */
+const [RUN, DOORBELL] = [0x400 + 160 + 2, 0x400 + 64];
 
 const programs = ['test/programs', 'test/programs/fixed'].flatMap((folder) =>
   readdirSync(folder)
@@ -70,6 +73,51 @@ describe('two executors', () => {
     const { code, stderr } = await smplab(['boot', '--executor', 'fibers']);
     expect(code).toBe(2);
     expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+  });
+});
+
+type Plan = Parameters<Executor['run']>[0];
+
+/** All that a run leaves: how it ended, its log, and memory, but for stacks that nobody is on any more. */
+function leavings(executor: Executor, plan: Plan): string {
+  const { stop, switches, findings, blocked, log } = executor.run(plan);
+  const { layout, bus } = executor.machine;
+  const memory = bus.u8.slice(0, layout.heapEnd).fill(0, layout.contexts, layout.perCpuAreas);
+  // Of this moment, and no run's: its number, and what the host waits on.
+  const words = new Int32Array(memory.buffer);
+  words[RUN] = 0;
+  words[DOORBELL] = 0;
+  const digest = createHash('sha256').update(memory);
+  digest.update(log.words.slice(0, log.records * 8));
+  return [stop, switches, JSON.stringify([findings, blocked]), digest.digest('hex')].join(' ');
+}
+
+describe('what flows have been seen to do', () => {
+  const runs = isLong ? 2_000 : 120;
+  const some = /programs\/stack|fixed\/(queue|wronglock)/;
+  it.each(programs.filter((file) => isLong || some.test(file)))(
+    '%s: runs made from it are the runs that the code makes',
+    async (file) => {
+      const executor = await ScenarioExecutor.create(await compileScenario(file, 'fibers'));
+      for (let seed = 1; seed <= runs; seed++) {
+        const policy = policyNumber(['random', 'pct', 'pos', 'stay'][seed & 3]!);
+        const plan = { prefix: [], policy, seed, parameters: [3, 40] };
+        // Which memory is shared has to be known: it decides what is a choice.
+        executor.run(plan);
+        expect(leavings(executor, plan), `seed ${seed}`).toBe(leavings(executor, { ...plan, isAnew: true }));
+      }
+      // Waits are not learnt.
+      if (!/bluetooth|fixed\/token_ring/.test(file)) expect(executor.recalled).toBeGreaterThan(10);
+      await executor.close();
+    },
+  );
+
+  it('is not used of a scenario that keeps state in the heap', async () => {
+    const source = await compileScenario('test/programs/hostile/fills_the_heap.ts', 'fibers');
+    const executor = await ScenarioExecutor.create(source);
+    for (let seed = 1; seed <= 60; seed++) executor.run({ prefix: [], policy: RANDOM, seed });
+    expect(executor.recalled).toBe(0);
+    await executor.close();
   });
 });
 
