@@ -12,6 +12,8 @@
  * `yield` stands inside expressions, so the order of evaluation is the language's own. What cannot be suspended is refused
  * with its line: async and generator functions, getters and setters, functions that the host calls in an order of its own.
  */
+import { createRequire } from 'node:module';
+import type * as parser from '@babel/parser';
 import type * as t from '@babel/types';
 
 export interface PassOptions {
@@ -87,24 +89,18 @@ const NOT_CALLABLE = '$uncalled';
 const STATE = '$fiber';
 const ARRAYS = '$arrays';
 
-let loaded: Promise<Compilers> | undefined;
+let loaded: Compilers | undefined;
 
-/** The compiler library: loaded when first needed, which no command pays for that does not compile. */
-async function compilers(): Promise<Compilers> {
-  const load = async (): Promise<Compilers> => {
-    const [types, parser, generator] = await Promise.all([
-      import('@babel/types'),
-      import('@babel/parser'),
-      import('@babel/generator'),
-    ]);
-    const inner = generator.default as unknown as { default?: Compilers['generate'] };
-    return {
-      types,
-      parse: parser.parse,
-      generate: inner.default ?? (generator.default as unknown as Compilers['generate']),
-    };
-  };
-  loaded ??= load();
+/**
+ * The compiler library: loaded when first needed, which no command pays for that does not compile. By `require`: it is
+ * CommonJS, and to import that Node reads it all a second time, for the names it exports.
+ */
+function compilers(): Compilers {
+  if (loaded !== undefined) return loaded;
+  const require = createRequire(import.meta.url);
+  const { parse } = require('@babel/parser') as typeof parser;
+  const { default: generate } = require('@babel/generator') as { readonly default: Compilers['generate'] };
+  loaded = { types: require('@babel/types') as typeof t, parse, generate };
   return loaded;
 }
 
@@ -114,7 +110,7 @@ async function compilers(): Promise<Compilers> {
  * @throws PassError for what cannot be compiled, with its line; SyntaxError for what is not code
  */
 export async function makeResumable(code: string, options: PassOptions): Promise<string> {
-  const tools = await compilers();
+  const tools = compilers();
   const ast = tools.parse(code, {
     sourceType: 'unambiguous',
     plugins: ['typescript', 'explicitResourceManagement'],
