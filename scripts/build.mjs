@@ -64,7 +64,10 @@ async function buildCode() {
   for (const file of written) {
     if (!/\.c?js$/.test(file)) continue;
     const output = path.join(root, file);
-    const code = settleConstants(readFileSync(output, 'utf8'));
+    const text = readFileSync(output, 'utf8');
+    // An import() of a module of ours turns it, and all that it imports, into what runs late: nothing in it is a constant then.
+    if (text.includes('__esm(')) throw new Error(`${file}: a module of ours is imported by import()`);
+    const code = settleConstants(text);
     writeFileSync(output, THREAD_CODE.includes(file) ? asFunction(code) : code);
   }
   return written;

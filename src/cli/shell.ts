@@ -1,6 +1,6 @@
 /** `smplab shell`: where the script comes from, and what its end means to whoever called. */
 import { fstatSync, readFileSync } from 'node:fs';
-import type { ShellResult } from '#shell/shell';
+import { type ShellResult, runInteractive, runScript } from '#shell/shell';
 import { type BootOptions, machineOf } from './boot-options.ts';
 import type { Context } from './boot.ts';
 import { ExitCode, UsageError, hostErrorCode } from './exit-code.ts';
@@ -63,8 +63,6 @@ export async function shell(
       aside.raw(text);
     },
   };
-  // Scripts and their parser take a while to load: no other command waits for them.
-  const { runInteractive, runScript } = await import('#shell/shell');
   if (options.c === undefined && file === undefined && process.stdin.isTTY) {
     const streams = { input: process.stdin, output: process.stdout };
     return shellCode(await runInteractive({ machine, faults, shared }, terminal, streams));
