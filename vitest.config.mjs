@@ -7,7 +7,10 @@ import { viteResumable } from './scripts/resumable.mjs';
 
 const TEST_TIMEOUT_MILLISECONDS = 30_000;
 
-/** Tests on the built package, imported by its own name: a worker on Node 20 cannot load .ts. */
+/**
+ * Tests on the built package, imported by its own name: a worker on Node 20 cannot load .ts. Each starts machines full of threads,
+ * and passes with others beside it: nothing here is timed.
+ */
 const builtSuites = ['threads'];
 
 /** Those of them that run commands: most of the time each is one process on one core, so two files at once are no fight. */
@@ -22,10 +25,9 @@ const outsideVite = [path.join(import.meta.dirname, 'dist')];
 /**
  * `#room/file` is the source here (package.json "imports"), also in what tests of the package share; the package itself is what
  * was built (its "exports" know no sources).
- * @param {string} name @param {readonly string[]} folders @param {number} turn projects of one turn run side by side
- * @param {{ fileParallelism?: boolean }} [more]
+ * @param {string} name @param {readonly string[]} folders
  */
-function suites(name, folders, turn, more) {
+function suites(name, folders) {
   const conditions = ['smplab-source', 'import', 'node', 'default'];
   return {
     extends: /** @type {const} */ (true),
@@ -35,8 +37,6 @@ function suites(name, folders, turn, more) {
       name,
       include: folders.map((folder) => `test/${folder}/**/*.test.ts`),
       server: { deps: { external: outsideVite } },
-      sequence: { groupOrder: turn },
-      ...more,
     },
   };
 }
@@ -51,11 +51,10 @@ export default defineConfig({
     // By itself vitest leaves one core to itself: of two that is half, and it does next to nothing meanwhile.
     maxWorkers: availableParallelism(),
     projects: [
-      suites('unit', ['unit', 'property'], 0),
-      suites('searched', searchSuites, 0),
-      suites('commands', commandSuites, 0),
-      // Each of these starts a machine full of threads: two files at once would fight for two cores.
-      suites('built', builtSuites, 1, { fileParallelism: false }),
+      suites('unit', ['unit', 'property']),
+      suites('searched', searchSuites),
+      suites('commands', commandSuites),
+      suites('built', builtSuites),
     ],
   },
 });

@@ -21,6 +21,8 @@ const gates = [
   ['lint', 'node_modules/oxlint/bin/oxlint'],
   ['format', 'node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.'],
   ['build', 'scripts/build.mjs'],
+  // Every scenario there is, on fibers and on threads: npm test does it with four.
+  ['selfcheck', 'dist/cli/main.js', 'selfcheck', '--time', '0'],
 ];
 
 /** @param {string} command @param {readonly string[]} given */
