@@ -33,6 +33,7 @@ export { compileScenario } from '#explore/compile';
 export { type Chance, chanceOf } from '#explore/chance';
 export { type ParallelOptions, type ParallelRun, ParallelScenario } from '#machine/parallel-scenario';
 export { galleryEntries, galleryEntry, galleryScenario, scheduleLimit } from '#explore/gallery';
+export { KNOWN_RACES, isKnownRace } from '#explore/gallery-races';
 export { type Verified, type VerifyOptions, verifyEntry } from '#explore/gallery-verify';
 export type { GalleryEntry } from '#explore/gallery';
 export { ScenarioExecutor } from '#machine/scenario-executor';

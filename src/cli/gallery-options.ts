@@ -7,6 +7,7 @@ export interface GalleryOptions {
   readonly seeds: number;
   readonly view?: RunView;
   readonly fixedRuns?: number;
+  readonly raceRuns?: number;
   readonly runs: number;
   readonly executor: ExecutorKind;
   readonly jobs: number;

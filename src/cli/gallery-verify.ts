@@ -45,14 +45,15 @@ function row(verified: Verified, width: number, paint: Paint): string {
 /** In this process, or where several are verified at once, in one of its own. Undefined if it was interrupted. */
 async function verifyOne(
   entry: GalleryEntry,
-  { seed, seeds, fixedRuns, executor, jobs }: GalleryOptions,
+  { seed, seeds, fixedRuns, raceRuns, executor, jobs }: GalleryOptions,
   signal: AbortSignal,
 ): Promise<Verified | undefined> {
-  if (jobs === 1) return verifyEntry(entry, { seed, seeds, fixedRuns, executor, signal });
+  if (jobs === 1) return verifyEntry(entry, { seed, seeds, fixedRuns, raceRuns, executor, signal });
   const given = ['gallery', 'verify', entry.id, '--seed', String(seed), '--seeds', String(seeds)];
   const runs = fixedRuns === undefined ? [] : ['--fixed-runs', String(fixedRuns)];
+  const races = raceRuns === undefined ? [] : ['--race-runs', String(raceRuns)];
   const text = await childDocument(
-    [...given, '--executor', executor, ...runs, '--jobs', '1', '--json'],
+    [...given, '--executor', executor, ...runs, ...races, '--jobs', '1', '--json'],
     signal,
   );
   if (text === undefined) return undefined;

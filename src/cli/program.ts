@@ -331,6 +331,12 @@ function addGallery(
       ).argParser(wholeNumber('--fixed-runs', 1, STEPS_MAX)),
     )
     .addOption(
+      new Option(
+        '--race-runs <n>',
+        'verify: schedules of each fixed kernel that are looked at for data races',
+      ).argParser(wholeNumber('--race-runs', 1, STEPS_MAX)),
+    )
+    .addOption(
       new Option('--runs <n>', 'chance: runs on threads that nobody steers')
         .argParser(wholeNumber('--runs', 1, STEPS_MAX))
         .default(1_000),

@@ -15,7 +15,7 @@ import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } fr
 import { type Explanation, explain } from './explain.ts';
 import { refuseFullHeap, watchLoops } from './heap-limit.ts';
 import { identityOf } from './identity.ts';
-import { Laboratory } from './laboratory.ts';
+import { Laboratory, type RaceMeaning } from './laboratory.ts';
 import { pinToOneCore } from './pin.ts';
 import { recordingOf, selfCheck } from './replay.ts';
 import { segmentsOf } from './schedule.ts';
@@ -31,6 +31,8 @@ export interface CampaignOptions extends StrategyOptions {
   readonly name: string;
   readonly memoryModel?: 'sc' | 'tso' | undefined;
   readonly stepsMax?: number | undefined;
+  /** What a data race means, whatever the scenario says. */
+  readonly races?: RaceMeaning | undefined;
   /** What goes wrong in every run, counted from its start; chance starts from the search's seed. */
   readonly faults?: readonly Fault[] | undefined;
   /**
@@ -220,7 +222,8 @@ class Campaign {
   ) {
     const { scenario } = executor.loaded;
     this.#executor = executor;
-    this.#lab = new Laboratory(executor, scenario, source);
+    const { races } = options;
+    this.#lab = new Laboratory(executor, races === undefined ? scenario : { ...scenario, races }, source);
     this.#source = source;
     this.#options = options;
     this.#search = search;

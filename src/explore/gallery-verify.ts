@@ -6,6 +6,7 @@ import type { ExecutorKind } from '#machine/runner';
 import type { ScenarioSource } from '#machine/scenario';
 import { type CampaignOptions, type CampaignReport, type FailureFound, runCampaign } from './campaign.ts';
 import { compileScenario } from './compile.ts';
+import { isKnownRace } from './gallery-races.ts';
 import { type GalleryEntry, galleryScenario, matches, scheduleLimit } from './gallery.ts';
 import { replayToken } from './replay-token.ts';
 import type { StrategyName } from './strategies.ts';
@@ -19,6 +20,8 @@ export interface VerifyOptions {
   readonly runs?: number | undefined;
   /** Schedules for a fixed kernel that is not exhausted: half with PCT, half with POS. */
   readonly fixedRuns?: number | undefined;
+  /** Schedules of the fixed kernel that are looked at for data races too, which most entries leave out. Default 0. */
+  readonly raceRuns?: number | undefined;
   /** Runs to make the failure small; 0: the token is that of the run that was met. */
   readonly shrinkRuns?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -148,7 +151,7 @@ class Verification {
     name: string,
     strategy: StrategyName,
     more: Pick<CampaignOptions, 'runs' | 'keepGoing' | 'until'> &
-      Partial<Pick<CampaignOptions, 'seed' | 'shrinkRuns' | 'shrinkTo'>>,
+      Partial<Pick<CampaignOptions, 'seed' | 'shrinkRuns' | 'shrinkTo' | 'races'>>,
   ): Promise<CampaignReport> {
     const { seed = 1, signal, executor } = this.#options;
     return runCampaign(source, { name, strategy, seed, signal, executor, shrinkRuns: 0, ...more });
@@ -192,6 +195,16 @@ class Verification {
     }
   }
 
+  /** Data races of the fixed kernel that its time's code does not have. */
+  async #racesOfFixed(): Promise<string[]> {
+    const { raceRuns: runs = 0 } = this.#options;
+    if (runs === 0 || !this.#goesOn()) return [];
+    const name = `${this.#entry.id}/fixed`;
+    const { reported } = await this.#campaign(this.#fixed, name, 'pos', { runs, races: 'report' });
+    const unknown = reported.filter((finding) => finding.kind === 'data-race' && !isKnownRace(finding));
+    return unknown.map(({ kind, title }) => `${kind}: ${title}`);
+  }
+
   async #searchFixed(): Promise<
     Pick<Verified, 'fixedComplete' | 'fixedBounds' | 'fixedRuns' | 'fixedStrategies' | 'fixedFailures'> & {
       readonly clean: boolean;
@@ -214,6 +227,7 @@ class Verification {
     const said = reports.flatMap(([, report]) =>
       saidBy(report).map(({ kind, title }) => `${kind}: ${title}`),
     );
+    for (const race of await this.#racesOfFixed()) said.push(race);
     // A schedule that was cut short has not been seen to its end.
     const cutShort = reports.flatMap(([, { limit }]) =>
       limit === undefined ? [] : [`stopped by: ${limit}`],

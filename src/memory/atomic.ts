@@ -68,9 +68,9 @@ export function test_and_clear_bit(bit: number, address: Ptr): boolean {
   return (bus.and32(address + (bit >>> 5) * 4, ~(1 << (bit & 31))) & (1 << (bit & 31))) !== 0;
 }
 
-/** A plain read. */
+/** A marked read: Linux reads through a pointer to volatile. */
 export function test_bit(bit: number, address: Ptr): boolean {
-  return (bus.load32(address + (bit >>> 5) * 4) & (1 << (bit & 31))) !== 0;
+  return (bus.load32Marked(address + (bit >>> 5) * 4, AccessKind.ONCE) & (1 << (bit & 31))) !== 0;
 }
 
 /** Not atomic: a plain read and a plain write. */

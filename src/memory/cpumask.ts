@@ -37,7 +37,7 @@ export function cpu_clear(cpu: number, mask: cpumask_t): void {
 }
 
 /**
- * A plain read.
+ * A marked read, as test_bit. Who walks a mask (first_cpu, next_cpu) reads it plainly.
  * @plain
  */
 export function cpu_isset(cpu: number, mask: cpumask_t): boolean {

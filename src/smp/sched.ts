@@ -66,7 +66,8 @@ export const KILLED = -0x7fffffff;
 
 /**
  * `pid` comes first: the trace reads it from here. The task owns its fields while it runs; before that, who made it;
- * `state` and `next` are guarded by the run queue's lock.
+ * `state` and `next` are guarded by the run queue's lock, under which `state` and the queue's counts are written; who only looks, and
+ * comes again or asks under the lock, does so without it: hence ONCE.
  */
 export const task_struct = struct('task_struct', {
   pid: u32,
@@ -192,14 +193,14 @@ export const wake_up_process = kernel_function('wake_up_process', (address: Ptr)
   inc_preempt_count();
   const enabled = lock_queue(queue);
   task.next = NULL;
-  task.state = TASK_RUNNABLE;
+  WRITE_ONCE(task, 'state', TASK_RUNNABLE);
   const preempts = (task.flags & PF_KTHREAD) !== 0;
   if (preempts) {
     queue.kthreads = append(queue.kthreads, address);
-    queue.nr_kthreads += 1;
+    WRITE_ONCE(queue, 'nr_kthreads', queue.nr_kthreads + 1);
   } else {
     queue.users = append(queue.users, address);
-    queue.nr_users += 1;
+    WRITE_ONCE(queue, 'nr_users', queue.nr_users + 1);
   }
   unlock_queue(queue, enabled);
   // For this CPU no interrupt tells: who waits gets it here, if preemption is on.
@@ -243,7 +244,7 @@ function take_inbox(queue: StructView<typeof rq>): void {
     const { next } = task;
     task.next = reversed;
     reversed = posted;
-    queue.nr_users += 1;
+    WRITE_ONCE(queue, 'nr_users', queue.nr_users + 1);
     posted = next;
   }
   if (queue.users === NULL) queue.users = reversed;
@@ -255,7 +256,7 @@ function take_inbox(queue: StructView<typeof rq>): void {
 function pick_next_task(users: boolean): Ptr {
   const queue = __get_cpu_var(runqueues);
   if (users) take_inbox(queue);
-  if (queue.nr_kthreads === 0 && (!users || queue.nr_users === 0)) {
+  if (READ_ONCE(queue, 'nr_kthreads') === 0 && (!users || READ_ONCE(queue, 'nr_users') === 0)) {
     // Who comes later tells by an interrupt, and none has been taken since that look.
     clear_need_resched();
     return NULL;
@@ -264,12 +265,12 @@ function pick_next_task(users: boolean): Ptr {
   let next = queue.kthreads;
   if (next !== NULL) {
     queue.kthreads = task_struct.at(next).next;
-    queue.nr_kthreads -= 1;
+    WRITE_ONCE(queue, 'nr_kthreads', queue.nr_kthreads - 1);
   } else if (users) {
     next = queue.users;
     if (next !== NULL) {
       queue.users = task_struct.at(next).next;
-      queue.nr_users -= 1;
+      WRITE_ONCE(queue, 'nr_users', queue.nr_users - 1);
     }
   }
   unlock_queue(queue, enabled);
@@ -279,7 +280,11 @@ function pick_next_task(users: boolean): Ptr {
 /** True if anybody waits for this CPU. What the idle loop waits for. */
 export function rq_has_work(): boolean {
   const queue = __get_cpu_var(runqueues);
-  return queue.nr_kthreads !== 0 || queue.nr_users !== 0 || READ_ONCE(queue, 'inbox') !== NULL;
+  return (
+    READ_ONCE(queue, 'nr_kthreads') !== 0 ||
+    READ_ONCE(queue, 'nr_users') !== 0 ||
+    READ_ONCE(queue, 'inbox') !== NULL
+  );
 }
 
 /**
@@ -290,7 +295,7 @@ function context_switch(next: Ptr): void {
   const previous = bus.registers.get(CpuWord.CURRENT_TASK);
   const saved_count = bus.registers.preemptCount;
   const task = task_struct.at(next);
-  task.state = TASK_RUNNING;
+  WRITE_ONCE(task, 'state', TASK_RUNNING);
   WRITE_ONCE(__get_cpu_var(runqueues), 'curr', next);
   bus.registers.set(CpuWord.CURRENT_TASK, next);
   bus.emit(EventType.TASK, next, task.pid, 1, 0);
@@ -375,7 +380,7 @@ export const preempt_schedule = kernel_function('preempt_schedule', (): void => 
     for (let next = pick_next_task(false); next !== NULL; next = pick_next_task(false)) {
       const running = bus.registers.get(CpuWord.CURRENT_TASK);
       // A task that sleeps, or waits for a CPU, is not running though it is the current one.
-      const runs = running !== NULL && task_struct.at(running).state === TASK_RUNNING;
+      const runs = running !== NULL && READ_ONCE(task_struct.at(running), 'state') === TASK_RUNNING;
       if (runs) fire_sched_out_preempt_notifiers(running, next);
       context_switch(next);
       if (runs) {
@@ -464,7 +469,7 @@ export const wait_event = kernel_function('wait_event', (watch: Ptr, condition: 
 function sched_out(running: Ptr, state: number): void {
   inc_preempt_count();
   bus.tally32(running + NVCSW, 1);
-  task_struct.at(running).state = state;
+  WRITE_ONCE(task_struct.at(running), 'state', state);
   fire_sched_out_preempt_notifiers(running, NULL);
   preempt_enable();
 }
@@ -478,7 +483,7 @@ function sched_in(running: Ptr): void {
     inc_preempt_count();
   }
   lift_restriction(running, currentCpu());
-  task_struct.at(running).state = TASK_RUNNING;
+  WRITE_ONCE(task_struct.at(running), 'state', TASK_RUNNING);
   fire_sched_in_preempt_notifiers(running);
   preempt_enable();
 }
@@ -553,7 +558,7 @@ export function migrate_live_tasks(dead: number): void {
   const enabled = lock_queue(queue);
   let task = queue.users;
   queue.users = NULL;
-  queue.nr_users = 0;
+  WRITE_ONCE(queue, 'nr_users', 0);
   unlock_queue(queue, enabled);
   while (task !== NULL) {
     const { next } = task_struct.at(task);

@@ -1,6 +1,15 @@
 /** The gallery as a whole, what verifying has to notice, and its command line. That each entry holds: entries.ts. */
 import { readFileSync, readdirSync } from 'node:fs';
-import { type GalleryEntry, galleryEntries, galleryScenario, scheduleLimit, verifyEntry } from 'smplab';
+import {
+  type GalleryEntry,
+  compileScenario,
+  galleryEntries,
+  galleryScenario,
+  isKnownRace,
+  runCampaign,
+  scheduleLimit,
+  verifyEntry,
+} from 'smplab';
 import { describe, expect, it } from 'vitest';
 import { smplab } from '../cli/run.ts';
 
@@ -69,6 +78,24 @@ describe('verifying notices', () => {
   ])('%s', async (_what, change, seen) => {
     const verified = await verifyEntry({ ...entry, ...change }, { runs: 100, fixedRuns: 10 });
     expect(verified).toMatchObject({ ...seen, ok: false });
+  });
+
+  it('a data race in a fixed kernel that the code of its time does not have', async () => {
+    // As a fixed kernel it has the race that it is about: a counter that two CPUs add to without a lock.
+    const racy = entries.find(({ id }) => id === 'lesson-2-one-counter-for-all')!;
+    const verified = await verifyEntry(racy, { fixedRuns: 10, raceRuns: 10, shrinkRuns: 0 });
+    expect(verified).toMatchObject({ fixedClean: true, fixedFailures: [] });
+    const scenario = galleryScenario(racy.id)!;
+    const { reported } = await runCampaign(await compileScenario(scenario), {
+      name: racy.id,
+      strategy: 'pos',
+      seed: 1,
+      runs: 10,
+      races: 'report',
+    });
+    expect(reported.filter((race) => !isKnownRace(race))).toEqual([
+      expect.objectContaining({ kind: 'data-race' }),
+    ]);
   });
 
   it('a finding in a broken kernel that its entry does not name', async () => {
