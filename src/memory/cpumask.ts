@@ -6,7 +6,7 @@
  */
 import { NR_CPUS } from '#base/limits';
 import { clear_bit, set_bit, test_and_set_bit, test_bit } from './atomic.ts';
-import { bus } from './bus.ts';
+import { bus, load32, store32 } from './bus.ts';
 import { CPUMASK_WORDS } from './layout.ts';
 import { type StructView, array, struct, u32 } from './struct.ts';
 
@@ -54,14 +54,14 @@ export function cpu_test_and_set(cpu: number, mask: cpumask_t): boolean {
 
 export function cpus_clear(mask: cpumask_t): void {
   const words = wordsInUse();
-  for (let word = 0; word < words; word++) bus.store32(mask.addr + word * 4, 0);
+  for (let word = 0; word < words; word++) store32(mask.addr + word * 4, 0);
 }
 
 /** dst = src; word by word, as a copy of the structure would be. */
 export function cpus_copy(destination: cpumask_t, source: cpumask_t): void {
   const words = wordsInUse();
   for (let word = 0; word < words; word++) {
-    bus.store32(destination.addr + word * 4, bus.load32(source.addr + word * 4));
+    store32(destination.addr + word * 4, load32(source.addr + word * 4));
   }
 }
 
@@ -69,14 +69,14 @@ export function cpus_copy(destination: cpumask_t, source: cpumask_t): void {
 export function cpus_and(destination: cpumask_t, left: cpumask_t, right: cpumask_t): void {
   const words = wordsInUse();
   for (let at = 0; at < words * 4; at += 4) {
-    bus.store32(destination.addr + at, bus.load32(left.addr + at) & bus.load32(right.addr + at));
+    store32(destination.addr + at, load32(left.addr + at) & load32(right.addr + at));
   }
 }
 
 export function cpus_equal(left: cpumask_t, right: cpumask_t): boolean {
   const words = wordsInUse();
   for (let at = 0; at < words * 4; at += 4) {
-    if (bus.load32(left.addr + at) !== bus.load32(right.addr + at)) return false;
+    if (load32(left.addr + at) !== load32(right.addr + at)) return false;
   }
   return true;
 }
@@ -84,7 +84,7 @@ export function cpus_equal(left: cpumask_t, right: cpumask_t): boolean {
 export function cpus_intersects(left: cpumask_t, right: cpumask_t): boolean {
   const words = wordsInUse();
   for (let at = 0; at < words * 4; at += 4) {
-    if ((bus.load32(left.addr + at) & bus.load32(right.addr + at)) !== 0) return true;
+    if ((load32(left.addr + at) & load32(right.addr + at)) !== 0) return true;
   }
   return false;
 }
@@ -98,7 +98,7 @@ function popcount32(value: number): number {
 export function cpus_weight(mask: cpumask_t): number {
   const words = wordsInUse();
   let weight = 0;
-  for (let word = 0; word < words; word++) weight += popcount32(bus.load32(mask.addr + word * 4));
+  for (let word = 0; word < words; word++) weight += popcount32(load32(mask.addr + word * 4));
   return weight;
 }
 
@@ -116,7 +116,7 @@ export function next_cpu(cpu: number, mask: cpumask_t): number {
   const words = wordsInUse();
   let from = cpu + 1;
   for (let word = from >>> 5; word < words; word++) {
-    const bits = bus.load32(mask.addr + word * 4) & (-1 << (from & 31));
+    const bits = load32(mask.addr + word * 4) & (-1 << (from & 31));
     if (bits !== 0) return word * 32 + (31 - Math.clz32(bits & -bits));
     from = (word + 1) * 32;
   }
