@@ -23,7 +23,11 @@ const RESUMABLE = new RegExp(
     'litmus/(alu|execute|instructions|interpreter|operands|thread-state)',
   ].join('|')})\\.ts$`,
 );
-const RUNTIME = { resumable: '#base/resumable', callbacks: '#base/callbacks' };
+const RUNTIME = {
+  resumable: '#base/resumable',
+  callbacks: '#base/callbacks',
+  plainCalls: '#base/plain-calls',
+};
 
 /** @param {string} file relative to the root, with slashes */
 export function isResumable(file) {

@@ -75,7 +75,12 @@ export function both<F extends object>(plain: F, twin: unknown): F {
 export function twinOf(
   plain: (...args: never[]) => unknown,
 ): ((...args: unknown[]) => Resumable) | undefined {
-  return (plain as { $?: (...args: unknown[]) => Resumable }).$;
+  const { $: twin, whole } = plain as {
+    $?: (...args: unknown[]) => Resumable;
+    /** Its twin while calls of it are plain (plain-calls.ts). */
+    whole?: (...args: unknown[]) => Resumable;
+  };
+  return whole ?? twin;
 }
 
 type Callable = ((...args: unknown[]) => unknown) & { $?: (...args: unknown[]) => Resumable };

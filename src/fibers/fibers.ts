@@ -4,6 +4,7 @@
  * somebody else's turn.
  */
 import type { CpuThread } from '#cpu-worker/fiber-cpu';
+import { noteSuspended, plainCalls } from '#base/plain-calls';
 import { type Resumable, resumable } from '#base/resumable';
 import { attachBus } from '#memory/bus';
 import { type FiberBus, NotResumableError } from '#memory/fiber-bus';
@@ -118,6 +119,7 @@ export function go(fiber: Fiber): void {
       result = hasThrown ? goOnThrowing.call(top, value) : goOn.call(top, value);
       if (result.done === true && resumable.parked) throw new NotResumableError();
     } catch (thrown) {
+      if (plainCalls.failed) throw thrown;
       stack.pop();
       // Here and below one by one: to set a length costs a call of the host, at every change of CPU.
       while (held.length > 0) held.pop();
@@ -137,6 +139,7 @@ export function go(fiber: Fiber): void {
       fiber.stand = Stand.DONE;
       return;
     }
+    if (plainCalls.watching) for (const call of held) noteSuspended(call);
     while (held.length > 0) stack.push(held.pop()!);
     value = undefined;
     if (!resumable.parked) {

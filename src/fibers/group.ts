@@ -2,10 +2,12 @@
 import { ResetTaken, beginFlow, endFlow, waitForStart } from '#cpu-worker/fiber-cpu';
 import { assert } from '#base/assert';
 import { type Actor, cpuOf } from '#base/strategy';
+import { beginPlainCalls, endPlainCalls, plainCalls } from '#base/plain-calls';
 import { type Resumable, resumable, twinOf } from '#base/resumable';
 import { withBus } from '#memory/bus';
 import type { FiberGroup } from '#memory/fiber-bus';
-import { Baton, ContextWord, CpuWord, PowerState } from '#memory/layout';
+import { machineWord } from '#memory/base-bus';
+import { Baton, ContextWord, CpuWord, MachineWord, PowerState } from '#memory/layout';
 import { AT_REST } from '#memory/scheduler-core';
 import { call_pointer } from '#memory/symbols';
 import { need_resched, preempt_check_resched } from '#smp/sched';
@@ -13,6 +15,8 @@ import { idle_is_over, idle_work } from '#smp/smpboot';
 import { OpType } from '#trace/operations';
 import { type Fiber, Stand, attach, go, lookAs } from './fibers.ts';
 import { Recollection } from './recollection.ts';
+
+const TRACE_MASK = machineWord(MachineWord.TRACE_MASK);
 
 /** A function's twin, called. Everything that can be called here waits somewhere. */
 function suspended<A extends unknown[]>(f: (...args: A) => unknown, ...args: A): Resumable {
@@ -28,12 +32,16 @@ function lookOnBehalf(fiber: Fiber): void {
   fiber.bus.lookOnBehalf();
 }
 
+/** As machine/runner has it. */
+type RunOutcome = 'over' | 'again';
+
 export class Group implements FiberGroup {
   /** By context: a thread's context is its for ever, whichever CPU it is. */
   readonly fibers: Fiber[] = [];
   /** A CPU whose baton word has been written and not been looked at, -1 = none. */
   #handed = -1;
   readonly #recollection = new Recollection();
+  #hasGivenUp = false;
 
   wake(cpu: number): void {
     this.#handed = cpu;
@@ -120,18 +128,32 @@ export class Group implements FiberGroup {
     return true;
   }
 
-  /** A run from its first choice to its end. */
-  run(): boolean {
+  /** A run from its first choice to its end, or to where a plain call turns out to have to wait (base/plain-calls.ts). */
+  run(): RunOutcome {
     const [first] = this.fibers;
     for (const { bus } of this.fibers) bus.beginRun(idle_is_over);
     this.#recollection.follow(this.fibers);
-    withBus(first!.bus, () => {
-      attach(first);
-      for (let next = first!.bus.core.decide(); next !== AT_REST;) next = this.#turn(next);
+    const isFinal = this.#recollection.isFollowing || first!.bus.i32[TRACE_MASK] !== 0;
+    beginPlainCalls(this.#hasGivenUp, isFinal);
+    try {
+      withBus(first!.bus, () => {
+        attach(first);
+        for (let next = first!.bus.core.decide(); next !== AT_REST;) next = this.#turn(next);
+      });
+    } catch (error) {
+      if (!plainCalls.failed) throw error;
+    } finally {
       attach(undefined);
-    });
+      // Whoever caught what was thrown in the middle has not put it right.
+      this.#hasGivenUp = plainCalls.failed;
+      endPlainCalls();
+    }
+    if (this.#hasGivenUp) {
+      for (const { bus } of this.fibers) bus.takeBackShared();
+      return 'again';
+    }
     this.#recollection.learn(this.fibers);
-    return true;
+    return 'over';
   }
 
   /** Lets an actor go on until somebody else is chosen. Answers whom. */

@@ -20,7 +20,12 @@ export interface PassOptions {
   /** Named in source maps and complaints. */
   readonly file: string;
   /** Where the compiled code finds base/resumable, and base/callbacks. */
-  readonly runtime: { readonly resumable: string; readonly callbacks: string };
+  readonly runtime: {
+    readonly resumable: string;
+    readonly callbacks: string;
+    /** base/plain-calls: functions of the module itself that are never suspended may run plainly. */
+    readonly plainCalls?: string;
+  };
   /** `v[name]` may be a field of a view too. */
   readonly computed?: boolean;
   /** Count the turns of loops, so that one that never ends and never touches memory is noticed. */
@@ -84,6 +89,7 @@ const ONE_OPERATION =
 const MAP_COMMENT = 'sourceMappingURL';
 const HOLD = '$hold';
 const BOTH = '$both';
+const LASTING = '$lasting';
 const TURN = '$turn';
 const NOT_CALLABLE = '$uncalled';
 const STATE = '$fiber';
@@ -156,7 +162,10 @@ class Pass {
   readonly #options: PassOptions;
   #usesRuntime = false;
   #usesArrays = false;
+  #usesLasting = false;
   #wholes = 0;
+  /** Functions around. */
+  #depth = 0;
   /** What the module itself calls so: the pass knows nothing of those. */
   #own: ReadonlySet<string> = new Set();
   /** Private methods of the classes around, that have twins. */
@@ -223,6 +232,7 @@ class Pass {
       }),
     ];
     if (this.#usesArrays) imports.push(from(callbacks, { [ARRAYS]: 'arrays' }));
+    if (this.#usesLasting) imports.push(from(this.#options.runtime.plainCalls!, { [LASTING]: 'lasting' }));
     return imports;
   }
 
@@ -245,6 +255,19 @@ class Pass {
     throw new PassError(node.loc?.start.line ?? 0, reason);
   }
 
+  /**
+   * Whether there is one function of that code, for the whole life of its module, and it can be called with six arguments
+   * however many it takes.
+   */
+  #isLasting(node: AnyFunction | Method): boolean {
+    const isOne = this.#options.runtime.plainCalls !== undefined && this.#depth === 0;
+    if (!isOne || node.params.length > 6 || node.params.some(({ type }) => type === 'RestElement'))
+      return false;
+    if (mentions(this.#t, node.body, 'arguments')) return false;
+    this.#usesLasting = true;
+    return true;
+  }
+
   /** Statements of a block; twins of its function declarations come first, as the functions themselves do. */
   #block(statements: readonly t.Statement[]): t.Statement[] {
     const types = this.#t;
@@ -264,8 +287,13 @@ class Pass {
       }
       if (declared?.type === 'FunctionDeclaration' && declared.id != null && this.#canWait(declared)) {
         const twin = this.#twin(declared);
-        const member = types.memberExpression(types.identifier(declared.id.name), types.identifier('$'));
-        twins.push(types.expressionStatement(types.assignmentExpression('=', member, twin)));
+        const { name } = declared.id;
+        const member = types.memberExpression(types.identifier(name), types.identifier('$'));
+        if (this.#isLasting(declared)) twin.id = types.identifier(`${name}$`);
+        const attached = this.#isLasting(declared)
+          ? types.callExpression(types.identifier(LASTING), [types.identifier(name), twin])
+          : types.assignmentExpression('=', member, twin);
+        twins.push(types.expressionStatement(attached));
       }
       return [this.#visit(statement)];
     });
@@ -486,7 +514,9 @@ class Pass {
   #plain<F extends AnyFunction | Method>(node: F): F {
     const outer = this.#temporaries;
     this.#temporaries = undefined;
+    this.#depth++;
     const copy = this.#copy(node) as F;
+    this.#depth--;
     this.#temporaries = outer;
     return copy;
   }
@@ -494,11 +524,19 @@ class Pass {
   #functionValue(node: t.FunctionExpression | t.ArrowFunctionExpression): Expression {
     const plain = this.#plain(node);
     if (!this.#canWait(node)) return plain;
+    const types = this.#t;
     const twin = this.#twin(node);
     const { id } = node as t.FunctionExpression;
-    if (id == null) return this.#both(plain, twin, this.#names.get(node));
+    if (id == null) {
+      const name = this.#names.get(node);
+      const isLasting = this.#isLasting(node);
+      // For profiles and stacks: what is handed to a function has no name.
+      const line = node.loc?.start.line;
+      if (isLasting && twin.type === 'FunctionExpression')
+        twin.id = types.identifier(`${name ?? `line${line}`}$`);
+      return this.#both(plain, twin, name, isLasting);
+    }
     // Its own name means the function, in its twin too.
-    const types = this.#t;
     const named = types.variableDeclaration('const', [
       types.variableDeclarator(types.identifier(id.name), plain),
     ]);
@@ -506,7 +544,7 @@ class Pass {
     return types.callExpression(types.arrowFunctionExpression([], types.blockStatement([named, answer])), []);
   }
 
-  #both(plain: Expression, twin: Expression, name?: string): Expression {
+  #both(plain: Expression, twin: Expression, name?: string, isLasting = false): Expression {
     const types = this.#t;
     this.#usesRuntime = true;
     // `{ f: () => 1 }.f` is called f, and `both(() => 1)` nothing.
@@ -518,7 +556,7 @@ class Pass {
             types.stringLiteral(name),
             true,
           );
-    return types.callExpression(types.identifier(BOTH), [named, twin]);
+    return types.callExpression(types.identifier(isLasting ? LASTING : BOTH), [named, twin]);
   }
 
   /** What the language calls a function that is assigned to something, where that is said. */
@@ -612,13 +650,20 @@ class Pass {
         ? types.thisExpression()
         : types.memberExpression(types.thisExpression(), types.identifier('prototype'));
       const method_ = types.memberExpression(holder, types.stringLiteral(name), true);
+      const twinOfMethod = types.memberExpression(
+        types.cloneNode(holder),
+        types.stringLiteral(`${name}$`),
+        true,
+      );
       attached.push(
         types.expressionStatement(
-          types.assignmentExpression(
-            '=',
-            types.memberExpression(method_, types.identifier('$')),
-            types.memberExpression(types.cloneNode(holder), types.stringLiteral(`${name}$`), true),
-          ),
+          this.#isLasting(member)
+            ? types.callExpression(types.identifier(LASTING), [method_, twinOfMethod])
+            : types.assignmentExpression(
+                '=',
+                types.memberExpression(method_, types.identifier('$')),
+                twinOfMethod,
+              ),
         ),
       );
     }
@@ -652,6 +697,7 @@ class Pass {
     const outer = this.#temporaries;
     const temporaries = new Temporaries();
     this.#temporaries = temporaries;
+    this.#depth++;
     const first: t.Statement[] = [];
     const params = node.params
       .filter((param) => param.type !== 'Identifier' || param.name !== 'this')
@@ -660,6 +706,7 @@ class Pass {
       node.body.type === 'BlockStatement'
         ? this.#block(node.body.body)
         : [types.returnStatement(this.#visit(node.body))];
+    this.#depth--;
     this.#temporaries = outer;
     const names = temporaries.all.map((name) => types.variableDeclarator(types.identifier(name)));
     const declared = names.length === 0 ? [] : [types.variableDeclaration('let', names)];

@@ -99,6 +99,11 @@ export class Recollection {
     return isMade;
   }
 
+  /** Whether the run that is on is learnt from. */
+  get isFollowing(): boolean {
+    return this.#isFollowing;
+  }
+
   /** A run by code begins: if it is to be learnt from, every CPU leaves a trail. */
   follow(fibers: readonly Fiber[]): void {
     this.#isFollowing = this.#worth.isLearning && fibers[0]!.bus.isPlain;

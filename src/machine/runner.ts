@@ -9,6 +9,9 @@ import type { Actor } from '#base/strategy';
 export const EXECUTORS = ['fibers', 'threads'] as const;
 export type ExecutorKind = (typeof EXECUTORS)[number];
 
+/** What came of a run: `again`: it has to be made once more from its start; `lost`: this machine cannot be used again. */
+export type RunOutcome = 'over' | 'again' | 'lost';
+
 export interface Runner {
   /** Takes every CPU back to where it was when memory was kept. `restore` copies that memory. */
   goHome(restore: () => void): void;
@@ -21,7 +24,6 @@ export interface Runner {
   /**
    * A run from its first choice to its end.
    * @param first who is likely to begin
-   * @returns false if a CPU makes no step any more: this machine cannot be used again
    */
-  run(first: Actor): boolean;
+  run(first: Actor): RunOutcome;
 }

@@ -239,8 +239,11 @@ export class ScenarioExecutor implements Executor {
       this.#begin(plan, traceMask);
       if (runner.recall!()) return this.#result();
     }
-    this.#begin(plan, traceMask);
-    return runner.run(plan.prefix[0]?.actor ?? 0) ? this.#result() : this.#lost();
+    for (;;) {
+      this.#begin(plan, traceMask);
+      const outcome = runner.run(plan.prefix[0]?.actor ?? 0);
+      if (outcome !== 'again') return outcome === 'over' ? this.#result() : this.#lost();
+    }
   }
 
   #begin(plan: Plan, traceMask: number): void {

@@ -7,7 +7,7 @@ import { Baton, CONTEXT_BYTES, ContextWord, CpuWord, MachineWord, RunEnd } from 
 import { AT_REST, type CoreClient, SchedulerCore } from '#memory/scheduler-core';
 import { policyByNumber } from '#scheduler/policies';
 import type { Machine } from './machine.ts';
-import type { Runner } from './runner.ts';
+import type { RunOutcome, Runner } from './runner.ts';
 
 /** Host milliseconds without a step after which a CPU counts as lost: no scenario computes that long between two. */
 export const STUCK_MS = 5_000;
@@ -54,9 +54,9 @@ export class ThreadRunner implements Runner {
     for (const { context, cpu } of away) this.#bringHome(context, cpu);
   }
 
-  run(first: Actor): boolean {
+  run(first: Actor): RunOutcome {
     this.#begin(first);
-    return this.#awaitEnd();
+    return this.#awaitEnd() ? 'over' : 'lost';
   }
 
   /** Hands the baton to whoever goes first. */

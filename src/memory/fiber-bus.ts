@@ -4,6 +4,7 @@
  */
 import { assert } from '#base/assert';
 import type { Actor, Policy } from '#base/strategy';
+import { giveUp, plainCalls } from '#base/plain-calls';
 import { type Resumable, progress, resumable, twinOf } from '#base/resumable';
 import { WATCH_MAX } from '#base/limits';
 import { OpType } from '#trace/operations';
@@ -292,6 +293,7 @@ export class FiberBus extends DeterministicBus {
     }
     assert(!this.isWatching, 'DeterministicBus: a condition may only read');
     if (resumable.parked) {
+      if (plainCalls.failed) giveUp();
       resumable.parked = false;
       throw new NotResumableError();
     }
@@ -304,6 +306,7 @@ export class FiberBus extends DeterministicBus {
       registers.set(CpuWord.STATUS, Status.RUNNING);
       return true;
     }
+    if (plainCalls.running) this.#giveUp();
     this.#chosen = chosen;
     this.mustAsk = true;
     resumable.parked = true;
@@ -319,9 +322,16 @@ export class FiberBus extends DeterministicBus {
     return same && (core.nextAddress[actor] === address >>> 0 || (head & 0xff) === OpType.IRQ_FLAG);
   }
 
+  /** From here on nothing goes without being asked for: a plain call may catch what is thrown. */
+  #giveUp(): never {
+    this.mustAsk = true;
+    giveUp();
+  }
+
   protected override raiseFault(address: number, size: number, write: boolean): void {
     this.#trail?.lose();
     if (this.isWatching || this.isUnseen) super.raiseFault(address, size, write);
+    if (plainCalls.running) this.#giveUp();
     this.#fault = { address, size, write };
     resumable.parked = true;
   }

@@ -5,6 +5,7 @@
  * (livepatch). Function pointers in memory (`csd->func`, notifier calls, operations tables) are these addresses.
  */
 import { assert, broken } from '#base/assert';
+import { keepTwin } from '#base/plain-calls';
 import { bus } from './bus.ts';
 import { hashText } from './hash.ts';
 import { TEXT_BASE, TEXT_SHIFT, TEXT_STRIDE } from './layout.ts';
@@ -53,6 +54,7 @@ export function kernel_function<A extends readonly unknown[], R>(
     bus.leave(address, result);
     return result;
   };
+  keepTwin(call);
   call.addr = address;
   call.symbol = name;
   return call as unknown as KernelFunction<A, R>;
