@@ -14,6 +14,7 @@ export type { Fault, MachineConfig, SiteFault } from '#machine/config';
 export { FAULT_KINDS, FAULT_SITES } from '#machine/faults';
 export { runStress } from '#stress/run';
 export type { StressConfig, StressProgress } from '#stress/config';
+export { type Bark, WATCHDOG_SECONDS, Watchdog, type WatchdogSeconds } from '#machine/watchdog';
 export { closeSharedPool, createPool } from '#machine/pool';
 export type { CpuPool } from '#machine/pool';
 export { SmplabError } from '#base/errors';

@@ -3,21 +3,15 @@
  * anybody; so it is asked beforehand how full it is.
  */
 import v8 from 'node:v8';
-import vm from 'node:vm';
 import { SmplabError } from '#base/errors';
 import { turns } from '#base/resumable';
+import { collect } from '#machine/collect';
 
 const FULL = 0.7;
 
 function share(): number {
   const { used_heap_size: used, heap_size_limit: limit } = v8.getHeapStatistics();
   return used / limit;
-}
-
-/** Collects garbage, which V8 leaves lying as long as there is room. */
-function collect(): void {
-  v8.setFlagsFromString('--expose-gc');
-  (vm.runInNewContext('gc') as () => void)();
 }
 
 /** @throws SmplabError SMPLAB_HOST_FAILED if the heap is nearly full of what is in use */

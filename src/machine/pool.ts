@@ -70,9 +70,13 @@ function codeCacheBeside(entry: string, kind: CpuTask['kind']): Uint8Array | und
 
 /**
  * Makes a pool. Its threads start as machines ask for them, and stay.
- * @param options `entry`: the file that threads load, for tests
+ * @param options `entry`: the file that threads load, for tests; `oldGenerationMb`: what a thread may keep on its heap, of which it
+ *   lets half fill up with garbage. Default: V8's own, hundreds
  */
-export function createPool({ entry = cpuEntry() }: { readonly entry?: string } = {}): CpuPool {
+export function createPool({
+  entry = cpuEntry(),
+  oldGenerationMb,
+}: { readonly entry?: string; readonly oldGenerationMb?: number } = {}): CpuPool {
   const piscina = new Piscina({
     filename: entry,
     // Said here too: a thread looks for its entry before it takes a task, and for one it does not find it loads Node's module
@@ -86,7 +90,10 @@ export function createPool({ entry = cpuEntry() }: { readonly entry?: string } =
     atomics: 'sync',
     recordTiming: false,
     // What a CPU allocates is gone at once: room for more would be memory that every thread takes and none needs.
-    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    resourceLimits: {
+      maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
+      ...(oldGenerationMb === undefined ? {} : { maxOldGenerationSizeMb: oldGenerationMb }),
+    },
   });
   const caches = new Map<CpuTask['kind'], Uint8Array | undefined>();
   const cacheFor = (kind: CpuTask['kind']): Uint8Array | undefined => {

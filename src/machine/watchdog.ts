@@ -36,6 +36,9 @@ export interface WatchdogSeconds {
 /** Those of the kernel, but for hung tasks: its two minutes are for disks. */
 export const WATCHDOG_SECONDS: WatchdogSeconds = { softLockup: 10, hardLockup: 5, csdLock: 5, hungTask: 30 };
 
+/** Of the interrupts that CPUs send each other: CpuWord.INTERRUPTS counts each. */
+const VECTORS = [0, 1];
+
 /** Something that has been the same at every look since a moment of the watchdogs' time. */
 interface Watched {
   readonly state: string;
@@ -90,10 +93,16 @@ export class Watchdog {
       const isBusy = cpu_online(cpu) && (task !== NULL || registers.get(CpuWord.HARDIRQ_COUNT) !== 0);
       const isOff = !registers.irqsEnabled;
       const isAtomic = isOff || registers.preemptCount !== 0 || registers.get(CpuWord.HARDIRQ_COUNT) !== 0;
-      // Whoever waits again and again gets somewhere in between.
-      const state = `${task} ${registers.get(CpuWord.WAITS)}`;
+      // Whoever waits again and again gets somewhere in between; so does whoever is interrupted again and again, if that is all
+      // that keeps others from running there.
+      const waits = `${task} ${registers.get(CpuWord.WAITS)}`;
+      const interrupts = `${waits} ${VECTORS.map((vector) => registers.get(CpuWord.INTERRUPTS + vector)).join()}`;
       const { comm, pid } = task === NULL ? { comm: 'swapper', pid: 0 } : task_struct.at(task);
-      const hard = this.#stuck(`hard ${cpu}`, isBusy && isOff ? state : undefined, this.#limits.hardLockup);
+      const hard = this.#stuck(
+        `hard ${cpu}`,
+        isBusy && isOff ? interrupts : undefined,
+        this.#limits.hardLockup,
+      );
       if (hard !== undefined)
         yield {
           kind: 'hard-lockup',
@@ -103,7 +112,7 @@ export class Watchdog {
         };
       const soft = this.#stuck(
         `soft ${cpu}`,
-        isBusy && isAtomic ? state : undefined,
+        isBusy && isAtomic ? (registers.preemptCount === 0 ? interrupts : waits) : undefined,
         this.#limits.softLockup,
       );
       if (soft !== undefined) {

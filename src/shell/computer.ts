@@ -4,6 +4,7 @@ import type { Fault, MachineConfig } from '#machine/config';
 import { Machine } from '#machine/machine';
 import { NoReturn, UserProcess } from '#machine/user-space';
 import { type End, MountTable } from './caller.ts';
+import { ConsoleWatch } from './console-watch.ts';
 import { KernelLog } from './kernel-log.ts';
 import { type SharedFile, makeUserRoot } from './user-root.ts';
 
@@ -14,6 +15,9 @@ export interface Terminal {
 }
 
 const FIRST_PID = 1000;
+
+/** Host milliseconds of a system call that works on and on: longer than the watchdogs take to say why. */
+const CALL_TIMEOUT_MS = 20_000;
 
 /** TraceMask bits. */
 const TRACE_ALL = 7;
@@ -32,6 +36,7 @@ export class Computer {
   readonly root: InMemoryFs;
   machine: Machine;
   log: KernelLog;
+  #watch: ConsoleWatch;
   mounts = new MountTable();
   /** What `kvmctl` knows of its VMs: a descriptor, and the address of the guest's memory. */
   vms = new Map<number, number>();
@@ -60,6 +65,13 @@ export class Computer {
     this.root = root;
     this.machine = machine;
     this.log = new KernelLog(machine);
+    this.#watch = this.#watchOver(machine);
+  }
+
+  #watchOver(machine: Machine): ConsoleWatch {
+    return new ConsoleWatch(machine, (line) => {
+      this.terminal.err(`[watchdog] ${line}\n`);
+    });
   }
 
   /** @throws SmplabError for a configuration that is unusable or a host that fails */
@@ -78,9 +90,11 @@ export class Computer {
   /** Everything anew but user space's own files. */
   async reboot(): Promise<void> {
     this.#earlierFindings = this.nrFindings;
+    this.#watch.stop();
     await this.machine.powerOff();
     this.machine = await switchOn(this.config, this.#faults);
     this.log = new KernelLog(this.machine);
+    this.#watch = this.#watchOver(this.machine);
     this.mounts = new MountTable();
     this.vms = new Map();
     this.vcpus = new Map();
@@ -90,6 +104,7 @@ export class Computer {
   }
 
   async powerOff(): Promise<void> {
+    this.#watch.stop();
     await this.machine.powerOff();
   }
 
@@ -100,7 +115,7 @@ export class Computer {
   /** Reports of the simulated kernel about itself, of all boots. */
   get nrFindings(): number {
     const { records, lost } = this.machine.findings();
-    return this.#earlierFindings + records.length + lost;
+    return this.#earlierFindings + records.length + lost + this.#watch.barks;
   }
 
   /** The machine is not there any more for who makes calls. */
@@ -145,7 +160,7 @@ export class Computer {
 async function switchOn(config: MachineConfig, faults: readonly Fault[]): Promise<Machine> {
   // Rings are made for a machine that is traced: this one is when somebody asks for it.
   return Machine.powerOn(
-    { ...config, trace: TRACE_ALL },
+    { callTimeoutMs: CALL_TIMEOUT_MS, ...config, trace: TRACE_ALL },
     {
       beforeBoot: (fresh) => {
         fresh.setTraceMask(0);

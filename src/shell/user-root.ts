@@ -12,7 +12,8 @@ const MODULES: readonly (readonly [file: string, module: string])[] = [
   ['vmx.ko', 'kvm-intel'],
   ['lkdtm.ko', 'lkdtm'],
   ['notifier-error-inject.ko', 'notifier-error-inject'],
-  ['cpu-notifier-error-inject.ko', 'cpu-notifier-error-inject'],
+  ['cpu-notifier-error-inject.ko', 'cpu-notifier-err-inject'],
+  ['cpu-notifier-err-inject.ko', 'cpu-notifier-err-inject'],
 ];
 
 export const MODULE_DIRECTORY = `/lib/modules/${LINUX_RELEASE}/extra`;
@@ -22,6 +23,7 @@ const MODULE_MAGIC = 'module image: ';
 export const MODULE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['svm', 'kvm-amd'],
   ['vmx', 'kvm-intel'],
+  ['cpu-notifier-error-inject', 'cpu-notifier-err-inject'],
   ['char-major-10-232', 'kvm'],
 ]);
 

@@ -1,6 +1,6 @@
 /** What a run has come to so far, over all its machines, and the report that is made of it. */
 import { availableParallelism } from 'node:os';
-import { EIO } from '#base/errno';
+import { EIO, ENOSYS } from '#base/errno';
 import { num_online_cpus } from '#smp/cpumask';
 import type { TortureKind } from '#kernel/torture/smptorture';
 import { type Fault } from '#machine/config';
@@ -8,6 +8,7 @@ import { faultHits } from '#machine/faults';
 import { type CallOutcome, type Machine } from '#machine/machine';
 import type { Bark } from '#machine/watchdog';
 import type { StressBook, StressCpu, StressReport } from '#report/stress-report';
+import { Aftermath, type Holdings } from './aftermath.ts';
 import { addBooks } from './books.ts';
 import {
   type Ledger,
@@ -21,7 +22,7 @@ import {
   summaryOf,
 } from './counters.ts';
 import { Findings } from './findings.ts';
-import type { HostClock } from './host-clock.ts';
+import type { HostClock } from '#machine/host-clock';
 import { knownDefect } from './known.ts';
 import type { StressConfig, StressProgress } from './config.ts';
 import { Series, round } from './series.ts';
@@ -42,6 +43,33 @@ const NEVER = 0x7fffffff;
 const SLOW_FAULTS = ['thread-stop', 'slow-cpu', 'ipi-delay'];
 /** Oopses after which a machine has lost so much that another is better. */
 const KILLED_MAX = 8;
+
+/** An operation that fails because of a documented defect. */
+interface Refusal {
+  readonly kind: string;
+  readonly of: TortureKind;
+  readonly errors: readonly number[];
+  readonly title: string;
+  readonly known: string;
+}
+
+const REFUSALS: readonly Refusal[] = [
+  {
+    kind: 'vm-entry',
+    of: 'vm-run',
+    errors: [-EIO],
+    title: 'a vCPU could not be entered',
+    known: 'spec 5.2, 4.8: a vCPU whose mutex was taken was left out when its CPU went offline',
+  },
+  {
+    kind: 'cpu-start',
+    of: 'cpu_up',
+    errors: [-EIO, -ENOSYS],
+    title: 'a CPU could not be started',
+    known:
+      'spec 7.8: a CPU that went offline unheard is still in VMX operation, where INIT does not reach it',
+  },
+];
 
 export class Run {
   readonly #config: StressConfig;
@@ -74,10 +102,14 @@ export class Run {
   #wantsMachine = false;
   #isDisarmed = true;
   /** Of the machine that runs. */
-  #oopses = 0;
+  #aftermath = new Aftermath();
+  /** What a task with a VM has, and what KVM has that is loaded: found out once. */
+  #ofVm: Holdings | undefined;
+  #ofKvm: Holdings = new Map();
   #quietPoints = 0;
   #memory = { start: 0, end: 0, most: 0 };
   machines = 0;
+  #hasKnownPanic = false;
   /** Tasks of the machine that runs which an oops has ended. */
   killed = 0;
 
@@ -135,7 +167,8 @@ export class Run {
     this.#wantsMachine = false;
     this.#isDisarmed = true;
     this.killed = 0;
-    this.#oopses = 0;
+    this.#hasKnownPanic = false;
+    this.#aftermath = new Aftermath();
     this.#series.restart();
   }
 
@@ -165,6 +198,8 @@ export class Run {
     if (outcome.kind === 'returned') return;
     if (outcome.kind === 'killed') {
       this.killed += 1;
+      // There is room for a few only.
+      this.takeReports(machine);
       return;
     }
     if (this.hasEnded) return;
@@ -199,12 +234,33 @@ export class Run {
   }
 
   /** Why a machine has come to its end, if that is nothing new: then the run goes on with another one. */
-  #explained({ kind }: CallOutcome): string | undefined {
-    if (!this.findings.isClean) return undefined;
+  #explained(outcome: CallOutcome): string | undefined {
     // What a task that an oops ended held, it holds for ever.
-    if (kind === 'hung' && this.#oopses > 0)
+    if (outcome.kind === 'hung' && this.#aftermath.explainsHang(outcome.cpus))
       return 'tasks or kernel threads that an oops ended have kept what they held; the run goes on with another machine';
-    return kind === 'panic' ? 'its oops is known; the run goes on with another machine' : undefined;
+    return outcome.kind === 'panic' && this.#hasKnownPanic
+      ? 'its oops is known; the run goes on with another machine'
+      : undefined;
+  }
+
+  get needsHoldings(): boolean {
+    return this.#ofVm === undefined;
+  }
+
+  /** @param ofVm what a task with a VM has @param ofKvm what KVM has that is loaded */
+  setHoldings(ofVm: Holdings, ofKvm: Holdings): void {
+    this.#ofVm = ofVm;
+    this.#ofKvm = ofKvm;
+  }
+
+  /** Tasks of the machine that runs which had a VM when an oops ended them. */
+  get lostVms(): number {
+    return this.#aftermath.vms;
+  }
+
+  /** Tasks died that had KVM open, or were about to load or unload it. */
+  get mayKeepKvm(): boolean {
+    return this.#aftermath.vms > 0 || this.#aftermath.loads > 0;
   }
 
   /** What the watchdogs say. A CPU or a thread that an injected fault makes slow is expected to be. */
@@ -270,9 +326,15 @@ export class Run {
     );
     const { records, lost } = machine.takeFindings();
     for (const record of records) {
-      const known = knownDefect(record, patched, struck);
       const { kind, title, cpu, stack, detail } = record;
-      if (kind === 'oops') this.#oopses += 1;
+      // Told by the call that it ended.
+      if (kind === 'machine-check' && this.#isInjected('thread-kill', machine)) continue;
+      if (kind === 'panic') this.#hasKnownPanic = this.#aftermath.explainsPanic(cpu);
+      const known =
+        kind === 'panic' && this.#hasKnownPanic
+          ? 'its oops is known; the run goes on with another machine'
+          : knownDefect(record, patched, struck);
+      this.#aftermath.add(record, known);
       this.findings.tell(
         {
           kind,
@@ -296,11 +358,15 @@ export class Run {
   complain(complaints: readonly Complaint[], machine: Machine): void {
     // A mended kernel has none of the documented defects of hotplug; what a failed allocation leaves behind, it still has.
     const isMended = this.#config.patches !== undefined && this.#faults.length === 0;
-    for (const { kind, title, cpu, known: documented } of complaints) {
+    for (const complaint of complaints) {
+      const { kind, title, cpu, known: documented } = complaint;
       const isVmxon = kind === 'state' && this.#isInjected('vmxon', machine);
       const known = isVmxon ? 'injected: vmxon' : isMended ? undefined : documented;
       const explained =
-        known ?? (kind === 'leak' && this.killed > 0 ? 'a task that an oops ended has kept it' : undefined);
+        known ??
+        (kind === 'leak' && this.#aftermath.explainsLeak(complaint, this.#ofVm ?? new Map(), this.#ofKvm)
+          ? 'a task that an oops ended has kept it'
+          : undefined);
       this.findings.tell(
         {
           kind,
@@ -413,7 +479,7 @@ export class Run {
   };
 
   #isExpected(kind: TortureKind, error: number): boolean {
-    if (EXPECTED_ERRORS[kind].includes(error) || this.#isRefusedEntry(kind, error)) return true;
+    if (EXPECTED_ERRORS[kind].includes(error) || this.#refusal(kind, error) !== undefined) return true;
     return this.#faults.some((fault) => {
       if (fault.site === undefined) return error === -12;
       if (fault.site === 'cpu-boot') return kind === 'cpu_up' && (error === -5 || error === -38);
@@ -421,23 +487,26 @@ export class Run {
     });
   }
 
-  /** A vCPU that could not be entered: kvm-54 leaves its VMCS launched on a CPU that went offline. */
-  #isRefusedEntry(kind: TortureKind, error: number): boolean {
+  /** What a documented defect makes fail: kvm-54 on Intel, as it was. */
+  #refusal(kind: TortureKind, error: number): Refusal | undefined {
     const { vendor, patches } = this.#config;
-    return kind === 'vm-run' && error === -EIO && vendor === 'intel' && patches === undefined;
+    if (vendor !== 'intel' || patches !== undefined) return undefined;
+    return REFUSALS.find((one) => one.of === kind && one.errors.includes(error));
+  }
+
+  #tellRefusals(): void {
+    for (const refusal of REFUSALS) {
+      const { of, errors, title, known } = refusal;
+      const { outcomes } = this.#past.get(of)!;
+      const refused = errors.reduce((sum, error) => sum + (outcomes.get(error) ?? 0), 0);
+      if (refused === 0 || this.#refusal(of, errors[0]!) === undefined) continue;
+      this.findings.tell({ kind: refusal.kind, title, known }, undefined, refused);
+    }
   }
 
   report(): StressReport {
     const { seconds } = this;
-    const refused = this.#past.get('vm-run')!.outcomes.get(-EIO) ?? 0;
-    if (refused > 0 && this.#isRefusedEntry('vm-run', -EIO)) {
-      const known = 'spec 5.2, 4.8: a vCPU whose mutex was taken was left out when its CPU went offline';
-      this.findings.tell(
-        { kind: 'vm-entry', title: 'a vCPU could not be entered', known },
-        undefined,
-        refused,
-      );
-    }
+    this.#tellRefusals();
     const config = this.#config;
     const { kinds, all } = summaryOf(this.#past, seconds, this.#failuresOf);
     const books = this.#pastBooks;

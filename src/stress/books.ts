@@ -33,7 +33,7 @@ function book(name: string, sent: number, received: number, explained = 0): Stre
 
 /** What else is known of a machine when its books are closed. */
 export interface Circumstances {
-  /** Tasks that an oops ended: what they had not given back yet they will not give back. */
+  /** Tasks with a VM that an oops ended: they will not close it. */
   readonly killed: number;
   /** By CPU: its virtualisation is on, as its registers say. */
   readonly virtOn: readonly boolean[];

@@ -27,6 +27,16 @@ const DEFECTS: readonly Defect[] = [
     where: 'spec 7.8: a vCPU is used on a CPU that is not in VMX operation',
   },
   {
+    on: ['vmx_hardware_disable'],
+    title: /vmxoff$/,
+    where: 'spec 4.6, 7.8: VMXOFF on a CPU that is marked as enabled and is not in VMX operation',
+  },
+  {
+    on: ['anon_inode_getfd'],
+    title: /NULL pointer/,
+    where: 'spec 1.4: /dev/kvm can be opened before the file system of its files is there',
+  },
+  {
     on: ['decache_vcpus_on_cpu', 'vcpu_clear'],
     title: /called with interrupts off/,
     where: 'spec 5.2: CPU_DYING makes a cross call with interrupts off',

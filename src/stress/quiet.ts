@@ -6,12 +6,13 @@ import type PQueue from 'p-queue';
 import { SmplabError } from '#base/errors';
 import { CpuWord } from '#memory/layout';
 import { torture_stop } from '#kernel/torture/smptorture';
+import { collect } from '#machine/collect';
 import { type KernelInventory, kernelInventory } from '#machine/inventory';
 import type { Machine } from '#machine/machine';
 import type { Run } from './account.ts';
 import { booksOf } from './books.ts';
 import { readLedger, readTallies } from './counters.ts';
-import { isKvmLoaded, leakComplaints, stateComplaints, virtualisation } from './state.ts';
+import { holdings, isKvmLoaded, leakComplaints, stateComplaints, virtualisation } from './state.ts';
 
 /** How often the host looks whether the machine has come to rest, or somebody in it waits for time to pass. */
 const LOOK_MS = 5;
@@ -86,6 +87,7 @@ export class Quiet {
     machine.makeTraceRound();
     if ((await this.#does('sys_init_module', { text: 'smptorture' })) !== 0) return false;
     await this.#does('torture_seed', { args: [seed] });
+    if (this.#run.needsHoldings && !(await this.#findHoldings())) return false;
     this.#bare = machine.look(kernelInventory);
     if (loaded) {
       const error = await this.#does('kvm_torture_load');
@@ -97,6 +99,19 @@ export class Quiet {
     }
     this.#before = machine.look(kernelInventory);
     return true;
+  }
+
+  /** What a task with a VM has, and KVM that is loaded: what is left of those that an oops ends. False if that fails. */
+  async #findHoldings(): Promise<boolean> {
+    const machine = this.#machine;
+    const bare = machine.look(kernelInventory);
+    if ((await this.#does('kvm_torture_load')) !== 0) return false;
+    const loaded = machine.look(kernelInventory);
+    if ((await this.#does('vm_torture_hold')) !== 0) return false;
+    const held = machine.look(kernelInventory);
+    await this.#does('vm_torture_drop');
+    this.#run.setHoldings(holdings(loaded, held), holdings(bare, loaded));
+    return (await this.#does('kvm_torture_unload')) === 0;
   }
 
   #order(stop: boolean): void {
@@ -116,6 +131,8 @@ export class Quiet {
     this.#order(true);
     while (this.#inFlight() > 0 && !this.#run.hasEnded) await pause(LOOK_MS);
     if (!this.#run.hasEnded) await this.#count(loaded);
+    // The host is at rest as well: what the last seconds left does not add up over hours.
+    collect();
     if (!this.#run.isOver) this.#order(false);
     for (const queue of this.#queues) queue.start();
   }
@@ -129,8 +146,10 @@ export class Quiet {
     this.#run.disarm(machine);
     if (this.#loadedHere || machine.look(() => isKvmLoaded(machine))) {
       const error = await this.#does('kvm_torture_unload');
+      // It did not come back: why has been told.
+      if (error === undefined) return;
       if (error !== 0) {
-        const known = this.#run.killed > 0 ? 'a task that an oops ended has left its files open' : undefined;
+        const known = this.#run.mayKeepKvm ? 'a task that an oops ended has left its files open' : undefined;
         this.#run.findings.tell(
           {
             kind: 'unload',
@@ -159,7 +178,7 @@ export class Quiet {
     this.#run.takeReports(machine);
     const tallies = readTallies(machine);
     const ledger = readLedger(machine);
-    const killed = this.#run.killed;
+    const killed = this.#run.lostVms;
     this.#run.books(booksOf(tallies, ledger, { killed, virtOn: virtualisation(machine) }), ledger, machine);
     const isAsBefore = isKvmLoaded(machine) === loaded;
     this.#run.complain(

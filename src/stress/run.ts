@@ -16,7 +16,7 @@ import { type ScenarioSource, loadScenario } from '#scenario/program';
 import { Watchdog } from '#machine/watchdog';
 import type { StressReport } from '#report/stress-report';
 import { countOps } from './counters.ts';
-import { HostClock } from './host-clock.ts';
+import { HostClock } from '#machine/host-clock';
 import { Run } from './account.ts';
 import type { StressConfig } from './config.ts';
 import { Quiet, isDone } from './quiet.ts';
@@ -258,6 +258,7 @@ class Torment {
     const fairMs = this.#clock.tick();
     this.#run.sample(this.#machine, this.#clock);
     this.#run.barks(this.#watchdog!.look(fairMs), this.#machine);
+    if (!this.#run.hasEnded) this.#run.takeReports(this.#machine);
     const ops = countOps(this.#machine);
     if (ops !== this.#progress.ops) this.#progress = { ops, fairMs: this.#clock.fairMs };
     else if (this.#clock.fairMs - this.#progress.fairMs > GIVE_UP_SECONDS * 1_000) {

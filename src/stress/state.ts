@@ -16,6 +16,10 @@ export interface Complaint {
   readonly cpu?: number;
   /** Where it is documented, if it is. */
   readonly known?: string;
+  /** Of something left behind: what it is, how many more than there were, and who asked for it. */
+  readonly entry?: string;
+  readonly more?: number;
+  readonly allocatedBy?: string;
 }
 
 const SPEC_SVM_DATA = "spec 7.8, 3.7: kvm-amd frees a CPU's svm_data when it goes offline (fixed in 2.6.27)";
@@ -90,9 +94,24 @@ const KNOWN_LEAKS: Readonly<Record<string, string>> = {
   alloc_vmcs_cpu: SPEC_VMXAREA,
 };
 
+interface Entry {
+  readonly count: number;
+  readonly allocatedBy: string | undefined;
+}
+
+/** What is there now and was not, and how many of each. */
+export function holdings(before: KernelInventory, now: KernelInventory): Map<string, number> {
+  const had = entries(before);
+  const more = [...entries(now)].map(([key, { count }]): [string, number] => [
+    key,
+    count - (had.get(key)?.count ?? 0),
+  ]);
+  return new Map(more.filter(([, count]) => count > 0));
+}
+
 /** Everything that is there, without addresses: what is given back and taken again is the same. */
-function entries(inventory: KernelInventory): Map<string, { count: number; known: string | undefined }> {
-  const found = new Map<string, { count: number; known: string | undefined }>();
+function entries(inventory: KernelInventory): Map<string, Entry> {
+  const found = new Map<string, Entry>();
   for (const [list, items] of Object.entries(inventory) as [keyof KernelInventory, readonly unknown[]][]) {
     for (const item of items) {
       const {
@@ -103,9 +122,8 @@ function entries(inventory: KernelInventory): Map<string, { count: number; known
       } = item as Record<string, unknown>;
       const text = typeof item === 'string' ? item : JSON.stringify(rest);
       const key = `${list}: ${text}`;
-      const known = typeof item === 'object' ? KNOWN_LEAKS[String(rest['allocatedBy'])] : undefined;
-      const before = found.get(key);
-      found.set(key, { count: (before?.count ?? 0) + 1, known });
+      const allocatedBy = typeof item === 'object' ? (rest['allocatedBy'] as string | undefined) : undefined;
+      found.set(key, { count: (found.get(key)?.count ?? 0) + 1, allocatedBy });
     }
   }
   return found;
@@ -115,15 +133,18 @@ function entries(inventory: KernelInventory): Map<string, { count: number; known
 export function leakComplaints(before: KernelInventory, now: KernelInventory): Complaint[] {
   const had = entries(before);
   const complaints: Complaint[] = [];
-  for (const [key, { count, known }] of entries(now)) {
+  for (const [key, { count, allocatedBy }] of entries(now)) {
     const more = count - (had.get(key)?.count ?? 0);
-    if (more > 0) {
-      complaints.push({
-        kind: 'leak',
-        title: `left behind: ${more === 1 ? '' : `${more} x `}${key}`,
-        ...(known === undefined ? {} : { known }),
-      });
-    }
+    if (more <= 0) continue;
+    const known = allocatedBy === undefined ? undefined : KNOWN_LEAKS[allocatedBy];
+    complaints.push({
+      kind: 'leak',
+      title: `left behind: ${more === 1 ? '' : `${more} x `}${key}`,
+      entry: key,
+      more,
+      ...(allocatedBy === undefined ? {} : { allocatedBy }),
+      ...(known === undefined ? {} : { known }),
+    });
   }
   return complaints;
 }

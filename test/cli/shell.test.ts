@@ -85,6 +85,37 @@ describe('smplab shell: a kernel that fails', () => {
     expect(ran.stderr).toContain('  sys_delete_module\n');
   });
 
+  it('lkdtm: what is written to DIRECT happens, and is on the console', async () => {
+    const text = [
+      'mount -t debugfs none /sys/kernel/debug; modprobe lkdtm; cd /sys/kernel/debug/provoke-crash',
+      'cat DIRECT | head -3; echo NONSENSE > DIRECT; echo WARNING > DIRECT; echo EXCEPTION > DIRECT; echo $?',
+      'rmmod lkdtm; ls /sys/kernel/debug; echo HUNG_TASK > DIRECT; modprobe lkdtm',
+      'echo HUNG_TASK > DIRECT; echo not reached',
+    ].join('\n');
+    const { code, stdout, stderr } = await smplab(['shell', '--cpus', '2', '-c', text]);
+    expect(stdout).toBe('Available crash types:\nPANIC\nBUG\n139\n');
+    expect(stderr).toContain('echo: write error: Invalid argument\n');
+    expect(stderr).toContain('WARNING: at lkdtm_do_action');
+    expect(stderr).toContain('NULL pointer dereference at 00000000');
+    expect(stderr).toContain('smplab: the machine hangs');
+    expect(stderr).toMatch(/wait_event\n {2}lkdtm_do_action\n {2}direct_entry\n/);
+    expect(code).toBe(1);
+  });
+
+  it('cpu-notifier-error-inject: a CPU may not go or come while the file says so', async () => {
+    const text = [
+      'mount -t debugfs none /sys/kernel/debug; /sbin/modprobe -q cpu-notifier-error-inject priority=0',
+      'cd /sys/kernel/debug/notifier-error-inject/cpu/actions; cpu1=/sys/devices/system/cpu/cpu1/online',
+      'echo -12 > CPU_DOWN_PREPARE/error; echo 0 > $cpu1; echo $? $(cat $cpu1 CPU_DOWN_PREPARE/error)',
+      'echo 0 > CPU_DOWN_PREPARE/error; echo 0 > $cpu1; echo $?; echo -1 > CPU_UP_PREPARE/error',
+      'echo 1 > CPU_UP_PREPARE/error; echo $?; echo 1 > $cpu1; echo $?; dmesg | grep -c "Injecting error"',
+      'cd /; modprobe -r cpu-notifier-error-inject; ls /sys/kernel/debug; echo 1 > $cpu1; cat $cpu1',
+    ].join('\n');
+    const { code, stdout } = await smplab(['shell', '--cpus', '2', '-c', text]);
+    expect(stdout).toBe('1 1 -12\n0\n1\n1\n2\n1\n');
+    expect(code).toBe(0);
+  });
+
   it('an injected failure is what the command says', async () => {
     const machine = ['--cpus', '2', '--fault', 'misc_register=EBUSY'];
     const ran = await smplab(['shell', ...machine, '-c', 'modprobe kvm-amd; echo $?']);

@@ -4,7 +4,7 @@
  */
 import { EIO, ENOMEM } from '#base/errno';
 import { stack_alloc } from '#memory/stack';
-import { NULL, type Ptr, u32 } from '#memory/struct';
+import { NULL, type Ptr, s32, struct, u32 } from '#memory/struct';
 import { kernel_function } from '#memory/symbols';
 import { cpu_possible_map, cpu_set, cpumask_t, cpus_clear } from '#smp/cpumask';
 import { set_cpus_allowed } from '#smp/sched';
@@ -108,6 +108,28 @@ const one_vm = kernel_function('vm_torture_one', (slot: number, cpus: number, pa
   }
   if (dev >= 0) sys_close(dev);
   return made;
+});
+
+/** Of vm_torture_hold: the host calls, one at a time. */
+const torture_held = struct('torture_held', { page: u32, dev: s32, vm: s32, vcpu: s32 });
+const held = smptorture_ko.DEFINE('torture_held', torture_held);
+
+/** Everything that a caller ever has at a time, and a guest that has run; until vm_torture_drop. */
+export const vm_torture_hold = kernel_function('vm_torture_hold', (): number => {
+  held.page = __get_free_pages(GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN, 0);
+  if (held.page === NULL) return -ENOMEM;
+  held.dev = sys_open(0, 0, 0, '/dev/kvm');
+  held.vm = held.dev < 0 ? held.dev : sys_ioctl(held.dev, KVM_CREATE_VM, 0);
+  if (held.vm < 0) return held.vm;
+  sys_ioctl(held.vm, KVM_SET_TSS_ADDR, TSS_ADDR);
+  held.vcpu = sys_ioctl(held.vm, KVM_CREATE_VCPU, 0);
+  return held.vcpu < 0 ? held.vcpu : run_guest(0, held.vcpu, held.page);
+});
+
+export const vm_torture_drop = kernel_function('vm_torture_drop', (): number => {
+  for (const fd of [held.vcpu, held.vm, held.dev]) if (fd > 0) sys_close(fd);
+  if (held.page !== NULL) free_page(held.page);
+  return 0;
 });
 
 /** A caller makes VMs and throws them away, about `ops` operations. */

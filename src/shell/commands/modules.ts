@@ -89,7 +89,7 @@ const lsmod: CommandBody = async (call) => {
 /** The module of that name, whichever of - and _ it is written with, and without its path and `.ko`. */
 async function find(call: CommandCall, given: string): Promise<LoadedModule | undefined> {
   const name = underscores(given.replace(/^.*\//, '').replace(/\.ko$/, ''));
-  const known = MODULE_ALIASES.get(name) ?? name;
+  const known = MODULE_ALIASES.get(name) ?? MODULE_ALIASES.get(name.replaceAll('_', '-')) ?? name;
   return (await loadedModules(call)).find((one) => underscores(one.name) === underscores(known));
 }
 
@@ -134,7 +134,7 @@ const rmmod: CommandBody = async (call) => {
 const DEPENDS: ReadonlyMap<string, string> = new Map([
   ['kvm-amd', 'kvm'],
   ['kvm-intel', 'kvm'],
-  ['cpu-notifier-error-inject', 'notifier-error-inject'],
+  ['cpu-notifier-err-inject', 'notifier-error-inject'],
 ]);
 
 async function probe(call: CommandCall, name: string, isQuiet: boolean): Promise<Answer> {
