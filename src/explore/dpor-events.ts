@@ -76,6 +76,10 @@ const DRAINING: ReadonlySet<number> = new Set<number>([
   OpType.STORE,
 ]);
 
+function drains(head: number): boolean {
+  return DRAINING.has(opType(head)) || (opFlags(head) & OpFlag.DRAINED) !== 0;
+}
+
 /** Sizes of one access; a longer one is done by a copy, which waits for the store buffer. */
 function isOneAccess(size: number): boolean {
   return size === 1 || size === 2 || size === 4 || size === 8;
@@ -191,7 +195,7 @@ export class EventTable {
   private begins(head: number): boolean {
     if ((opFlags(head) & OpFlag.VISIBLE) !== 0) return true;
     const type = opType(head);
-    return this.isTso && (type === OpType.BUFFER || type === OpType.FLUSH || DRAINING.has(type));
+    return this.isTso && (type === OpType.BUFFER || type === OpType.FLUSH || drains(head));
   }
 
   private add(record: number, isOther: boolean): void {
@@ -230,7 +234,7 @@ export class EventTable {
     let flags = isAlone ? EventFlag.ALONE : 0;
     if ((opFlags(head) & OpFlag.VISIBLE) !== 0) flags |= EventFlag.VISIBLE;
     if ((opFlags(head) & OpFlag.FORWARDED) !== 0) flags |= EventFlag.FORWARDED;
-    if (DRAINING.has(type)) flags |= EventFlag.DRAINS;
+    if (drains(head)) flags |= EventFlag.DRAINS;
     if (type === OpType.BUFFER) flags |= EventFlag.BUFFER;
     if (type === OpType.FLUSH) flags |= EventFlag.FLUSH;
     if (type === OpType.IRQ_ENTRY) flags |= EventFlag.ENTRY;
@@ -323,9 +327,9 @@ export class EventTable {
     const flags = this.flags[first]! | this.flags[second]!;
     if ((flags & EventFlag.TIMEOUT) !== 0) return true;
     if (cpuOf(this.actor[first]!) === cpuOf(this.actor[second]!)) return this.dependsOnCpu(first, second);
-    return (flags & EventFlag.FORWARDED) === 0 || (flags & EventFlag.MANY) !== 0
-      ? this.conflicts(first, second)
-      : false;
+    if ((flags & EventFlag.FORWARDED) !== 0 && (this.isForwarded(first) || this.isForwarded(second)))
+      return false;
+    return this.conflicts(first, second);
   }
 
   /** Two flows of a CPU order each other; its store buffer orders itself by what it carries. */

@@ -238,14 +238,15 @@ export class DporSearch implements Search {
     return this.isFinished && this.gap() === undefined;
   }
 
-  /** Why an end of the search is no proof. */
+  /** Why an end of the search is no proof, or will be none. */
   private gap(): string | undefined {
     if (this.hasGivenUp)
       return `memory became known as shared ${this.restarts} times, and the search gave up`;
-    if (this.limited > 0) return `${this.limited} schedules were not followed to their end`;
-    if (this.path.lost > 0) return `the search could not follow up ${this.path.lost} of its branches`;
+    // That first: it is why schedules lead elsewhere than they were planned to.
     if (this.order.events.hasMoves)
       return 'a task moved to another CPU, which stands as another actor from then on';
+    if (this.limited > 0) return `${this.limited} schedules were not followed to their end`;
+    if (this.path.lost > 0) return `the search could not follow up ${this.path.lost} of its branches`;
     if (this.demands.startsTwice) return 'a CPU was sent INIT twice, and may have begun in between';
     if (!this.demands.isComplete) return 'a wait had too many sets of writes in front of it to try all';
     return undefined;

@@ -343,7 +343,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
     this.written(destination, length);
     this.core.wake(destination, length);
     const first = this.i32[source >>> 2]!;
-    this.log(OpType.LOAD, AccessKind.PLAIN, source, length, first, 0);
+    this.log(OpType.LOAD, AccessKind.PLAIN, source, length, first, 0, OpFlag.DRAINED);
     this.more(OpType.STORE, AccessKind.PLAIN, destination, length, 0, first);
     this.#trace(EventType.BULK, destination, length, source, 1);
   }
@@ -355,7 +355,7 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
       !this.inRange(address, length, false)
     )
       return NO_BYTES;
-    this.log(OpType.LOAD, AccessKind.PLAIN, address, length, this.i32[address >>> 2]!, 0);
+    this.log(OpType.LOAD, AccessKind.PLAIN, address, length, this.i32[address >>> 2]!, 0, OpFlag.DRAINED);
     this.#trace(EventType.LOAD, address, length, 0, AccessKind.PLAIN);
     return this.u8.slice(address, address + length);
   }

@@ -83,6 +83,8 @@ export const OpFlag = {
   FORWARDED: 32,
   /** the operation faulted: nothing was read or written */
   FAULTED: 64,
+  /** a LOAD of bytes that are read at once, whatever their number, as by a copy: under tso the store buffer had to be empty */
+  DRAINED: 128,
 } as const;
 
 /** INIT and SIPI among the bits of an IPI (memory/layout): they start a CPU and are taken by no handler. */

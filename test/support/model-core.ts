@@ -165,9 +165,9 @@ export class ModelCore {
   }
 
   /** What runs on top of a flow is somebody else, so that an interrupt is asked for in front of what the two share. */
-  private claim(actor: Actor, address: number): boolean {
+  private claim(actor: Actor, address: number, size = 4): boolean {
     const isOnTop = this.aside[actor] !== undefined;
-    return this.state.claim(isOnTop ? this.cpus * ACTORS_PER_CPU + cpuOf(actor) : actor, address);
+    return this.state.claim(isOnTop ? this.cpus * ACTORS_PER_CPU + cpuOf(actor) : actor, address, size);
   }
 
   /** Something preempts the flow: what it is in front of waits. */
@@ -294,7 +294,7 @@ export class ModelCore {
     looked.length = 0;
     let visible = 0;
     for (const address of words!) {
-      looked.push(state.buffered(cpu, address)?.value ?? state.read(address));
+      looked.push(state.seen(cpu, address));
       if (state.isShared(address)) visible = 1;
     }
     // The words may have got their second user while this flow waited.
@@ -355,18 +355,36 @@ export class ModelCore {
     }
   }
 
-  private publishAccess(actor: Actor, head: number, { type, kind, address }: ModelRequest): void {
+  private publishAccess(
+    actor: Actor,
+    head: number,
+    { type, kind, address, size = 4, source }: ModelRequest,
+  ): void {
     assert(
       address < this.state.pendingOf(0) || address === this.state.pendingOf(cpuOf(actor)),
       'ModelCore.publishAccess: the address is beyond memory',
     );
-    const isShared = this.claim(actor, address);
+    if (source !== undefined) {
+      this.publishBytes(actor, head, address, source, size);
+      return;
+    }
+    const isShared = this.claim(actor, address, size);
     // Its reaching memory is the choice, not its entering the buffer.
     if (type === OpType.STORE && this.isTso)
-      this.publish(actor, OpType.BUFFER | (kind << 8), address, 4, false);
-    else if (type === OpType.LOAD || type === OpType.STORE) this.publish(actor, head, address, 4, isShared);
+      this.publish(actor, OpType.BUFFER | (kind << 8), address, size, false);
+    else if (type === OpType.LOAD || type === OpType.STORE) {
+      const isPartly = this.state.buffered(cpuOf(actor), address, size) === 'partly';
+      this.publish(actor, isPartly ? head | NEEDS_DRAIN : head, address, size, isShared);
+    }
     // An interrupt that the CPU has sent to itself may come before it is dropped.
     else this.publish(actor, head | NEEDS_DRAIN, address, 4, isShared || type === OpType.IRQ_DROP);
+  }
+
+  private publishBytes(actor: Actor, head: number, address: number, source: number, size: number): void {
+    const isShared = this.claim(actor, source, size);
+    const from = Math.min(address, source);
+    const bytes = Math.max(address, source) + size - from;
+    this.publish(actor, head | NEEDS_DRAIN, from, bytes, this.claim(actor, address, size) || isShared);
   }
 
   private publishAwait(actor: Actor, head: number, words: readonly number[]): void {
@@ -401,9 +419,9 @@ export class ModelCore {
   }
 
   private publishFlush(cpu: number): Actor {
-    const { address, kind } = this.state.buffers[cpu]![0]!;
+    const { address, size, kind } = this.state.buffers[cpu]![0]!;
     const actor = bufferActor(cpu);
-    this.present(actor, OpType.FLUSH | (kind << 8), address, 4, this.state.isShared(address));
+    this.present(actor, OpType.FLUSH | (kind << 8), address, size, this.state.isShared(address));
     return actor;
   }
 }

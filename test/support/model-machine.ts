@@ -3,7 +3,7 @@
  * it without CPU threads. Who may go next, who is asked, and what stands in the log is as on the threads: its decisions follow
  * memory/scheduler-core, its operations memory/deterministic-bus.
  *
- * Leaves out: operations of other sizes than 4 bytes, faults, facts in the log, stacks (SITE is 0, and 1 in what has preempted a
+ * Leaves out: operations of 8 bytes, faults, facts in the log, stacks (SITE is 0, and 1 in what has preempted a
  * flow).
  */
 import { assert } from '#base/assert';
@@ -256,10 +256,10 @@ export class ModelMachine implements Executor {
 
   private flush(cpu: number): void {
     const { state } = this;
-    const { address, value, kind } = state.buffers[cpu]!.shift()!;
-    const before = state.read(address);
-    state.write(address, value);
-    this.core.log.step(OpType.FLUSH, kind, this.context(cpu), bufferActor(cpu), address, 4, before, value);
+    const { address, size, value, kind } = state.buffers[cpu]!.shift()!;
+    const before = state.read(address, size);
+    state.write(address, value, size);
+    this.core.log.step(OpType.FLUSH, kind, this.context(cpu), bufferActor(cpu), address, size, before, value);
   }
 
   /** OpFlag bits of where a CPU is. */
@@ -274,26 +274,24 @@ export class ModelMachine implements Executor {
   private operate(cpu: number, actor: Actor): number {
     const { state } = this;
     const { log } = this.core;
-    const { type, kind, address, value, change } = this.core.requests[actor]!;
+    const { type, kind, address, value, change, size = 4, source } = this.core.requests[actor]!;
     const context = this.context(cpu);
+    if (source !== undefined && type !== OpType.LOAD) {
+      this.writeBytes(cpu, actor);
+      return 0;
+    }
     switch (type) {
       case OpType.LOAD: {
-        const own = state.buffered(cpu, address);
-        const read = own === undefined ? state.read(address) : own.value;
-        log.step(
-          type,
-          kind,
-          context | (own === undefined ? 0 : OpFlag.FORWARDED),
-          actor,
-          address,
-          4,
-          read,
-          0,
-        );
+        const own = source === undefined ? state.buffered(cpu, address, size) : undefined;
+        const isOwn = typeof own === 'number';
+        const read = isOwn ? own : state.read(address, Math.min(size, 4));
+        const how = (isOwn ? OpFlag.FORWARDED : 0) | (source === undefined ? 0 : OpFlag.DRAINED);
+        log.step(type, kind, context | how, actor, address, size, read, 0);
+        for (let at = address + 4; at < address + size; at += 4) this.loaded(actor, state.read(at), at);
         return this.loaded(actor, read, address);
       }
       case OpType.STORE:
-        this.store(cpu, actor, address, value | 0, kind);
+        this.store(cpu, actor, address, value | 0, kind, size);
         return 0;
       case OpType.RMW:
       case OpType.IRQ_DROP:
@@ -335,6 +333,22 @@ export class ModelMachine implements Executor {
     }
   }
 
+  private writeBytes(cpu: number, actor: Actor): void {
+    const { state } = this;
+    const { log } = this.core;
+    const { type, kind, address, value, size = 4, source = address } = this.core.requests[actor]!;
+    const context = this.context(cpu);
+    if (type === OpType.STORE) {
+      state.fill(address, value, size);
+      log.step(type, kind, context, actor, address, size, 0, value);
+      return;
+    }
+    const first = state.read(source);
+    state.copy(address, source, size);
+    log.step(OpType.LOAD, kind, context | OpFlag.DRAINED, actor, source, size, first, 0);
+    log.more(OpType.STORE, kind, context, actor, address, size, 0, first);
+  }
+
   private loaded(actor: Actor, value: number, address: number): number {
     if (this.program.onlyShared === true && !this.state.isShared(address)) return value;
     const isOnTop = flowOf(actor) === Flow.MAIN && this.preempted[cpuOf(actor)] !== undefined;
@@ -342,18 +356,18 @@ export class ModelMachine implements Executor {
     return value;
   }
 
-  private store(cpu: number, actor: Actor, address: number, value: number, kind: number): void {
+  private store(cpu: number, actor: Actor, address: number, value: number, kind: number, size: number): void {
     const { state } = this;
     const { log } = this.core;
     const context = this.context(cpu);
     if (this.isTso) {
-      state.buffers[cpu]!.push({ address, value, kind });
-      log.step(OpType.BUFFER, kind, context, actor, address, 4, 0, value);
+      state.buffers[cpu]!.push({ address, size, value, kind });
+      log.step(OpType.BUFFER, kind, context, actor, address, size, 0, value);
       return;
     }
-    const before = state.read(address);
-    state.write(address, value);
-    log.step(OpType.STORE, kind, context, actor, address, 4, before, value);
+    const before = state.read(address, size);
+    state.write(address, value, size);
+    log.step(OpType.STORE, kind, context, actor, address, size, before, value);
   }
 
   /** One record for each word that the condition looked at. */
@@ -370,16 +384,15 @@ export class ModelMachine implements Executor {
     }
     for (let index = 0; index < words!.length; index++) {
       const address = words![index]!;
-      const own = state.buffered(cpu, address);
-      const read = own === undefined ? state.read(address) : own.value;
-      const flags = context | (own === undefined ? 0 : OpFlag.FORWARDED);
+      const read = state.seen(cpu, address);
+      const flags = context | (typeof state.buffered(cpu, address) === 'number' ? OpFlag.FORWARDED : 0);
       if (index === 0) log.step(OpType.AWAIT, kind, flags, actor, address, 4, read, 0);
       else log.more(OpType.AWAIT, kind, flags, actor, address, 4, read, 0);
       this.loaded(actor, read, address);
     }
     if (value > 0) return 1;
     const first = words![0]!;
-    return state.buffered(cpu, first)?.value ?? state.read(first);
+    return state.seen(cpu, first);
   }
 
   private findings(): RunFinding[] {

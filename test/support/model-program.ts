@@ -6,7 +6,7 @@
  *       yield m.store(X, seen + 1);
  *     }
  *
- * Words are 4 bytes, at addresses that 4 divides; values are signed 32-bit.
+ * Words are 4 bytes, at addresses that 4 divides; values are signed 32-bit. Parts of words, and copies, have operations of their own.
  */
 import { assert } from '#base/assert';
 import { AccessKind } from '#trace/events';
@@ -32,6 +32,9 @@ export interface ModelRequest {
   readonly value: number;
   readonly change: Change | undefined;
   readonly words: readonly number[] | undefined;
+  /** Bytes, if they are not 4; for a copy, where from. */
+  readonly size?: number;
+  readonly source?: number;
   readonly condition: Condition | undefined;
 }
 
@@ -59,6 +62,29 @@ export class ModelOps {
 
   store(address: number, value: number, kind: number = AccessKind.PLAIN): ModelRequest {
     return request(OpType.STORE, kind, address, value);
+  }
+
+  /** Of 1 or 2 bytes, at an address that they divide. */
+  loadPart(address: number, size: 1 | 2): ModelRequest {
+    return { ...request(OpType.LOAD, AccessKind.PLAIN, address, 0), size };
+  }
+
+  storePart(address: number, size: 1 | 2, value: number): ModelRequest {
+    return { ...request(OpType.STORE, AccessKind.PLAIN, address, value), size };
+  }
+
+  /** Reads so many bytes as one step, whatever their number: waits for the store buffer. Answers the first word. */
+  loadBytes(address: number, size: number): ModelRequest {
+    return { ...request(OpType.LOAD, AccessKind.PLAIN, address, 0), size, source: address };
+  }
+
+  /** As memset and memcpy: one step, which waits for the store buffer. */
+  fill(address: number, byte: number, size: number): ModelRequest {
+    return { ...request(OpType.STORE, AccessKind.PLAIN, address, byte), size, source: address };
+  }
+
+  copy(address: number, source: number, size: number): ModelRequest {
+    return { ...request(OpType.RMW, AccessKind.PLAIN, address, 0), size, source };
   }
 
   /** Answers the word before. */

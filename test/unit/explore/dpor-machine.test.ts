@@ -129,6 +129,59 @@ describe('dpor: what the machine does on its own', () => {
     });
   });
 
+  it('under tso a few bytes that are read at once wait for the store buffer, as many do', () => {
+    const { states } = provedAsByForce({
+      memoryModel: 'tso',
+      flows: [
+        function* (m) {
+          yield m.store(X, 1);
+          yield m.loadBytes(Y, 4);
+        },
+        function* (m) {
+          yield m.store(Y, 1);
+          yield m.loadBytes(X, 4);
+        },
+      ],
+    });
+    // Not both may miss the other's store.
+    expect(states.size).toBe(3);
+  });
+
+  it('a load that its own buffered store serves has no order with a copy to that memory', () => {
+    const { traces } = provedAsByForce({
+      memoryModel: 'tso',
+      flows: [
+        function* (m) {
+          yield m.store(X, 2);
+          yield m.load(X);
+        },
+        function* (m) {
+          yield m.copy(X, Y, 8);
+        },
+      ],
+    });
+    expect(traces.size).toBe(5);
+  });
+
+  it('a load of part of a word sees its own buffered store of the whole, and one of the whole waits for that of a part', () => {
+    const { states } = provedAsByForce({
+      memoryModel: 'tso',
+      flows: [
+        function* (m) {
+          yield m.store(X, 0x0102);
+          yield m.loadPart(X, 1);
+          yield m.storePart(X, 1, 7);
+          yield m.load(X);
+        },
+        function* (m) {
+          yield m.storePart(X + 2, 2, 1);
+        },
+      ],
+    });
+    // The other's half is overwritten, seen, or comes after the look.
+    expect(states.size).toBe(3);
+  });
+
   it('a CPU drops its interrupts: one that was raised before is not taken after', () => {
     const { states } = provedAsByForce({
       flows: [

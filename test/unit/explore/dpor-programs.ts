@@ -23,7 +23,9 @@ export type Toy =
   | { readonly op: 'ipi'; readonly cpu: number }
   | { readonly op: 'startup'; readonly cpu: number; readonly what?: Startup }
   | { readonly op: 'await-for'; readonly word: number; readonly value: number; readonly time: number }
-  | { readonly op: 'drop' };
+  | { readonly op: 'drop' }
+  | { readonly op: 'load-part' | 'store-part'; readonly byte: number; readonly size: 1 | 2 }
+  | { readonly op: 'load-bytes' | 'fill' | 'copy'; readonly word: number; readonly words: number };
 
 export interface ToyProgram {
   readonly flows: readonly (readonly Toy[])[];
@@ -187,6 +189,31 @@ export function anyBusyProgram(most: number): fc.Arbitrary<ToyProgram> {
     .filter((program) => size(program) <= most);
 }
 
+/** Programs that use parts of words, and many at once, beside whole ones. */
+export function anySizedProgram(most: number): fc.Arbitrary<ToyProgram> {
+  const part = fc.record({
+    op: fc.constantFrom('load-part' as const, 'store-part' as const, 'store-part' as const),
+    byte: fc.nat({ max: 3 }),
+    size: fc.constantFrom(1 as const, 2 as const),
+  });
+  const bytes = fc.record({
+    op: fc.constantFrom('load-bytes' as const, 'fill' as const, 'copy' as const),
+    word: anyWord,
+    words: fc.integer({ min: 1, max: 2 }),
+  });
+  const main = fc.oneof(
+    { weight: 4, arbitrary: part },
+    { weight: 3, arbitrary: bytes },
+    { weight: 4, arbitrary: plain() },
+    { weight: 1, arbitrary: waits() },
+    { weight: 1, arbitrary: locked() },
+  );
+  const flow = fc.array(main, { minLength: 1, maxLength: 3 });
+  return fc
+    .record({ flows: fc.array(flow, { minLength: 2, maxLength: 3 }), handlers: fc.constant([]) })
+    .filter((program) => size(program) <= most);
+}
+
 /** Programs in which CPU 1 is off, and another starts it, perhaps in pieces, perhaps again. */
 export function anyStartingProgram(most: number): fc.Arbitrary<ToyProgram> {
   const starts = fc.record({
@@ -242,6 +269,11 @@ function* perform(m: ModelOps, body: readonly Toy[], flow: number): Generator<Mo
     else if (toy.op === 'drop') yield m.drop();
     else if (toy.op === 'await-for')
       yield m.awaitFor(toy.time, word(toy.word), ([seen]) => seen === toy.value);
+    else if (toy.op === 'load-part') yield m.loadPart(X + toy.byte * toy.size, toy.size);
+    else if (toy.op === 'store-part') yield m.storePart(X + toy.byte * toy.size, toy.size, toy.byte + 1);
+    else if (toy.op === 'load-bytes') yield m.loadBytes(word(toy.word), toy.words * 4);
+    else if (toy.op === 'fill') yield m.fill(word(toy.word), 1, toy.words * 4);
+    else if (toy.op === 'copy') yield m.copy(word(toy.word), word(1 - toy.word), toy.words * 4);
     else if (toy.op === 'off' || toy.op === 'on') yield m.irqs(toy.op === 'on');
     else if (toy.op === 'lock') {
       yield m.acquire(word(8 + toy.lock));

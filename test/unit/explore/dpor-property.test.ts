@@ -9,6 +9,7 @@ import {
   type ToyProgram,
   anyBusyProgram,
   anyProgram,
+  anySizedProgram,
   anyStartingProgram,
   byDpor,
   byForce,
@@ -99,10 +100,16 @@ it.each([
   ['interrupt each other, nested and with preemption', 'tso', 5, 15],
   ['start others, whole or in pieces', 'sc', 7, 80],
   ['start others, whole or in pieces', 'tso', 6, 40],
+  ['use parts of words, and many at once', 'sc', 6, 30],
+  ['use parts of words, and many at once', 'tso', 6, 30],
 ] as const)(
   'dpor: the states and traces of brute force where CPUs %s (%s, %i operations, %i programs)',
   (what, model, most, programs) => {
-    const anySuch = what.startsWith('start') ? anyStartingProgram : anyBusyProgram;
+    const anySuch = what.startsWith('start')
+      ? anyStartingProgram
+      : what.startsWith('use')
+        ? anySizedProgram
+        : anyBusyProgram;
     const seed = Number(process.env['SEED'] ?? 20_260_103);
     let compared = 0;
     const check = (program: ToyProgram): void => {
