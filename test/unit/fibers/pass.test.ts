@@ -10,6 +10,8 @@ const choices = array(constantFrom(Choice.GO, Choice.PARK, Choice.INTERRUPT), {
   maxLength: 40,
 });
 
+const isLong = process.env['SMPLAB_LONG'] !== undefined;
+
 describe('compiled functions', () => {
   it.each(Object.entries(corpus))('behave as they stand: %s', async (_about, source) => {
     const program = await Program.make(source);
@@ -40,7 +42,7 @@ describe('generated programs', () => {
           program.runPlain([Choice.INTERRUPT, Choice.GO]),
         );
       }),
-      { numRuns: Number(process.env['PASS_PROGRAMS'] ?? 200) },
+      { numRuns: Number(process.env['PASS_PROGRAMS'] ?? (isLong ? 1_000 : 80)) },
     );
   });
 });
