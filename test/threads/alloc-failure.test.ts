@@ -113,8 +113,9 @@ async function run(config: MachineConfig, pool: CpuPool, nth: number): Promise<R
   });
   const day = new Day(machine);
   day.note('boot', machine.bootOutcome);
-  // Again, until the failure has had its turn: each time takes some seventy allocations.
-  while (!day.over && allocationsSeen(machine) < Math.max(nth, ALLOCATIONS)) {
+  // Again, until the failure has had its turn, and once more: each time takes some seventy allocations.
+  for (let isLast = false; !day.over && !isLast;) {
+    isLast = allocationsSeen(machine) >= nth;
     if (!(await day.loadUseUnload(config.vendor))) break;
   }
   const findings = machine.findings().records.map(({ kind }) => kind);
