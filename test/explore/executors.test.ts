@@ -21,7 +21,9 @@ const COMPLETE = 1;
 /** Words of the machine block (memory/layout.ts). */
 const [RUN, DOORBELL] = [0x400 + 160 + 2, 0x400 + 64];
 
-const programs = ['test/programs', 'test/programs/fixed'].flatMap((folder) =>
+/** The mended ones when there is time: they are the others with a lock or an order more. */
+const folders = isLong ? ['test/programs', 'test/programs/fixed'] : ['test/programs'];
+const programs = folders.flatMap((folder) =>
   readdirSync(folder)
     .filter((name) => name.endsWith('.ts') && name !== 'reorder.ts')
     .map((name) => path.join(folder, name)),
@@ -32,7 +34,7 @@ describe('two executors', () => {
     const seconds = isLong ? 600 : 0;
     const { compared, different } = await compareExecutors({ seconds, seed: 1, files: programs });
     expect(different).toEqual([]);
-    expect(compared).toBeGreaterThan(400);
+    expect(compared).toBeGreaterThan(isLong ? 400 : 200);
   });
 
   it.each([

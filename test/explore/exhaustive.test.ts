@@ -68,8 +68,12 @@ function cover(executor: ScenarioExecutor, search: Search): Covered {
   return covered;
 }
 
+/** Half of what this file takes, for stores that are drained before anybody looks. */
+const tooLong = (subject: string, memoryModel: 'sc' | 'tso'): boolean =>
+  !long && memoryModel === 'tso' && galleryEntries().some(({ id }) => subject.startsWith(id));
+
 describe.each(['sc', 'tso'] as const)('exhaustive search (%s)', (memoryModel) => {
-  it.each(subjects)(
+  it.each(subjects.filter((subject) => !tooLong(subject, memoryModel)))(
     '%s: dpor has every trace that a bounded search finds',
     { timeout: TIMEOUT_MS },
     async (subject) => {
