@@ -79,6 +79,8 @@ export class RunCheckers {
     let findings: Finding[] | undefined;
     const isReadForRaces = this.#races !== undefined && facts.isRaceFree !== true;
     if (isReadForRaces && this.#races.scan(log) > 0) findings = this.#raceFindings(log, facts);
+    // Locks, allocations and tasks: of a run that tells of none there is nothing more to be said.
+    if (log.hasFacts === false) return findings ?? NO_FINDINGS;
     if (this.#lockdep !== undefined) {
       findings = joined(findings, this.#lockdep.onRun(log, facts.complete, facts.stackAt));
     }

@@ -47,7 +47,7 @@ const resumablePlugin = (onState: () => void): Plugin => ({
           strict: true,
           loops: true,
         });
-        if (await mayKeepState(code)) onState();
+        if (mayKeepState(code)) onState();
         return { contents, loader: /\.[cm]?ts$/.test(file) ? 'ts' : 'js' };
       } catch (error) {
         if (!(error instanceof PassError)) throw error;

@@ -86,12 +86,28 @@ export class Fingerprints {
   #b = 0;
   /** Its flow, + 1. */
   #writer = 0;
+  /** Some record is on a whole block. Without one, blocks have nothing to say of a word. */
+  #hasBlocks = false;
 
   /** The fingerprint of a run: the same for the same trace, whatever was known of its memory. */
   of(log: OperationLog): number {
+    this.#scan(log);
     if (log.isSettled === true && this.#read(log, true)) return this.#total();
     this.#read(log, false);
     return this.#total();
+  }
+
+  /** What is in a log at all: told to it, and kept. */
+  #scan(log: OperationLog): void {
+    const { words } = log;
+    let hasFacts = false;
+    let widest = 0;
+    for (let at = 0, end = log.records * OP_WORDS; at < end; at += OP_WORDS) {
+      if (opType(words[at]!) >= OpType.EVENT) hasFacts = true;
+      else if (words[at + OpWord.SIZE]! > widest) widest = words[at + OpWord.SIZE]!;
+    }
+    log.hasFacts = hasFacts;
+    this.#hasBlocks = widest >= BLOCK_BYTES;
   }
 
   /**
@@ -170,6 +186,10 @@ export class Fingerprints {
   /** Takes in what the bytes hold, and then, of a write, leaves its history there. */
   #onMemory(address: number, size: number, writes: boolean): void {
     if (size <= 4 && (address & 3) + size <= 4) {
+      if (!this.#hasBlocks) {
+        this.#onWord(address >>> 2, writes);
+        return;
+      }
       this.#takeWord(address >>> 2);
       if (writes) this.#leaveWord(address >>> 2);
       return;
@@ -202,6 +222,18 @@ export class Fingerprints {
   /** Whether another flow wrote what is there. */
   #isForeign(writer: number): boolean {
     return writer !== 0 && writer !== this.#writer;
+  }
+
+  /** Both, where nobody touches whole blocks. */
+  #onWord(word: number, writes: boolean): void {
+    const entry = this.#entryOf(word);
+    const words = this.#words;
+    if (this.#isForeign(words[entry + WRITER]!))
+      this.#absorb(words[entry + HISTORY]!, words[entry + HISTORY + 1]!);
+    if (!writes) return;
+    words[entry + HISTORY] = mix(this.#a, word);
+    words[entry + HISTORY + 1] = stir(this.#b, word);
+    words[entry + WRITER] = this.#writer;
   }
 
   #takeWord(word: number): void {

@@ -10,7 +10,7 @@
 import { type Actor, Flow, cpuOf, flowOf } from '#base/strategy';
 import { machineWord } from '#memory/base-bus';
 import type { FiberBus } from '#memory/fiber-bus';
-import { CpuWord, MachineWord, RunEnd, SearchWord, Status } from '#memory/layout';
+import { CpuWord, MachineWord, RunEnd, SearchWord } from '#memory/layout';
 import { AT_REST, NEEDS_DRAIN } from '#memory/scheduler-core';
 import { SHARED, searchRegion } from '#memory/search';
 import { searchWord } from '#memory/search-words';
@@ -38,6 +38,9 @@ export class KnownFlows {
   readonly #tree: FlowTree;
   /** Of a run: in front of which step each flow stands. */
   readonly #at: Int32Array;
+  /** Flows that stand at a lock, and whether the one that went last has ended. */
+  #locks = 0;
+  #hasEnded = false;
   readonly #beIdle: (cpu: number) => boolean;
 
   /** @param beIdle the flow of a CPU has ended, and it goes to its idle loop; false if it cannot */
@@ -65,8 +68,10 @@ export class KnownFlows {
     const { core } = bus;
     const at = this.#at;
     at.fill(0);
+    this.#locks = 0;
+    let isSteady = false;
     for (;;) {
-      const actor = core.decide();
+      const actor = core.decide(isSteady);
       if (actor === AT_REST) break;
       if (flowOf(actor) !== Flow.MAIN) return false;
       const cpu = cpuOf(actor);
@@ -78,6 +83,8 @@ export class KnownFlows {
       }
       const next = this.#make(node, actor, bus);
       if (next === 0 || !this.#goOn(next, actor, bus)) return false;
+      // Who stands at a lock may go or not as others take it and give it back.
+      isSteady = this.#locks === 0 && !this.#hasEnded;
     }
     const end = this.#i32[RUN_END]!;
     return end === RunEnd.QUIESCENT || end === RunEnd.COVERED;
@@ -119,6 +126,7 @@ export class KnownFlows {
         break;
       }
       case OpType.ACQUIRE:
+        this.#locks--;
         this.#exchange(address, 0, written, bus);
         break;
       case OpType.START:
@@ -145,6 +153,7 @@ export class KnownFlows {
   #goOn(from: number, actor: Actor, bus: FiberBus): boolean {
     const tree = this.#tree.words;
     const i32 = this.#i32;
+    this.#hasEnded = false;
     for (let node = from; node !== 0;) {
       const address = tree[node + NodeWord.ADDRESS]!;
       switch (tree[node]!) {
@@ -179,6 +188,7 @@ export class KnownFlows {
           break;
         default:
           i32[TASKS_OPEN]! -= 1;
+          this.#hasEnded = true;
           return this.#beIdle(cpuOf(actor));
       }
     }
@@ -194,7 +204,10 @@ export class KnownFlows {
     const address = tree[node + NodeWord.ADDRESS]!;
     const size = tree[node + NodeWord.SIZE]!;
     const type = head & 0xff;
-    if (type === OpType.ACQUIRE && i32[address >>> 2] !== 0 && !this.#contend(node, actor)) return false;
+    if (type === OpType.ACQUIRE) {
+      this.#locks++;
+      if (i32[address >>> 2] !== 0 && !this.#contend(node, actor)) return false;
+    }
     let isVisible = false;
     if (type !== OpType.FENCE) {
       const owner = this.#owners[address >>> 2];
@@ -203,7 +216,6 @@ export class KnownFlows {
       if (!isVisible && owner !== actor + 1 && owner !== undefined) return false;
     }
     core.publish(actor, publishedHead(head), address, size, isVisible);
-    i32[bus.registersOf(cpuOf(actor)).base + CpuWord.STATUS] = Status.READY;
     this.#at[cpuOf(actor)] = node;
     return true;
   }

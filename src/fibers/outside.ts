@@ -3,6 +3,8 @@
  * an array that they push to. Nothing puts that back between runs, so what such a flow does cannot be learnt
  * (recollection.ts), though it be the same in every run. Says yes where it cannot tell: that costs time and nothing else.
  */
+import { createRequire } from 'node:module';
+import type * as parser from '@babel/parser';
 import type * as t from '@babel/types';
 
 /** Whose functions make views of memory. */
@@ -40,8 +42,11 @@ interface Binding {
 }
 
 /** @param code a module in TypeScript or JavaScript */
-export async function mayKeepState(code: string): Promise<boolean> {
-  const [types, { parse }] = await Promise.all([import('@babel/types'), import('@babel/parser')]);
+export function mayKeepState(code: string): boolean {
+  // By `require`, as in pass.ts.
+  const require = createRequire(import.meta.url);
+  const { parse } = require('@babel/parser') as typeof parser;
+  const types = require('@babel/types') as typeof t;
   const { program } = parse(code, {
     sourceType: 'unambiguous',
     plugins: ['typescript', 'explicitResourceManagement'],

@@ -38,7 +38,13 @@ export class Outcome implements RunResult {
     this.#machine = machine;
     this.stop = stop;
     const sharedGrew = i32[SHARED_GREW] !== 0;
-    this.log = { words, records: i32[RECORDS]!, isSettled: !sharedGrew, fingerprint: undefined };
+    this.log = {
+      words,
+      records: i32[RECORDS]!,
+      isSettled: !sharedGrew,
+      fingerprint: undefined,
+      hasFacts: undefined,
+    };
     this.steps = i32[STEP]!;
     this.switches = i32[SWITCHES]!;
     this.divergedAt = i32[DIVERGED_AT]!;

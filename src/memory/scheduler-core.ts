@@ -106,6 +106,10 @@ export class SchedulerCore implements Choice {
   /** As SETTLED has it, which is 0 before: number + 1. */
   #settledAs = -1;
   #policyNumber = -1;
+  /** `enabled` is what the last quick decision has collected, and these are its bits. */
+  #isCollected = false;
+  #low = 0;
+  #high = 0;
   #policy: Policy | undefined;
 
   constructor(
@@ -145,9 +149,11 @@ export class SchedulerCore implements Choice {
   /**
    * Decides who makes the next step, and makes the steps of store buffers itself. Answers a main or interrupt actor, or
    * AT_REST with RUN_END saying why.
+   * @param isSteady since this core has decided last, the one it chose has made its step and come to the next, and that is all:
+   *   nobody else can go who could not, nor the other way round, but for those that look again
    */
-  decide(): Actor {
-    const quick = this.#decideQuickly();
+  decide(isSteady = false): Actor {
+    const quick = this.#decideQuickly(isSteady);
     if (quick !== NOT_QUICK) return quick;
     const i32 = this.#i32;
     for (;;) {
@@ -169,7 +175,7 @@ export class SchedulerCore implements Choice {
    * What nearly every decision is, in one piece: no prefix to follow, nobody to look again, no store buffers and no
    * interrupts. Does exactly what the rest of `decide` would, or nothing and answers NOT_QUICK.
    */
-  #decideQuickly(): Actor {
+  #decideQuickly(isSteady: boolean): Actor {
     const i32 = this.#i32;
     const step = i32[STEP]!;
     const current = i32[LAST_ACTOR]!;
@@ -182,38 +188,21 @@ export class SchedulerCore implements Choice {
       this.#client.invariant !== undefined
     )
       return NOT_QUICK;
-    const blocks = this.#blocks;
-    const mine = blocks + (current >>> 2) * BLOCK_WORDS;
+    const mine = this.#blocks + (current >>> 2) * BLOCK_WORDS;
     const same = (current & ~3) + i32[mine + CpuWord.FLOW]!;
     if (i32[mine + CpuWord.STATUS] === Status.READY && this.nextVisible[same] === 0)
       return this.#goOnQuickly(same, current, step, mine);
-    const { enabled, nextHead } = this;
-    let count = 0;
-    let low = 0;
-    let high = 0;
-    for (let cpu = 0, base = blocks; cpu < this.#cpus; cpu++, base += BLOCK_WORDS) {
-      const status = i32[base + CpuWord.STATUS]!;
-      if (status === Status.OFF) continue;
-      if (i32[base + CpuWord.BUFFERED] !== 0) return NOT_QUICK;
-      if ((i32[base + CpuWord.PENDING]! & PENDING_MASKABLE) !== 0 && i32[base + CpuWord.IRQS_ENABLED] !== 0)
-        return NOT_QUICK;
-      if (status !== Status.READY) continue;
-      const actor = cpu * 4 + i32[base + CpuWord.FLOW]!;
-      if ((nextHead[actor]! & 0xff) === OpType.ACQUIRE && i32[this.nextAddress[actor]! >>> 2] !== 0) continue;
-      enabled[count++] = actor;
-      if (actor < 32) low |= 1 << actor;
-      else if (actor < 64) high |= 1 << (actor - 32);
-    }
-    if (count === 0) return NOT_QUICK;
-    this.count = count;
+    if (!isSteady || !this.#isCollected) this.#collectQuickly();
+    const { count } = this;
+    if (!this.#isCollected || count === 0) return NOT_QUICK;
     this.step = step;
     this.current = current;
     i32[UNASKED] = 0;
-    i32[ENABLED_LOW] = low;
-    i32[ENABLED_HIGH] = high;
+    i32[ENABLED_LOW] = this.#low;
+    i32[ENABLED_HIGH] = this.#high;
     const policy = this.#policy!;
     const isAsked = count > 1 || policy.always === true;
-    const actor = isAsked ? policy.choose(this.#words, this) : enabled[0]!;
+    const actor = isAsked ? policy.choose(this.#words, this) : this.enabled[0]!;
     if (actor === NOBODY) return this.#end(RunEnd.COVERED);
     i32[STEP] = step + 1;
     if (current !== actor) {
@@ -229,11 +218,38 @@ export class SchedulerCore implements Choice {
       this.#words,
       this,
       actor,
-      nextHead[actor]!,
+      this.nextHead[actor]!,
       this.nextAddress[actor]!,
       this.nextSize[actor]!,
     );
     return actor;
+  }
+
+  /** Who can go, if nobody has more than a flow to go with: else that is not known. */
+  #collectQuickly(): void {
+    const i32 = this.#i32;
+    const { enabled, nextHead } = this;
+    this.#isCollected = false;
+    let count = 0;
+    let low = 0;
+    let high = 0;
+    for (let cpu = 0, base = this.#blocks; cpu < this.#cpus; cpu++, base += BLOCK_WORDS) {
+      const status = i32[base + CpuWord.STATUS]!;
+      if (status === Status.OFF) continue;
+      if (i32[base + CpuWord.BUFFERED] !== 0) return;
+      if ((i32[base + CpuWord.PENDING]! & PENDING_MASKABLE) !== 0 && i32[base + CpuWord.IRQS_ENABLED] !== 0)
+        return;
+      if (status !== Status.READY) continue;
+      const actor = cpu * 4 + i32[base + CpuWord.FLOW]!;
+      if ((nextHead[actor]! & 0xff) === OpType.ACQUIRE && i32[this.nextAddress[actor]! >>> 2] !== 0) continue;
+      enabled[count++] = actor;
+      if (actor < 32) low |= 1 << actor;
+      else if (actor < 64) high |= 1 << (actor - 32);
+    }
+    this.count = count;
+    this.#low = low;
+    this.#high = high;
+    this.#isCollected = true;
   }
 
   /** The same where the CPU that went last stands in front of a step that nobody else can notice. */
@@ -441,13 +457,18 @@ export class SchedulerCore implements Choice {
     if (this.#unasked() !== actor) {
       this.#resolve();
       this.#collect();
-      if (!this.enabled.subarray(0, this.count).includes(actor) && !this.#timeFor(actor)) {
+      if (!this.#isEnabled(actor) && !this.#timeFor(actor)) {
         i32[DIVERGED_AT] = this.step;
         return this.#end(RunEnd.DIVERGED);
       }
     }
     i32[STEPS_LEFT]! -= 1;
     return actor;
+  }
+
+  #isEnabled(actor: Actor): boolean {
+    for (let index = 0; index < this.count; index++) if (this.enabled[index] === actor) return true;
+    return false;
   }
 
   /** A step of the prefix that simulated time has to pass for. */
@@ -457,7 +478,7 @@ export class SchedulerCore implements Choice {
       this.#resolve();
       this.#collect();
     }
-    return this.enabled.subarray(0, this.count).includes(actor);
+    return this.#isEnabled(actor);
   }
 
   /** Who goes on without a choice: the last actor, or its CPU's store buffer, with a step that nobody else can notice. */
@@ -515,6 +536,7 @@ export class SchedulerCore implements Choice {
 
   #collect(): void {
     const i32 = this.#i32;
+    this.#isCollected = false;
     this.count = 0;
     i32[ENABLED_LOW] = 0;
     i32[ENABLED_HIGH] = 0;

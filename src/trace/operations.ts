@@ -115,6 +115,8 @@ export interface OperationLog {
   readonly isSettled?: boolean;
   /** Kept here by whoever computed it first: a number for the run's trace (explore/fingerprint). */
   fingerprint?: number | undefined;
+  /** Told by the same: whether there are records that are no operations. */
+  hasFacts?: boolean | undefined;
 }
 
 /** What an operation does to memory. */
