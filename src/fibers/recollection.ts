@@ -89,7 +89,10 @@ export class Recollection {
    */
   recall(fibers: readonly Fiber[], beIdle: (cpu: number) => boolean): boolean {
     const { bus } = fibers[0]!;
-    if (!bus.isPlain) return false;
+    if (!bus.isPlain) {
+      this.#worth.tried(false);
+      return false;
+    }
     this.#tree ??= new FlowTree(bus.layout.nrPossible);
     this.#flows ??= new KnownFlows(this.#tree, bus, beIdle);
     const isMade = this.#flows.run(bus);

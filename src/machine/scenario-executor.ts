@@ -111,7 +111,7 @@ export class ScenarioExecutor implements Executor {
   #isLost = false;
   readonly #runner: Runner;
   readonly #kept: OnShelf | undefined;
-  /** Flows are functions of what they read, as far as can be seen. */
+  /** Runs may come of what flows were seen to do: those are functions of what they read, as far as can be told. */
   readonly #mayRecall: boolean;
   readonly #restoring = (): void => {
     this.#restore();
@@ -201,12 +201,11 @@ export class ScenarioExecutor implements Executor {
       // Memory that every run starts from: what chance has drawn and what has been counted goes back with it.
       const { faults = [], seed = 0 } = options.faults ?? {};
       machine.injectFaults(faults, seed);
-      const start = keepStart(machine, loaded, {
-        stepsMax,
-        model:
-          (options.memoryModel ?? scenario.memoryModel ?? 'sc') === 'tso' ? MemoryModel.TSO : MemoryModel.SC,
-      });
-      return new ScenarioExecutor(machine, loaded, start, fibers, kept, source.keepsState !== true);
+      const isTso = (options.memoryModel ?? scenario.memoryModel ?? 'sc') === 'tso';
+      const model = isTso ? MemoryModel.TSO : MemoryModel.SC;
+      const start = keepStart(machine, loaded, { stepsMax, model });
+      const mayRecall = !isTso && scenario.always === undefined && source.keepsState !== true;
+      return new ScenarioExecutor(machine, loaded, start, fibers, kept, mayRecall);
     } catch (error) {
       loaded.unload();
       await machine?.powerOff();
@@ -235,7 +234,7 @@ export class ScenarioExecutor implements Executor {
     if (this.#isLost)
       throw new SmplabError('SMPLAB_HOST_FAILED', 'a CPU thread of this machine does not answer any more');
     const runner = this.#runner;
-    if (plan.isAnew !== true && this.#mayRecall && runner.mayRecall?.() === true) {
+    if (this.#mayRecall && plan.isAnew !== true && traceMask === 0 && runner.mayRecall?.() === true) {
       this.#begin(plan, traceMask);
       if (runner.recall!()) return this.#result();
     }
