@@ -30,6 +30,8 @@ export const Plumbing = {
   PROGRAM: '__smplab_program',
   TRAP: '__smplab_trap',
   SET_TRAP: '__smplab_set_trap',
+  ENTER: '__smplab_enter',
+  LEAVE: '__smplab_leave',
   WAIT: '__smplab_wait',
   DEVICE: '__smplab_device',
 } as const;
@@ -241,6 +243,7 @@ class Rewriter {
       return { ...command, args: [substituted(simple(Plumbing.STAGE, [file!], line)), ...args] };
     }
     if (name === 'exit') return leaving(command);
+    if ((name === 'bash' || name === 'sh') && command.args.length > 0) return calling(command);
     // just-bash has a wait of its own, which knows nothing of our jobs.
     if (name === 'wait') return simple(Plumbing.WAIT, command.args, line, command.redirections);
     // Only the shell knows whether it is a subshell, whose traps are its own.
@@ -292,6 +295,21 @@ function leaving(command: SimpleCommandNode): GroupNode {
     ...trapped(`[ "$BASHPID" = "$$" ]`),
     statement({ ...command, args: [variable(STATUS)] }),
   ]);
+}
+
+/** `bash FILE`: what the file has trapped runs at its end, and sees its status. */
+function calling(command: SimpleCommandNode): GroupNode {
+  const { redirections } = command;
+  const ends = justBash().parse(
+    `if __smplab_called; then ${STATUS}=0; else ${STATUS}=$?; fi; ` +
+      `( eval "$(${Plumbing.TRAP} EXIT "$${STATUS}")" ) || true; ${Plumbing.LEAVE}; (exit "$${STATUS}")`,
+  );
+  const [first] = ends.statements;
+  const condition = first?.pipelines[0]?.commands[0];
+  if (condition?.type === 'If')
+    condition.clauses[0]!.condition = [statement({ ...command, redirections: [] })];
+  const whole = group([statement(simple(Plumbing.ENTER, [], command.line)), ...ends.statements]);
+  return { ...whole, redirections };
 }
 
 /** What runs when the shell ends, if anything was trapped. @param when a condition */

@@ -84,8 +84,8 @@ export class Session implements ShellSession {
   isLeaving = false;
   /** Copies of scripts that were made for `source`. */
   nextStage = 0;
-  /** What `trap` has set, by signal. */
-  readonly traps = new Map<string, string>();
+  /** What `trap` has set, by signal: in this shell, and in those that its scripts call; the innermost last. */
+  readonly #traps: Map<string, string>[] = [new Map<string, string>()];
   readonly #bash: Bash;
   #state: State = FRESH;
   #saved: State | undefined;
@@ -137,6 +137,19 @@ export class Session implements ShellSession {
         return { ast: rewrite(ast, { jobs: this.jobs.texts, live: isLive, isWhole }) };
       },
     });
+  }
+
+  get traps(): Map<string, string> {
+    return this.#traps.at(-1)!;
+  }
+
+  /** A script that is called is a shell of its own: it has no traps yet, and the caller's are not its. */
+  enterScript(): void {
+    this.#traps.push(new Map());
+  }
+
+  leaveScript(): void {
+    if (this.#traps.length > 1) this.#traps.pop();
   }
 
   /** The line that was run last has ended the shell: `exit`, and not in a subshell. */
@@ -229,6 +242,8 @@ export class Session implements ShellSession {
       return await this.#exec(text, options, controller.signal);
     } finally {
       forget();
+      // What was ended did not come to the ends of the scripts that it called.
+      this.#traps.splice(1);
       this.#running = undefined;
       this.caller.process.signal = undefined;
       if (this.caller.process.isLost) this.caller.process = this.caller.process.fork(this.computer.newPid());

@@ -18,6 +18,8 @@ export interface ShellSession {
   nextStage: number;
   /** What `trap` has set, by signal. */
   readonly traps: Map<string, string>;
+  enterScript(): void;
+  leaveScript(): void;
   /** In front of an error that the shell itself reports. */
   where(line: string): string;
   /** Called by what is run behind each line that is to be kept. */

@@ -73,7 +73,9 @@ export async function runScript(
       live: true,
       ...(stdin === undefined ? {} : { stdin }),
     });
-    const action = session.traps.get(signal.aborted && session.traps.has('INT') ? 'INT' : 'EXIT');
+    const trap = signal.aborted && session.traps.has('INT') ? 'INT' : 'EXIT';
+    const action = session.traps.get(trap);
+    session.traps.delete(trap);
     if (action !== undefined && computer.end === undefined)
       await session.run(`(exit ${status})\n${action}`, { name, args, live: true });
     await session.jobs.killAll();

@@ -116,6 +116,31 @@ describe('smplab shell: a kernel that fails', () => {
     expect(code).toBe(0);
   });
 
+  it('what a script traps runs at its own end, however it is called, and sees its status', async () => {
+    const text = [
+      "printf '%s\\n' 'trap \"echo inner \\$?\" EXIT; echo in $1; exit $1' > /tmp/inner; chmod +x /tmp/inner",
+      "trap 'echo outer $?' EXIT",
+      'bash /tmp/inner 3; echo $?; /tmp/inner 4; echo $?; bash /tmp/inner 0 | tr a-z A-Z; bash /tmp/inner 5 || echo failed',
+      'set -e; bash /tmp/inner 6; echo not reached',
+    ].join('\n');
+    const { code, stdout } = await smplab(['shell', '--cpus', '2', '-c', text]);
+    const called = [
+      'in 3',
+      'inner 3',
+      '3',
+      'in 4',
+      'inner 4',
+      '4',
+      'IN 0',
+      'INNER 0',
+      'in 5',
+      'inner 5',
+      'failed',
+    ];
+    expect(stdout.split('\n')).toEqual([...called, 'in 6', 'inner 6', 'outer 6', '']);
+    expect(code).toBe(6);
+  });
+
   it('an injected failure is what the command says', async () => {
     const machine = ['--cpus', '2', '--fault', 'misc_register=EBUSY'];
     const ran = await smplab(['shell', ...machine, '-c', 'modprobe kvm-amd; echo $?']);

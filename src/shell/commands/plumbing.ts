@@ -122,7 +122,17 @@ const program: CommandBody = async ({ args: [file, ...rest], session, context, s
   const stat = await session.fs.stat(path);
   if (stat.isDirectory) return { err: `bash: ${file}: Is a directory\n`, status: 126 };
   if ((stat.mode & 0o111) === 0) return { err: `bash: ${file}: Permission denied\n`, status: 126 };
-  return run(['bash', path, ...rest]);
+  session.enterScript();
+  const ended = await run(['bash', path, ...rest]);
+  const action = session.traps.get('EXIT');
+  session.leaveScript();
+  if (action === undefined) return ended;
+  const last = await run(['bash', '-c', `(exit ${ended.status ?? 0})\n${action}`]);
+  return {
+    out: `${ended.out ?? ''}${last.out ?? ''}`,
+    err: `${ended.err ?? ''}${last.err ?? ''}`,
+    status: ended.status ?? 0,
+  };
 };
 
 /** SIGNAL STATUS: what is trapped for it, to be run now and not again; it sees the status, which ends nothing any more. */
@@ -156,6 +166,14 @@ export const plumbing: Readonly<Record<string, CommandBody>> = {
   [Plumbing.PROGRAM]: program,
   [Plumbing.TRAP]: trapped,
   [Plumbing.DEVICE]: device,
+  [Plumbing.ENTER]: ({ session }) => {
+    session.enterScript();
+    return {};
+  },
+  [Plumbing.LEAVE]: ({ session }) => {
+    session.leaveScript();
+    return {};
+  },
   [Plumbing.SAVE]: ({ args, session, context }) => {
     session.saveState(args, context);
     return {};
