@@ -130,7 +130,10 @@ export class Ordering {
   read(thread: number, record: number, acquires: boolean): void {
     const at = record * OP_WORDS;
     const address = this.#words[at + OpWord.ADDRESS]! >>> 0;
-    const last = (address + this.#words[at + OpWord.SIZE]! - 1) >>> 2;
+    const size = this.#words[at + OpWord.SIZE]!;
+    // A wait may end without having looked at memory: 0 bytes at 0, behind which there is all of it.
+    if (size === 0) return;
+    const last = (address + size - 1) >>> 2;
     const rows = this.#rows[thread]!;
     const cpu = cpuOf(this.#actorOf[thread]!);
     for (let word = address >>> 2; word <= last; word++) {

@@ -38,6 +38,7 @@ function threadOf(actor: Actor): number {
   return cpuOf(actor) * 2 + Number(flowOf(actor) === Flow.BUFFER);
 }
 
+/** Of larger machines the orders of the others are not thinned out. */
 const THREADS = 64;
 
 /** Names the visible steps of a run, in their order. */
