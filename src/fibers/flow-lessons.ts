@@ -67,9 +67,11 @@ export class FlowLessons {
   learn(trails: readonly Trail[]): void {
     const i32 = this.#i32;
     const records = i32[RECORDS]!;
-    // What an interrupt does there is no flow's alone.
-    for (let record = 0; record < records; record++)
-      if (flowOf(opActor(i32[this.#log + record * OP_WORDS]!)) !== Flow.MAIN) return;
+    // What an interrupt does there is no flow's alone, and who sends one writes to registers of others.
+    for (let record = 0; record < records; record++) {
+      const head = i32[this.#log + record * OP_WORDS]!;
+      if (flowOf(opActor(head)) !== Flow.MAIN || opType(head) === OpType.IPI) return;
+    }
     for (const [cpu, trail] of trails.entries()) this.#learnFlow(cpu, trail, Math.min(records, trail.lostAt));
   }
 
