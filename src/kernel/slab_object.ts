@@ -71,22 +71,27 @@ function construct_all(cache: kmem_cache, base: Ptr): void {
   for (let index = 0; index < objects; index++) call_pointer(ctor, cache.addr, base + index * size);
 }
 
+function last_users(record: ByteRecord, inuse: number): string {
+  return (
+    `last allocated by ${name_of(record.getU32(inuse + object_meta.offsetof('allocated_by')))}, ` +
+    `freed by ${name_of(record.getU32(inuse + object_meta.offsetof('freed_by')))}`
+  );
+}
+
 /** Checks that nobody wrote to an object, or behind it, while it was free. */
 function check_free_object(cache: kmem_cache, object: Ptr): void {
   const { inuse } = cache;
   const record = ByteRecord.of(bus.loadBytes(object, inuse + object_meta.size));
   const { bytes } = record;
-  const last =
-    `last allocated by ${name_of(record.getU32(inuse + object_meta.offsetof('allocated_by')))}, ` +
-    `freed by ${name_of(record.getU32(inuse + object_meta.offsetof('freed_by')))}`;
   const redzone = record.getU32(inuse);
   if (redzone !== RED_INACTIVE)
-    slab_bug(cache, object, 'Redzone overwritten', `${hex(redzone)} behind it, ${last}`);
+    slab_bug(cache, object, 'Redzone overwritten', `${hex(redzone)} behind it, ${last_users(record, inuse)}`);
   if (cache.ctor !== NULL) return;
   for (let offset = 0; offset < inuse; offset++) {
     const expected = offset === inuse - 1 ? POISON_END : POISON_FREE;
     if (bytes[offset] === expected) continue;
-    const found = `byte ${offset} is ${hex(bytes[offset]!)} instead of ${hex(expected)}, ${last}`;
+    const what = `byte ${offset} is ${hex(bytes[offset]!)} instead of ${hex(expected)}`;
+    const found = `${what}, ${last_users(record, inuse)}`;
     slab_bug(cache, object, 'Poison overwritten', found);
     return;
   }

@@ -3,19 +3,21 @@ const encoder = new TextEncoder();
 
 export class ByteRecord {
   readonly bytes: Uint8Array;
-  readonly #view: DataView;
 
-  /** @param fill what every byte starts as */
-  constructor(size: number, fill = 0) {
-    this.bytes = new Uint8Array(size).fill(fill);
-    this.#view = new DataView(this.bytes.buffer);
+  /**
+   * @param of how many bytes, or which
+   * @param fill what every byte starts as
+   */
+  constructor(of: number | Uint8Array, fill = 0) {
+    if (typeof of === 'number') {
+      this.bytes = new Uint8Array(of);
+      if (fill !== 0) this.bytes.fill(fill);
+    } else this.bytes = of;
   }
 
-  /** Over bytes that were loaded as one operation. */
+  /** Over bytes that were loaded as one operation, and are nobody else's. */
   static of(bytes: Uint8Array): ByteRecord {
-    const record = new ByteRecord(bytes.length);
-    record.bytes.set(bytes);
-    return record;
+    return new ByteRecord(bytes);
   }
 
   /** UTF-8 bytes of a text. */
@@ -24,11 +26,22 @@ export class ByteRecord {
   }
 
   setU32(offset: number, value: number): void {
-    this.#view.setUint32(offset, value, true);
+    const { bytes } = this;
+    bytes[offset] = value;
+    bytes[offset + 1] = value >>> 8;
+    bytes[offset + 2] = value >>> 16;
+    bytes[offset + 3] = value >>> 24;
   }
 
   getU32(offset: number): number {
-    return this.#view.getUint32(offset, true);
+    const { bytes } = this;
+    return (
+      (bytes[offset]! |
+        (bytes[offset + 1]! << 8) |
+        (bytes[offset + 2]! << 16) |
+        (bytes[offset + 3]! << 24)) >>>
+      0
+    );
   }
 
   fill(byte: number, from: number, to: number): void {

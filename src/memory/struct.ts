@@ -94,13 +94,34 @@ export const ptr: Scalar<Ptr> = { ...u32 };
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** Names that were read last, by their hash: kernels read few names, and the same ones again and again. */
+const KNOWN_TEXTS = 1024;
+const knownTexts: string[] = Array.from({ length: KNOWN_TEXTS }, () => '');
+
+/** The text in front of the first NUL. */
+function textOf(bytes: Uint8Array): string {
+  let hash = 0;
+  let end = 0;
+  let all = 0;
+  for (; end < bytes.length && bytes[end] !== 0; end++) {
+    all |= bytes[end]!;
+    hash = Math.imul(hash ^ bytes[end]!, 0x01000193);
+  }
+  if (all >= 0x80) return decoder.decode(bytes.subarray(0, end));
+  const at = (hash ^ (hash >>> 15)) & (KNOWN_TEXTS - 1);
+  const known = knownTexts[at]!;
+  if (known.length === end && isText(known, bytes)) return known;
+  return (knownTexts[at] = decoder.decode(bytes.subarray(0, end)));
+}
+
+function isText(text: string, bytes: Uint8Array): boolean {
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) !== bytes[at]) return false;
+  return true;
+}
+
 /** A NUL-terminated string of at most `size - 1` bytes; longer ones are cut. One operation to read or write. */
 export function char(size: number): Scalar<string> {
-  const load = (address: number): string => {
-    const bytes = bus.loadBytes(address, size);
-    const end = bytes.indexOf(0);
-    return decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
-  };
+  const load = (address: number): string => textOf(bus.loadBytes(address, size));
   const store = (address: number, value: string): void => {
     const bytes = new Uint8Array(size);
     encoder.encodeInto(value, bytes.subarray(0, size - 1));
