@@ -96,7 +96,7 @@ function leavings(executor: Executor, plan: Plan): string {
 
 describe('what flows have been seen to do', () => {
   const runs = isLong ? 2_000 : 120;
-  const some = /programs\/stack|fixed\/(queue|wronglock)/;
+  const some = /programs\/(stack|queue|wronglock)/;
   it.each(programs.filter((file) => isLong || some.test(file)))(
     '%s: runs made from it are the runs that the code makes',
     async (file) => {
