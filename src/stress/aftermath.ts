@@ -48,6 +48,8 @@ const RESOURCES: readonly Resource[] = [
 
 /** The innermost function of a stack that waits for one of them, as what it waits for. */
 function waitsFor(stack: readonly string[]): Resource | undefined {
+  // A task that has lost its CPU, or has to leave it, waits here for another one: while the machine is stopped it gets none.
+  if (stack[0] === 'preempt_schedule' || stack[0] === 'set_cpus_allowed') return STOPPED_MACHINE;
   for (const symbol of stack) {
     const resource = RESOURCES.find(({ waits }) => waits.includes(symbol));
     if (resource !== undefined) return resource;

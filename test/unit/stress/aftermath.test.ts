@@ -56,6 +56,8 @@ describe('an oops explains', () => {
       ['wait_event', '__stop_machine_run', '_cpu_down', 'cpu_down'],
       ['wait_event', 'cpu_up', 'onoff_torture'],
       ['native_smp_call_function_mask', 'on_each_cpu', 'ipi_torture'],
+      ['preempt_schedule', 'ipi_torture_one', 'ipi_torture'],
+      ['set_cpus_allowed', 'vm_torture_migrate', 'vm_torture'],
     );
     expect(after(STOPPER_DIED).explainsHang(stuck)).toBe(true);
   });
@@ -65,6 +67,7 @@ describe('an oops explains', () => {
     expect(after(STOPPER_DIED).explainsHang(hang(['stopmachine', 'schedule'], other))).toBe(false);
     expect(after(VM_DIED).explainsHang(hang(other))).toBe(false);
     expect(after(VM_DIED).explainsHang(hang(['lost_in_thought']))).toBe(false);
+    expect(after(VM_DIED).explainsHang(hang(['preempt_schedule', 'ipi_torture']))).toBe(false);
   });
 
   it('that a machine cannot be stopped, while somebody spins for a lock that the dead one held', () => {
