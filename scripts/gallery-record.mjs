@@ -162,7 +162,7 @@ An empty cell has not been measured yet.
 Most entries leave data races out of their search, since the kernels of their time mark hardly anything and nearly every one of
 them has some. \`smplab gallery verify --race-runs 20\` looks at the fixed kernels for these, too: what it may find there is listed, with
 the reason why it is the code's own and not this model's, in [gallery-races.ts](../src/explore/gallery-races.ts); anything else is told,
-and the entry does not hold. With two schedules of each, 46 entries hold; the other nine tell races that nobody has judged yet.
+and the entry does not hold.
 
 ${chapters.join('\n')}`;
 }

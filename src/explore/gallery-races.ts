@@ -6,7 +6,9 @@ import type { RunFinding } from './executor.ts';
 
 export interface KnownRace {
   /** As the report names it; what is in brackets or behind a dot does not matter. */
-  readonly variable: string;
+  readonly variable?: string;
+  /** Of memory without a name: the two functions, as the report's title has them. */
+  readonly between?: string;
   readonly why: string;
 }
 
@@ -41,10 +43,56 @@ export const KNOWN_RACES: readonly KnownRace[] = [
     variable: 'kvm_dev',
     why: 'whether the device is in the list is asked without misc_mtx by the scenario, in place of a user who tries to open it again and again',
   },
+  {
+    variable: 'init_files',
+    why: 'whether a file is closed is asked without files->file_lock by the scenario, in place of a user who tries rmmod again and again',
+  },
+  {
+    variable: 'system_state',
+    why: 'kernel_restart_prepare writes it plainly, and whoever asks whether the machine goes down holds no lock for it',
+  },
+  {
+    variable: 'kvm_x86_ops',
+    why: 'kvm_arch_init asks without a lock whether a vendor module is there already, and then writes that it is (until 3af4a9e61e71)',
+  },
+  { variable: 'debugfs_dir', why: 'each vendor module that loads writes it, before that is asked' },
+  {
+    variable: 'mm_cpumask',
+    why: 'leave_mm clears its bit with a locked instruction, and who flushes copies the mask plainly: what the entry is about',
+  },
+  {
+    variable: 'cfd_data',
+    why: 'a target clears its bit with a locked instruction while the sender still hands the mask to send_IPI_mask, or fills in the next call (723aae25d5cd)',
+  },
+  {
+    variable: 'call_function',
+    why: 'a descriptor is published by a barrier and a plain store, as rcu_assign_pointer was then, and targets walk the list without its lock',
+  },
+  { variable: 'call_function_queue', why: 'the same' },
+  {
+    between: '__vcpu_run / kvm_flush_remote_tlbs',
+    why: 'vcpu->requests is set by a locked instruction and read plainly before each entry to the guest',
+  },
+  {
+    between: '__vcpu_clear / vcpu_clear',
+    why: 'vcpu->cpu: whether a vCPU is loaded somewhere is asked on one CPU, and its own CPU writes that it is not any more',
+  },
+  { between: '__vcpu_clear / vmx_vcpu_load', why: 'the same' },
+  {
+    between: 'kvm_flush_remote_tlbs / new_asid',
+    why: 'vcpu->cpu: who flushes reads where each vCPU is, and a vCPU that is entered elsewhere writes it',
+  },
+  {
+    between: '__free_page / kzalloc',
+    why: "page->flags: who frees a page asks, under the zone's lock, for its buddy's flags, and the buddy's new owner has just written them without",
+  },
 ];
 
 /** Whether the race is one of those. */
-export function isKnownRace({ detail = '' }: Pick<RunFinding, 'detail'>): boolean {
-  const [, variable = ''] = /variable: ([A-Za-z0-9_]+)/.exec(detail) ?? [];
-  return KNOWN_RACES.some((known) => known.variable === variable);
+export function isKnownRace({ title, detail = '' }: Pick<RunFinding, 'title' | 'detail'>): boolean {
+  const [, variable] = /variable: ([A-Za-z_][A-Za-z0-9_]*)/.exec(detail) ?? [];
+  const [, between] = /data-race in (.+)$/.exec(title) ?? [];
+  return KNOWN_RACES.some((known) =>
+    known.variable === undefined ? known.between === between : known.variable === variable,
+  );
 }

@@ -12,6 +12,7 @@ import {
   cpu_online_map,
   cpumask_t,
   cpus_and,
+  cpus_copy,
   cpus_weight,
   kernel_function,
   list_add_tail,
@@ -126,13 +127,16 @@ export default scenario({
     native_smp_call_function_mask(mask: cpumask_t, func: number, info: number): number {
       preempt_disable();
       const data = stack_alloc(call_function_data);
-      cpus_and(data.cpumask, mask, cpu_online_map);
-      cpu_clear(smp_processor_id(), data.cpumask);
+      // The mask was an argument by value: the sender's own, while targets take themselves out of the descriptor's.
+      const targets = stack_alloc(cpumask_t);
+      cpus_and(targets, mask, cpu_online_map);
+      cpu_clear(smp_processor_id(), targets);
+      cpus_copy(data.cpumask, targets);
       initialise(data, func, info);
       const flags = spin_lock_irqsave(call_function_lock);
       list_add_tail(data.list, call_function_queue);
       spin_unlock_irqrestore(call_function_lock, flags);
-      send_IPI_mask(data.cpumask, CALL_FUNCTION_VECTOR);
+      send_IPI_mask(targets, CALL_FUNCTION_VECTOR);
       waitUntil(() => READ_ONCE(data, 'flags') === 0);
       smp_call_function_mask_quiesce_stack(cpu_online_map);
       preempt_enable();
