@@ -1,7 +1,7 @@
 /** What a run by code teaches: trees of what its flows did, from the log and from what each CPU did there between. */
 import { Flow, cpuOf, flowOf } from '#base/strategy';
-import { CPU_BLOCK_BYTES, type Geometry, SearchWord } from '#memory/layout';
-import { searchRegion } from '#memory/search';
+import type { FiberBus } from '#memory/fiber-bus';
+import { CPU_BLOCK_BYTES, SearchWord } from '#memory/layout';
 import { searchWord } from '#memory/search-words';
 import { TRAIL_WORDS, type Trail, TrailEvent } from '#memory/trail';
 import { EventType, LockOperation } from '#trace/events';
@@ -50,11 +50,10 @@ export class FlowLessons {
   readonly #blocks: number;
   readonly #blocksEnd: number;
 
-  constructor(tree: FlowTree, i32: Int32Array, layout: Geometry) {
-    const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
+  constructor(tree: FlowTree, { i32, layout, core }: FiberBus) {
     this.#tree = tree;
     this.#i32 = i32;
-    this.#log = (layout.search + region.log) >>> 2;
+    this.#log = core.log.start;
     this.#blocks = layout.cpuBlocks;
     this.#blocksEnd = layout.cpuBlocks + layout.nrPossible * CPU_BLOCK_BYTES;
   }
@@ -131,7 +130,7 @@ export class FlowLessons {
     const head = log[at]! & ~VISIBLE;
     const type = opType(head);
     const size = log[at + OpWord.SIZE]!;
-    if (slot === NOWHERE || !isKnown(type, size, opFlags(head))) return NOWHERE;
+    if (!isKnown(type, size, opFlags(head))) return NOWHERE;
     const read = log[at + OpWord.READ]!;
     const written = log[at + OpWord.WRITTEN]!;
     const isConstant = type === OpType.FENCE || type === OpType.IRQ_FLAG;
@@ -151,7 +150,6 @@ export class FlowLessons {
 
   #more(slot: number, at: number): number {
     const log = this.#i32;
-    if (slot === NOWHERE) return NOWHERE;
     const node = this.#tree.put(
       slot,
       Kind.MORE,

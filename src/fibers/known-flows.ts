@@ -11,11 +11,12 @@ import { type Actor, Flow, cpuOf, flowOf } from '#base/strategy';
 import { machineWord } from '#memory/base-bus';
 import type { FiberBus } from '#memory/fiber-bus';
 import { CpuWord, MachineWord, RunEnd, SearchWord } from '#memory/layout';
+import type { RunLog } from '#memory/run-log';
 import { AT_REST, NEEDS_DRAIN } from '#memory/scheduler-core';
 import { SHARED, searchRegion } from '#memory/search';
 import { searchWord } from '#memory/search-words';
 import { EventType, LockOperation } from '#trace/events';
-import { OP_WORDS, OpFlag, OpType, OpWord, opFlags, opHead } from '#trace/operations';
+import { OpFlag, OpType, opFlags, opHead } from '#trace/operations';
 import { EdgeWord, type FlowTree, Kind, NodeWord } from './flow-tree.ts';
 
 const CONTEXT = OpFlag.IRQS_OFF | OpFlag.HARDIRQ | OpFlag.PREEMPT_OFF;
@@ -23,7 +24,6 @@ const CONTENDED = OpType.EVENT + EventType.LOCK;
 
 const RUN_END = machineWord(MachineWord.RUN_END);
 const TASKS_OPEN = machineWord(MachineWord.TASKS_OPEN);
-const RECORDS = searchWord(SearchWord.RECORDS);
 const STEP_FLAGS = searchWord(SearchWord.STEP_FLAGS);
 const ENABLED_LOW = searchWord(SearchWord.ENABLED_LOW);
 const ENABLED_HIGH = searchWord(SearchWord.ENABLED_HIGH);
@@ -33,8 +33,7 @@ export class KnownFlows {
   readonly #u8: Uint8Array;
   readonly #u16: Uint16Array;
   readonly #owners: Uint16Array;
-  readonly #log: number;
-  readonly #capacity: number;
+  readonly #log: RunLog;
   readonly #tree: FlowTree;
   /** Of a run: in front of which step each flow stands. */
   readonly #at: Int32Array;
@@ -53,8 +52,7 @@ export class KnownFlows {
     this.#u16 = bus.u16;
     // wall: typed-array: who has used which word: the scheduler's own, and no memory of the kernel's
     this.#owners = new Uint16Array(bus.buffer, layout.search + region.owners, layout.heapEnd >>> 2);
-    this.#log = (layout.search + region.log) >>> 2;
-    this.#capacity = layout.logCapacity;
+    this.#log = bus.core.log;
     // wall: typed-array: where flows stand, and no memory of the machine's
     this.#at = new Int32Array(layout.nrPossible);
     this.#beIdle = beIdle;
@@ -135,18 +133,17 @@ export class KnownFlows {
       default:
         read = tree[node + NodeWord.READ]!;
     }
-    const at = this.#append(
+    const isKept = this.#log.append(
       head | (i32[STEP_FLAGS]! << 11),
       address,
       size,
       read,
       written,
       tree[node + NodeWord.SITE]!,
+      i32[ENABLED_LOW]!,
+      i32[ENABLED_HIGH]!,
     );
-    if (at === 0) return 0;
-    i32[at + OpWord.ENABLED_LOW] = i32[ENABLED_LOW]!;
-    i32[at + OpWord.ENABLED_HIGH] = i32[ENABLED_HIGH]!;
-    return next;
+    return isKept ? next : 0;
   }
 
   /** From behind a step to in front of the next one, or to the end. False if that is not known. */
@@ -160,17 +157,17 @@ export class KnownFlows {
         case Kind.STEP:
           return this.#stand(node, actor, bus);
         case Kind.MORE: {
-          const at = this.#append(
+          const isKept = this.#log.append(
             tree[node + NodeWord.HEAD]!,
             address,
             tree[node + NodeWord.SIZE]!,
             tree[node + NodeWord.READ]!,
             tree[node + NodeWord.WRITTEN]!,
             tree[node + NodeWord.SITE]!,
+            0,
+            0,
           );
-          if (at === 0) return false;
-          i32[at + OpWord.ENABLED_LOW] = 0;
-          i32[at + OpWord.ENABLED_HIGH] = 0;
+          if (!isKept) return false;
           node = tree[node + NodeWord.NEXT]!;
           break;
         }
@@ -223,15 +220,10 @@ export class KnownFlows {
   /** Whoever comes to a lock that is taken says so. */
   #contend(node: number, actor: Actor): boolean {
     const tree = this.#tree.words;
-    const i32 = this.#i32;
     const flags = opFlags(tree[node + NodeWord.HEAD]!) & CONTEXT;
     const head = opHead(CONTENDED, 0, OpFlag.CONTINUES | flags, actor);
     const address = tree[node + NodeWord.ADDRESS]!;
-    const at = this.#append(head, address, LockOperation.CONTENDED, 0, 0, tree[node + NodeWord.SITE]!);
-    if (at === 0) return false;
-    i32[at + OpWord.ENABLED_LOW] = 0;
-    i32[at + OpWord.ENABLED_HIGH] = 0;
-    return true;
+    return this.#log.append(head, address, LockOperation.CONTENDED, 0, 0, tree[node + NodeWord.SITE]!, 0, 0);
   }
 
   #value(address: number, size: number): number {
@@ -244,22 +236,6 @@ export class KnownFlows {
     this.#i32[address >>> 2] = after;
     bus.written(address, 4);
     bus.core.wake(address, 4);
-  }
-
-  /** Where the new record is, but for who could have gone; 0 if the log is full. */
-  #append(head: number, address: number, size: number, read: number, written: number, site: number): number {
-    const i32 = this.#i32;
-    const index = i32[RECORDS]!;
-    if (index >= this.#capacity) return 0;
-    i32[RECORDS] = index + 1;
-    const at = this.#log + index * OP_WORDS;
-    i32[at] = head;
-    i32[at + OpWord.ADDRESS] = address;
-    i32[at + OpWord.SIZE] = size;
-    i32[at + OpWord.READ] = read;
-    i32[at + OpWord.WRITTEN] = written;
-    i32[at + OpWord.SITE] = site;
-    return at;
   }
 }
 

@@ -124,7 +124,7 @@ export class Recollection {
     for (const trail of this.#trails) trail.close();
     const { bus } = fibers[0]!;
     this.#tree ??= new FlowTree(bus.layout.nrPossible);
-    this.#lessons ??= new FlowLessons(this.#tree, bus.i32, bus.layout);
+    this.#lessons ??= new FlowLessons(this.#tree, bus);
     try {
       this.#lessons.learn(this.#trails);
     } catch (error) {

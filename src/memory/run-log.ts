@@ -13,15 +13,16 @@ const ON = SEARCH_BASE + SearchWord.ON;
 const RUN_END = (0x1000 >>> 2) + MachineWord.RUN_END;
 
 export class RunLog {
+  /** Word index of the first record. */
+  readonly start: number;
   readonly #i32: Int32Array;
-  readonly #start: number;
   readonly #capacity: number;
 
   constructor(i32: Int32Array, layout: Geometry) {
     this.#i32 = i32;
     this.#capacity = layout.logCapacity;
     const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
-    this.#start = (layout.search + region.log) >>> 2;
+    this.start = (layout.search + region.log) >>> 2;
   }
 
   get on(): boolean {
@@ -43,10 +44,7 @@ export class RunLog {
   ): void {
     const i32 = this.#i32;
     const head = opHead(type, kind, flags | i32[STEP_FLAGS]! | this.#context(block), actor);
-    const at = this.#append(head, address, size, read, written, site);
-    if (at < 0) return;
-    i32[at + OpWord.ENABLED_LOW] = i32[ENABLED_LOW]!;
-    i32[at + OpWord.ENABLED_HIGH] = i32[ENABLED_HIGH]!;
+    this.append(head, address, size, read, written, site, i32[ENABLED_LOW]!, i32[ENABLED_HIGH]!);
   }
 
   /** A further record of the same step, or a fact about it. */
@@ -63,11 +61,7 @@ export class RunLog {
     flags = 0,
   ): void {
     const head = opHead(type, kind, flags | OpFlag.CONTINUES | this.#context(block), actor);
-    const at = this.#append(head, address, size, read, written, site);
-    if (at < 0) return;
-    const i32 = this.#i32;
-    i32[at + OpWord.ENABLED_LOW] = 0;
-    i32[at + OpWord.ENABLED_HIGH] = 0;
+    this.append(head, address, size, read, written, site, 0, 0);
   }
 
   /** @param type of trace/events */
@@ -94,22 +88,37 @@ export class RunLog {
     );
   }
 
-  /** Word index of the new record, but for who could have gone; -1 if the log is full. */
-  #append(head: number, address: number, size: number, read: number, written: number, site: number): number {
+  /**
+   * A record as it is to stand there.
+   * @param low @param high who could have gone, of a step; 0 of what continues one
+   * @returns false if the log is full: so ends the run
+   */
+  append(
+    head: number,
+    address: number,
+    size: number,
+    read: number,
+    written: number,
+    site: number,
+    low: number,
+    high: number,
+  ): boolean {
     const i32 = this.#i32;
     const index = i32[RECORDS]!;
     if (index >= this.#capacity) {
       i32[RUN_END] = RunEnd.LOG_FULL;
-      return -1;
+      return false;
     }
     i32[RECORDS] = index + 1;
-    const at = this.#start + index * OP_WORDS;
+    const at = this.start + index * OP_WORDS;
     i32[at + OpWord.HEAD] = head;
     i32[at + OpWord.ADDRESS] = address;
     i32[at + OpWord.SIZE] = size;
     i32[at + OpWord.READ] = read;
     i32[at + OpWord.WRITTEN] = written;
     i32[at + OpWord.SITE] = site;
-    return at;
+    i32[at + OpWord.ENABLED_LOW] = low;
+    i32[at + OpWord.ENABLED_HIGH] = high;
+    return true;
   }
 }
