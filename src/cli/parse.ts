@@ -1,5 +1,6 @@
 /** Values of options: each says what it expected when it is given something else. */
 import { NR_CPUS } from '#base/limits';
+import { wholeNumberOf } from '#base/whole-number';
 import { QUIRKS, type QuirkName, type Vendor, type CpuOverrides } from '#machine/choices';
 import type { Fault } from '#machine/config';
 import { UsageError } from './exit-code.ts';
@@ -7,11 +8,9 @@ import { UsageError } from './exit-code.ts';
 /** A whole number in a range; decimal or 0x hex. */
 export function wholeNumber(option: string, least: number, most: number): (text: string) => number {
   return (text) => {
-    const value = /^(?:\d+|0x[0-9a-f]+)$/i.test(text) ? Number(text) : NaN;
-    if (!Number.isInteger(value) || value < least || value > most) {
-      throw new UsageError(`${option} ${text}: expected a whole number from ${least} to ${most}`);
-    }
-    return value;
+    const value = wholeNumberOf(text, least, most);
+    if (value !== undefined) return value;
+    throw new UsageError(`${option} ${text}: expected a whole number from ${least} to ${most}`);
   };
 }
 

@@ -2,6 +2,7 @@
 import * as errno from '#base/errno';
 import { SmplabError } from '#base/errors';
 import { NR_CPUS } from '#base/limits';
+import { wholeNumberOf } from '#base/whole-number';
 import type { Fault, SiteFault } from './config.ts';
 import { FAULT_KINDS, FAULT_SITES, faultKind } from './faults.ts';
 
@@ -10,8 +11,8 @@ function badFault(message: string): SmplabError {
 }
 
 function whole(option: string, text: string, least: number, most: number): number {
-  const value = /^(?:\d+|0x[0-9a-f]+)$/i.test(text) ? Number(text) : NaN;
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  const value = wholeNumberOf(text, least, most);
+  if (value !== undefined) return value;
   const letter = option === 'delay' ? 'MS' : 'N';
   throw badFault(
     `--fault ${option}=${letter}: ${letter} ${text}: expected a whole number from ${least} to ${most}`,
