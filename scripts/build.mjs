@@ -30,7 +30,7 @@ import { esbuildResumable } from './resumable.mjs';
 import { entryPoints, threadEntryPoints } from './rooms.mjs';
 
 const CLI = 'dist/cli/main.js';
-const THREAD_CODE = ['dist/cpu-worker/main.cjs', 'dist/cpu-worker/searched.cjs'];
+const THREAD_CODE = ['dist/cpu-worker/parallel.cjs', 'dist/cpu-worker/searched.cjs'];
 
 /** Writes the code and answers the files written, relative to the root. */
 async function buildCode() {

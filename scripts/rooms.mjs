@@ -12,7 +12,7 @@ export const entryPoints = ['src/index.ts', 'src/vitest/index.ts', 'src/cli/main
 /** What CPU threads run; built apart, as CommonJS. */
 export const threadEntryPoints = [
   'src/cpu-worker/loader.ts',
-  'src/cpu-worker/main.ts',
+  'src/cpu-worker/parallel.ts',
   'src/cpu-worker/searched.ts',
 ];
 

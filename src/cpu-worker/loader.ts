@@ -25,8 +25,6 @@ interface CpuCode {
 
 type Wrapper = (exports: object, require: unknown, module: { exports: object }) => void;
 
-const FILES = { parallel: 'main', searched: 'searched' } as const;
-
 /** By kind. A thread that has served both has the kernel twice. */
 const loaded = new Map<CpuTask['kind'], { readonly code: CpuCode; readonly script: Script }>();
 
@@ -37,7 +35,7 @@ const loaded = new Map<CpuTask['kind'], { readonly code: CpuCode; readonly scrip
 function load({ kind, codeCache }: LoadedTask): { readonly code: CpuCode; readonly script: Script } {
   const known = loaded.get(kind);
   if (known !== undefined) return known;
-  const filename = join(__dirname, `${FILES[kind]}.cjs`);
+  const filename = join(__dirname, `${kind}.cjs`);
   const script = new Script(readFileSync(filename, 'latin1'), {
     filename,
     ...(codeCache === undefined ? {} : { cachedData: codeCache }),
@@ -54,6 +52,6 @@ export function serve(task: LoadedTask): void {
   const { code, script } = load(task);
   code.serve(task);
   if (process.env['SMPLAB_WRITE_CODE_CACHE'] === undefined || task.cpu !== 0) return;
-  const file = join(__dirname, `${FILES[task.kind]}.${process.versions.v8}.cache`);
+  const file = join(__dirname, `${task.kind}.${process.versions.v8}.cache`);
   writeFileSync(file, script.createCachedData());
 }

@@ -24,7 +24,7 @@ export interface CpuTask {
   readonly buffer: ArrayBufferLike;
   readonly geometry: GeometryInput;
   readonly cpu: number;
-  /** Which code the thread needs (loader.ts): all but parallel machines that run no scenario are `searched`. */
+  /** Which code the thread needs, by its file's name (loader.ts): all but parallel machines that run no scenario are `searched`. */
   readonly kind: 'parallel' | 'searched';
   /** In a machine that is searched: what it runs. */
   readonly scenario?: ScenarioSource;

@@ -50,16 +50,13 @@ function cpuEntry(): string {
   return fileURLToPath(new URL('cpu-worker/loader.cjs', root));
 }
 
-/** As cpu-worker/loader.ts names them. */
-const CODE = { parallel: 'main', searched: 'searched' } as const;
-
 /**
  * V8's code cache of what CPU threads run, for a loader.ts at `entry`; undefined where the build left none for this V8. Shared
  * memory: each thread starts from it, none has a copy.
  */
 function codeCacheBeside(entry: string, kind: CpuTask['kind']): Uint8Array | undefined {
   try {
-    const bytes = readFileSync(path.join(path.dirname(entry), `${CODE[kind]}.${process.versions.v8}.cache`));
+    const bytes = readFileSync(path.join(path.dirname(entry), `${kind}.${process.versions.v8}.cache`));
     const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
     shared.set(bytes);
     return shared;

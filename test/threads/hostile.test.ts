@@ -121,7 +121,7 @@ describe.each(MODES)('lkdtm in process context (%s)', (mode) => {
     const machine = await boot({ mode });
     await fail(machine, 'THROW', 'process');
     expect(machine.findings().records[0]!.detail).toMatch(
-      /^TypeError: lkdtm.*\n\s+at .*(main|searched)\.cjs:\d+/,
+      /^TypeError: lkdtm.*\n\s+at .*(parallel|searched)\.cjs:\d+/,
     );
   });
 
