@@ -1,5 +1,5 @@
 /** Every way to fail, at the machine's door: one clear report, no hang, and a pool that serves the next machine. */
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { type CallOutcome, type CpuPool, Machine, type MachineConfig, createPool } from 'smplab';
 import { variableAddress } from '../support/kvm-machine.ts';
 
@@ -239,6 +239,10 @@ describe.each(MODES)('a CPU whose thread dies (%s)', (mode) => {
 
   it.each([0, VICTIM])('while idle: a machine check at the next call (cpu=%d)', async (cpu) => {
     const machine = await boot({ mode });
+    // The boot ends when the CPU is online; it has a few steps to go to its idle loop.
+    const idles = (): boolean =>
+      machine.stacks().some((running) => running.cpu === cpu && running.stack.includes('cpu_idle'));
+    await vi.waitUntil(idles, { timeout: AT_MOST_MS });
     kill(machine, cpu);
     await pause(50);
     await expectMachineCheck(machine, await nop(machine), cpu, 'cpu_idle');
