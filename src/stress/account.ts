@@ -1,10 +1,6 @@
 /** What a run has come to so far, over all its machines, and the report that is made of it. */
 import { availableParallelism } from 'node:os';
-import { EIO, ENOSYS } from '#base/errno';
 import { num_online_cpus } from '#smp/cpumask';
-import type { TortureKind } from '#kernel/torture/smptorture';
-import { type Fault } from '#machine/config';
-import { faultHits } from '#machine/faults';
 import { type CallOutcome, type Machine } from '#machine/machine';
 import type { Bark } from '#machine/watchdog';
 import type { StressBook, StressCpu, StressReport } from '#report/stress-report';
@@ -13,7 +9,6 @@ import { addBooks } from './books.ts';
 import {
   type Ledger,
   type Tallies,
-  type Tally,
   addTallies,
   countOps,
   noTallies,
@@ -21,65 +16,30 @@ import {
   readTallies,
   summaryOf,
 } from './counters.ts';
+import { ExpectedErrors } from './expected.ts';
 import { Findings } from './findings.ts';
 import type { HostClock } from '#machine/host-clock';
+import { InjectedFaults } from './injected.ts';
 import { knownDefect } from './known.ts';
 import type { StressConfig, StressProgress } from './config.ts';
 import { Series, round } from './series.ts';
 import type { Complaint } from './state.ts';
-import {
-  type Counted,
-  EXPECTED_ERRORS,
-  type Role,
-  isKindCounted,
-  isRoleCounted,
-  planOf,
-} from './workloads.ts';
+import { type Counted, type Role, isKindCounted, isRoleCounted, planOf } from './workloads.ts';
 
 const INTERVAL_SECONDS = 1;
 /** Looks over which the rate of a live status is taken. */
 const RATE_LOOKS = 8;
-const NEVER = 0x7fffffff;
 const SLOW_FAULTS = ['thread-stop', 'slow-cpu', 'ipi-delay'];
 /** Oopses after which a machine has lost so much that another is better. */
 const KILLED_MAX = 8;
-
-/** An operation that fails because of a documented defect. */
-interface Refusal {
-  readonly kind: string;
-  readonly of: TortureKind;
-  readonly errors: readonly number[];
-  readonly title: string;
-  readonly known: string;
-}
-
-const REFUSALS: readonly Refusal[] = [
-  {
-    kind: 'vm-entry',
-    of: 'vm-run',
-    errors: [-EIO],
-    title: 'a vCPU could not be entered',
-    known: 'spec 5.2, 4.8: a vCPU whose mutex was taken was left out when its CPU went offline',
-  },
-  {
-    kind: 'cpu-start',
-    of: 'cpu_up',
-    errors: [-EIO, -ENOSYS],
-    title: 'a CPU could not be started',
-    known:
-      'spec 7.8: a CPU that went offline unheard is still in VMX operation, where INIT does not reach it',
-  },
-];
 
 export class Run {
   readonly #config: StressConfig;
   readonly #begin = performance.now();
   readonly #series = new Series(INTERVAL_SECONDS);
   readonly findings: Findings;
-  readonly #faults: readonly Fault[];
-  /** How often each fault has struck: in machines that are off, and in all. */
-  #pastHits: readonly number[];
-  #hits: readonly number[];
+  readonly faults: InjectedFaults;
+  readonly #expected: ExpectedErrors;
   /** Of machines that are off. */
   #past: Tallies = noTallies();
   #pastBooks: StressBook[] = [];
@@ -100,7 +60,6 @@ export class Run {
   #deadline = Infinity;
   #ended: StressReport['ended'] | undefined;
   #wantsMachine = false;
-  #isDisarmed = true;
   /** Of the machine that runs. */
   #aftermath = new Aftermath();
   /** What a task with a VM has, and what KVM has that is loaded: found out once. */
@@ -116,9 +75,8 @@ export class Run {
   constructor(config: StressConfig) {
     this.#config = config;
     this.#of = config.of ?? 'all';
-    this.#faults = config.faults ?? [];
-    this.#pastHits = this.#faults.map(() => 0);
-    this.#hits = this.#pastHits;
+    this.faults = new InjectedFaults(config.faults ?? []);
+    this.#expected = new ExpectedErrors(config);
     this.findings = new Findings(config.traceFolder ?? '.', config.seed, this.#begin);
   }
 
@@ -165,7 +123,7 @@ export class Run {
     this.#clock = clock;
     this.machines += 1;
     this.#wantsMachine = false;
-    this.#isDisarmed = true;
+    this.faults.restart();
     this.killed = 0;
     this.#hasKnownPanic = false;
     this.#aftermath = new Aftermath();
@@ -174,7 +132,7 @@ export class Run {
 
   /** Faults are armed and callers begin: the clock runs. */
   begin(): void {
-    this.#isDisarmed = false;
+    this.faults.arm();
     const { seconds } = this.#config;
     if (seconds !== undefined && this.#deadline === Infinity) this.#deadline = this.seconds + seconds;
   }
@@ -203,7 +161,7 @@ export class Run {
       return;
     }
     if (this.hasEnded) return;
-    if (outcome.kind === 'machine-check' && this.#isInjected('thread-kill', machine)) {
+    if (outcome.kind === 'machine-check' && this.faults.hasStruck('thread-kill', machine)) {
       this.findings.tell(
         {
           kind: 'machine-check',
@@ -266,7 +224,7 @@ export class Run {
   /** What the watchdogs say. A CPU or a thread that an injected fault makes slow is expected to be. */
   barks(barks: readonly Bark[], machine: Machine): void {
     for (const { kind, title, cpu, stack } of barks) {
-      const slow = SLOW_FAULTS.find((site) => this.#isInjected(site, machine));
+      const slow = SLOW_FAULTS.find((site) => this.faults.hasStruck(site, machine));
       this.findings.tell(
         { kind, title, cpu, stack, ...(slow === undefined ? {} : { known: `injected: ${slow}` }) },
         machine,
@@ -285,50 +243,15 @@ export class Run {
     this.#ended = 'hung';
   }
 
-  #isInjected(site: string, machine: Machine): boolean {
-    this.keepFaults(machine);
-    return this.#faults.some((fault, index) => fault.site === site && this.#hits[index]! > 0);
-  }
-
-  /**
-   * The faults as the next machine is to have them. A thread that has been killed has been killed: the machine after it is another
-   * one, and the fault is not its own.
-   */
-  get faults(): readonly Fault[] {
-    return this.#faults.map((fault, index) => {
-      if (fault.site !== 'thread-kill') return fault;
-      const times = fault.times ?? (fault.probability === undefined ? 1 : Infinity);
-      const left = times - this.#pastHits[index]!;
-      return left <= 0 ? { ...fault, nth: NEVER } : Number.isFinite(left) ? { ...fault, times: left } : fault;
-    });
-  }
-
-  /** The injected faults' hits so far. Called before faults are disarmed. */
-  keepFaults(machine: Machine): void {
-    if (this.#faults.length === 0 || this.#isDisarmed) return;
-    const hits = machine.look(() => faultHits(this.#faults));
-    this.#hits = this.#pastHits.map((past, index) => past + hits[index]!);
-  }
-
-  /** This machine's faults are over. */
-  disarm(machine: Machine): void {
-    this.keepFaults(machine);
-    this.#isDisarmed = true;
-    machine.injectFaults([]);
-  }
-
   /** What the simulated kernel says about itself. */
   takeReports(machine: Machine): void {
     const patched = this.#config.patches !== undefined;
-    this.keepFaults(machine);
-    const struck = this.#faults.flatMap(({ site }, index) =>
-      site === undefined || this.#hits[index] === 0 ? [] : [site],
-    );
+    const struck = this.faults.struck(machine);
     const { records, lost } = machine.takeFindings();
     for (const record of records) {
       const { kind, title, cpu, stack, detail } = record;
       // Told by the call that it ended.
-      if (kind === 'machine-check' && this.#isInjected('thread-kill', machine)) continue;
+      if (kind === 'machine-check' && this.faults.hasStruck('thread-kill', machine)) continue;
       if (kind === 'panic') this.#hasKnownPanic = this.#aftermath.explainsPanic(cpu);
       const known =
         kind === 'panic' && this.#hasKnownPanic
@@ -357,10 +280,10 @@ export class Run {
 
   complain(complaints: readonly Complaint[], machine: Machine): void {
     // A mended kernel has none of the documented defects of hotplug; what a failed allocation leaves behind, it still has.
-    const isMended = this.#config.patches !== undefined && this.#faults.length === 0;
+    const isMended = this.#config.patches !== undefined && this.faults.all.length === 0;
     for (const complaint of complaints) {
       const { kind, title, cpu, known: documented } = complaint;
-      const isVmxon = kind === 'state' && this.#isInjected('vmxon', machine);
+      const isVmxon = kind === 'state' && this.faults.hasStruck('vmxon', machine);
       const known = isVmxon ? 'injected: vmxon' : isMended ? undefined : documented;
       const explained =
         known ??
@@ -422,7 +345,7 @@ export class Run {
     if (machine !== undefined) {
       for (const [kind, tally] of readTallies(machine, false)) {
         ops += tally.ops;
-        failures += this.#failuresOf(kind, tally);
+        failures += this.#expected.failuresOf(kind, tally);
       }
     }
     const before = this.#looks[0] ?? { seconds: 0, ops: 0 };
@@ -441,8 +364,7 @@ export class Run {
   machineOff(machine: Machine, clock: HostClock): void {
     // It may have been frozen, or another one.
     if (this.#machine !== machine) return;
-    this.keepFaults(machine);
-    this.#pastHits = this.#hits;
+    this.faults.machineOff(machine);
     const tallies = readTallies(machine);
     const slowSeconds = (this.#pastSlowMs + clock.slowMs) / 1_000;
     const rss = process.memoryUsage.rss();
@@ -460,7 +382,7 @@ export class Run {
     for (const [kind, tally] of tallies) {
       this.#opsPast += tally.ops;
       if (isKindCounted(kind, this.#of)) this.#countedPast += tally.ops;
-      this.#failuresPast += this.#failuresOf(kind, tally);
+      this.#failuresPast += this.#expected.failuresOf(kind, tally);
     }
     this.#machine = undefined;
     this.#opsTaken = 0;
@@ -469,46 +391,16 @@ export class Run {
     this.#pastSlowMs += clock.slowMs;
   }
 
-  readonly #failuresOf = (kind: TortureKind, { outcomes }: Tally): number => {
-    let failures = 0;
-    for (const [error, count] of outcomes) {
-      if (error === 0 || (error !== null && this.#isExpected(kind, error))) continue;
-      failures += count;
-    }
-    return failures;
-  };
-
-  #isExpected(kind: TortureKind, error: number): boolean {
-    if (EXPECTED_ERRORS[kind].includes(error) || this.#refusal(kind, error) !== undefined) return true;
-    return this.#faults.some((fault) => {
-      if (fault.site === undefined) return error === -12;
-      if (fault.site === 'cpu-boot') return kind === 'cpu_up' && (error === -5 || error === -38);
-      return error === (fault.error ?? -12);
-    });
-  }
-
-  /** What a documented defect makes fail: kvm-54 on Intel, as it was. */
-  #refusal(kind: TortureKind, error: number): Refusal | undefined {
-    const { vendor, patches } = this.#config;
-    if (vendor !== 'intel' || patches !== undefined) return undefined;
-    return REFUSALS.find((one) => one.of === kind && one.errors.includes(error));
-  }
-
-  #tellRefusals(): void {
-    for (const refusal of REFUSALS) {
-      const { of, errors, title, known } = refusal;
-      const { outcomes } = this.#past.get(of)!;
-      const refused = errors.reduce((sum, error) => sum + (outcomes.get(error) ?? 0), 0);
-      if (refused === 0 || this.#refusal(of, errors[0]!) === undefined) continue;
-      this.findings.tell({ kind: refusal.kind, title, known }, undefined, refused);
-    }
-  }
-
   report(): StressReport {
     const { seconds } = this;
-    this.#tellRefusals();
+    for (const { refusal, count } of this.#expected.refused(this.#past))
+      this.findings.tell(
+        { kind: refusal.kind, title: refusal.title, known: refusal.known },
+        undefined,
+        count,
+      );
     const config = this.#config;
-    const { kinds, all } = summaryOf(this.#past, seconds, this.#failuresOf);
+    const { kinds, all } = summaryOf(this.#past, seconds, this.#expected.failuresOf);
     const books = this.#pastBooks;
     const lost = books.reduce((sum, { difference }) => sum + Math.abs(difference), 0);
     return {
@@ -534,14 +426,17 @@ export class Run {
       books,
       quietPoints: this.#quietPoints,
       findings: this.findings.all(),
-      faults: (config.faultTexts ?? []).map((fault, index) => ({ fault, hits: this.#hits[index] ?? 0 })),
+      faults: (config.faultTexts ?? []).map((fault, index) => ({
+        fault,
+        hits: this.faults.hits[index] ?? 0,
+      })),
       machines: this.machines,
       host: {
         cores: availableParallelism(),
         slowSeconds: round(this.#pastSlowMs / 1_000),
         memory: this.#memory,
       },
-      intervals: this.#series.intervals(this.#failuresOf),
+      intervals: this.#series.intervals(this.#expected.failuresOf),
     };
   }
 }

@@ -143,7 +143,7 @@ export class Quiet {
     const machine = this.#machine;
     await this.#count(loaded);
     if (this.#run.hasEnded || this.#run.isInterrupted) return;
-    this.#run.disarm(machine);
+    this.#run.faults.disarm(machine);
     if (this.#loadedHere || machine.look(() => isKvmLoaded(machine))) {
       const error = await this.#does('kvm_torture_unload');
       // It did not come back: why has been told.

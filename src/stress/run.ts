@@ -168,7 +168,7 @@ class Torment {
     const { seed } = this.#config;
     this.#quiet = new Quiet(machine, this.#run, () => this.#inFlight, [this.#serial, this.#parallel]);
     if (!(await this.#quiet.prepare(seed, this.#plan.loaded))) return;
-    machine.injectFaults(this.#run.faults, seed ^ this.#run.machines);
+    machine.injectFaults(this.#run.faults.next, seed ^ this.#run.machines);
     this.#run.begin();
     const callers = this.#plan.roles.map((role, slot) => this.#caller(role, slot % TORTURE_CALLERS_MAX));
     const quiet = this.#quietPoints();
