@@ -10,6 +10,7 @@ import {
   CONTEXT_BYTES,
   CpuWord,
   type Geometry,
+  MachineEnd,
   MachineWord,
   Mode,
   PAGE_SIZE,
@@ -36,7 +37,7 @@ import { powerCycle, takeSignals } from './power.ts';
 import { ProcessorCore } from './registers-arch.ts';
 import type { ThreadBus } from './thread-bus.ts';
 
-const PANIC = machineWord(MachineWord.PANIC);
+const ENDED = machineWord(MachineWord.ENDED);
 const MODE = machineWord(MachineWord.MODE);
 
 const always = (): boolean => true;
@@ -286,10 +287,10 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
     panic(is_i386() ? 'Fatal exception in interrupt' : 'Aiee, killing interrupt handler!');
   }
 
-  haltMachine(_reason: string): never {
+  haltMachine(end: MachineEnd): never {
     const { bus } = this;
     if (bus.searching) bus.endMachine();
-    Atomics.store(bus.i32, PANIC, 1);
+    Atomics.store(bus.i32, ENDED, end);
     for (let cpu = 0; cpu < this.#layout.nrPossible; cpu++) {
       const { base } = bus.registersOf(cpu);
       Atomics.or(bus.i32, base + CpuWord.PENDING, Pending.STOP);
@@ -327,7 +328,7 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
       if (error instanceof MachineStopped) return;
       try {
         this.#reportException(error);
-        this.haltMachine('exception outside a task');
+        this.haltMachine(MachineEnd.PANIC);
       } catch (inner) {
         if (!(inner instanceof MachineStopped)) throw inner;
       }

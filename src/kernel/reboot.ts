@@ -6,6 +6,7 @@
  */
 import { EINVAL } from '#base/errno';
 import { vmlinux } from '#memory/image';
+import { MachineEnd } from '#memory/layout';
 import { NULL, type Ptr, u32 } from '#memory/struct';
 import { kernel_function } from '#memory/symbols';
 import { arch } from '#smp/arch';
@@ -90,15 +91,15 @@ export const kernel_power_off = kernel_function('kernel_power_off', (): void => 
 
 /** The processor's part: here all three leave the machine standing still, for the host to look at. */
 export const machine_restart = kernel_function('machine_restart', (): void => {
-  arch.haltMachine('Restarting system.');
+  arch.haltMachine(MachineEnd.RESTART);
 });
 
 export const machine_halt = kernel_function('machine_halt', (): void => {
-  arch.haltMachine('System halted.');
+  arch.haltMachine(MachineEnd.HALT);
 });
 
 export const machine_power_off = kernel_function('machine_power_off', (): void => {
-  arch.haltMachine('Power down.');
+  arch.haltMachine(MachineEnd.POWER_OFF);
 });
 
 /** @returns -EINVAL for an unknown command; the others do not return */

@@ -15,6 +15,7 @@ import {
   FINDING_BYTES,
   type Geometry,
   Halted,
+  MachineEnd,
   MachineWord,
   PERCPU_TEMPLATE,
   PERCPU_BYTES,
@@ -75,6 +76,12 @@ const LAST_EVENTS = 16;
 /** Given as the reason, since making one of its own costs the host more than the rest of switching off. */
 const IS_OFF = 'its machine is off';
 
+const STOPS = {
+  [MachineEnd.RESTART]: 'restart',
+  [MachineEnd.HALT]: 'halt',
+  [MachineEnd.POWER_OFF]: 'power-off',
+} as const;
+
 const KEEP_ALIVE_MS = 0x7fffffff;
 
 /** How a call into the machine ended. */
@@ -85,6 +92,8 @@ export type CallOutcome =
   | { readonly kind: 'killed' }
   /** the machine panicked */
   | { readonly kind: 'panic' }
+  /** it was asked to: sys_reboot() */
+  | { readonly kind: 'stopped'; readonly by: 'restart' | 'halt' | 'power-off' }
   /** it did not end: nobody is runnable (deterministic mode: exactly so), or nobody made progress in time */
   | {
       readonly kind: 'hung';
@@ -155,7 +164,7 @@ const AT_REST = machineWord(MachineWord.CPUS_AT_REST);
 const DOORBELL = machineWord(MachineWord.DOORBELL);
 const STEP = machineWord(MachineWord.STEP);
 const TASKS_OPEN = machineWord(MachineWord.TASKS_OPEN);
-const PANIC = machineWord(MachineWord.PANIC);
+const ENDED = machineWord(MachineWord.ENDED);
 const RUN_END = machineWord(MachineWord.RUN_END);
 const RESTING_CPU = machineWord(MachineWord.RESTING_CPU);
 const FINDINGS_WRITTEN = machineWord(MachineWord.FINDINGS_WRITTEN);
@@ -767,7 +776,7 @@ export class Machine {
     const { i32 } = this.bus;
     const states = tasks.map((task) => this.#taskWord(task, 'state'));
     const done = (): boolean =>
-      Atomics.load(i32, PANIC) !== 0 ||
+      Atomics.load(i32, ENDED) !== 0 ||
       this.#state !== 'on' ||
       (this.config.mode === 'deterministic'
         ? Atomics.load(i32, RUN_END) !== RunEnd.NONE
@@ -779,7 +788,9 @@ export class Machine {
         ? await this.#awaitSteps(done)
         : await this.#awaitOrStandstill(done);
     if (this.#deadCpu !== undefined) return this.#deadCpu;
-    if (Atomics.load(i32, PANIC) !== 0) return { kind: 'panic' };
+    const ended = Atomics.load(i32, ENDED) as MachineEnd | 0;
+    if (ended === MachineEnd.PANIC) return { kind: 'panic' };
+    if (ended !== 0) return { kind: 'stopped', by: STOPS[ended] };
     if (this.#state !== 'on')
       throw new SmplabError('SMPLAB_MACHINE_OFF', 'the machine was switched off during the call');
     if (!inTime) return { kind: 'hung', cpus: this.#hungCpus(), standstill: this.#stands };

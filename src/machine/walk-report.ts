@@ -115,6 +115,8 @@ export function outcomeText(outcome: CallOutcome): string {
       return 'killed by an oops';
     case 'panic':
       return 'panic';
+    case 'stopped':
+      return `the machine was stopped: ${outcome.by}`;
     case 'hung':
       return `hung: ${outcome.cpus.map(({ cpu, stack }) => `CPU ${cpu} in ${stack[0] ?? 'nothing'}`).join(', ')}`;
     case 'steps':

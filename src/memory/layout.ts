@@ -75,7 +75,8 @@ export const MachineWord = {
   TASKS_OPEN: 96,
   /** CPUs that have come to rest after the host stopped the machine */
   CPUS_AT_REST: 112,
-  PANIC: 128,
+  /** MachineEnd: how the kernel has stopped the machine */
+  ENDED: 128,
   /** deterministic mode: the CPU that held the baton when the run came to rest */
   RESTING_CPU: 129,
   /** tasks that wait for another CPU than they are on (thread exchange) */
@@ -173,6 +174,10 @@ export const RunEnd = {
   LOG_FULL: 8,
 } as const;
 export type RunEnd = (typeof RunEnd)[keyof typeof RunEnd];
+
+/** How the kernel stops its machine: for the host to tell one from the other. */
+export const MachineEnd = { PANIC: 1, RESTART: 2, HALT: 3, POWER_OFF: 4 } as const;
+export type MachineEnd = (typeof MachineEnd)[keyof typeof MachineEnd];
 
 export const TraceMask = { FUNCTIONS: 1, OPERATIONS: 2, HARDWARE: 4, ALL: 7 } as const;
 

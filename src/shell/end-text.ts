@@ -10,6 +10,7 @@ function stackLines({ cpu, stack }: HungCpu): string[] {
 export function endLines(end: End): string[] {
   switch (end.kind) {
     case 'panic':
+    case 'stopped':
       return ['smplab: the machine has stopped'];
     case 'hung':
       return ['smplab: the machine hangs; what its CPUs are doing:', ...end.cpus.flatMap(stackLines)];

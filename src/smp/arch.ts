@@ -2,6 +2,7 @@
  * What generic kernel code asks of the processor it runs on. The cpu-worker room implements it for simulated x86 CPUs;
  * kernel code never asks which thread it is on.
  */
+import type { MachineEnd } from '#memory/layout';
 import type { Outcome } from '#trace/events';
 
 /** Interrupt vectors as Pending bits (memory/layout). */
@@ -88,7 +89,7 @@ export interface Arch {
   /** Ends the current task as an oops does, or the machine if there is no task to end (interrupt, idle). Never returns. */
   killCurrent(reason: string): never;
   /** Ends the machine: every CPU stops where it is. Never returns. */
-  haltMachine(reason: string): never;
+  haltMachine(end: MachineEnd): never;
 }
 
 /** This thread's processor. Set by the cpu-worker before it runs kernel code. */

@@ -9,6 +9,7 @@ import {
   FINDINGS_MAX,
   FINDING_BYTES,
   MACHINE_BLOCK,
+  MachineEnd,
   MachineWord,
   PRINTK_RECORDS,
   PRINTK_RECORD_BYTES,
@@ -136,5 +137,5 @@ export function die(title: string, detail?: string): never {
 export function panic(text: string): never {
   report_finding('panic', `Kernel panic - not syncing: ${text}`);
   printk(KERN_EMERG, `Kernel panic - not syncing: ${text}`);
-  return arch.haltMachine(text);
+  return arch.haltMachine(MachineEnd.PANIC);
 }

@@ -18,6 +18,7 @@ import {
   FINDING_BYTES,
   geometry,
   ringWord,
+  type MachineEnd,
 } from '#memory/layout';
 import { ParallelBus } from '#memory/parallel-bus';
 import { __per_cpu_offset } from '#memory/percpu';
@@ -52,10 +53,13 @@ export class TaskKilled extends Error {
   }
 }
 
-/** The kernel ended the machine. */
+/** The kernel ended the machine: MachineEnd says how. */
 export class MachineHalted extends Error {
-  constructor(reason: string) {
-    super(reason);
+  readonly end: MachineEnd;
+
+  constructor(end: MachineEnd) {
+    super(`MachineEnd ${end}`);
+    this.end = end;
     this.name = 'MachineHalted';
   }
 }
@@ -112,8 +116,8 @@ function fakeArch(bus: ParallelBus, msrs: Map<number, bigint>): Arch {
     killCurrent: (reason) => {
       throw new TaskKilled(reason);
     },
-    haltMachine: (reason) => {
-      throw new MachineHalted(reason);
+    haltMachine: (end) => {
+      throw new MachineHalted(end);
     },
   };
   return new Proxy(known as Arch, {
