@@ -61,7 +61,7 @@ const SETTLED = SEARCH_BASE + SearchWord.SETTLED;
 export const AT_REST = -1;
 
 /** Steps a flow makes without a choice before somebody else gets a turn. Longer than any loop that ends by itself. */
-const UNASKED_MAX = 4_096;
+export const UNASKED_MAX = 4_096;
 
 /** Something is out of the ordinary: who goes next is decided in as many parts as there are. */
 const NOT_QUICK = -3;
@@ -100,16 +100,13 @@ export class SchedulerCore implements Choice {
   readonly #blocks: number;
   readonly #cpus: number;
   readonly #segments: number;
-  readonly #words: Int32Array;
+  /** Of the policy that chooses. */
+  readonly policyWords: Int32Array;
   readonly #client: CoreClient;
   readonly #policies: (number: number) => Policy;
   /** As SETTLED has it, which is 0 before: number + 1. */
   #settledAs = -1;
   #policyNumber = -1;
-  /** `enabled` is what the last quick decision has collected, and these are its bits. */
-  #isCollected = false;
-  #low = 0;
-  #high = 0;
   #policy: Policy | undefined;
 
   constructor(
@@ -126,7 +123,7 @@ export class SchedulerCore implements Choice {
     this.nextAddress = new Uint32Array(buffer, at(region.nextAddress), actors);
     this.nextSize = new Int32Array(buffer, at(region.nextSize), actors);
     this.nextVisible = new Uint8Array(buffer, at(region.nextVisible), actors);
-    this.#words = new Int32Array(buffer, at(region.policy), POLICY_WORDS);
+    this.policyWords = new Int32Array(buffer, at(region.policy), POLICY_WORDS);
     this.#segments = at(region.segments) >>> 2;
     this.#i32 = new Int32Array(buffer);
     this.#u8 = new Uint8Array(buffer);
@@ -149,11 +146,9 @@ export class SchedulerCore implements Choice {
   /**
    * Decides who makes the next step, and makes the steps of store buffers itself. Answers a main or interrupt actor, or
    * AT_REST with RUN_END saying why.
-   * @param isSteady since this core has decided last, the one it chose has made its step and come to the next, and that is all:
-   *   nobody else can go who could not, nor the other way round, but for those that look again
    */
-  decide(isSteady = false): Actor {
-    const quick = this.#decideQuickly(isSteady);
+  decide(): Actor {
+    const quick = this.#decideQuickly();
     if (quick !== NOT_QUICK) return quick;
     const i32 = this.#i32;
     for (;;) {
@@ -175,7 +170,7 @@ export class SchedulerCore implements Choice {
    * What nearly every decision is, in one piece: no prefix to follow, nobody to look again, no store buffers and no
    * interrupts. Does exactly what the rest of `decide` would, or nothing and answers NOT_QUICK.
    */
-  #decideQuickly(isSteady: boolean): Actor {
+  #decideQuickly(): Actor {
     const i32 = this.#i32;
     const step = i32[STEP]!;
     const current = i32[LAST_ACTOR]!;
@@ -192,17 +187,15 @@ export class SchedulerCore implements Choice {
     const same = (current & ~3) + i32[mine + CpuWord.FLOW]!;
     if (i32[mine + CpuWord.STATUS] === Status.READY && this.nextVisible[same] === 0)
       return this.#goOnQuickly(same, current, step, mine);
-    if (!isSteady || !this.#isCollected) this.#collectQuickly();
+    if (!this.#collectQuickly()) return NOT_QUICK;
     const { count } = this;
-    if (!this.#isCollected || count === 0) return NOT_QUICK;
+    if (count === 0) return NOT_QUICK;
     this.step = step;
     this.current = current;
     i32[UNASKED] = 0;
-    i32[ENABLED_LOW] = this.#low;
-    i32[ENABLED_HIGH] = this.#high;
     const policy = this.#policy!;
     const isAsked = count > 1 || policy.always === true;
-    const actor = isAsked ? policy.choose(this.#words, this) : this.enabled[0]!;
+    const actor = isAsked ? policy.choose(this.policyWords, this) : this.enabled[0]!;
     if (actor === NOBODY) return this.#end(RunEnd.COVERED);
     i32[STEP] = step + 1;
     if (current !== actor) {
@@ -215,7 +208,7 @@ export class SchedulerCore implements Choice {
     }
     i32[STEP_FLAGS] = OpFlag.VISIBLE;
     policy.executed?.(
-      this.#words,
+      this.policyWords,
       this,
       actor,
       this.nextHead[actor]!,
@@ -225,20 +218,30 @@ export class SchedulerCore implements Choice {
     return actor;
   }
 
-  /** Who can go, if nobody has more than a flow to go with: else that is not known. */
-  #collectQuickly(): void {
+  /** Who alone chooses from here on, unless something else comes between: no prefix, nobody to look again, no end yet. */
+  get settled(): Policy | undefined {
+    const i32 = this.#i32;
+    const isAlone =
+      i32[SETTLED] === this.#settledAs &&
+      i32[RUN_END] === 0 &&
+      i32[RECHECKS] === 0 &&
+      this.#client.invariant === undefined;
+    return isAlone ? this.#policy : undefined;
+  }
+
+  /** Who can go, if nobody has more than a flow to go with: else false. */
+  #collectQuickly(): boolean {
     const i32 = this.#i32;
     const { enabled, nextHead } = this;
-    this.#isCollected = false;
     let count = 0;
     let low = 0;
     let high = 0;
     for (let cpu = 0, base = this.#blocks; cpu < this.#cpus; cpu++, base += BLOCK_WORDS) {
       const status = i32[base + CpuWord.STATUS]!;
       if (status === Status.OFF) continue;
-      if (i32[base + CpuWord.BUFFERED] !== 0) return;
+      if (i32[base + CpuWord.BUFFERED] !== 0) return false;
       if ((i32[base + CpuWord.PENDING]! & PENDING_MASKABLE) !== 0 && i32[base + CpuWord.IRQS_ENABLED] !== 0)
-        return;
+        return false;
       if (status !== Status.READY) continue;
       const actor = cpu * 4 + i32[base + CpuWord.FLOW]!;
       if ((nextHead[actor]! & 0xff) === OpType.ACQUIRE && i32[this.nextAddress[actor]! >>> 2] !== 0) continue;
@@ -247,9 +250,9 @@ export class SchedulerCore implements Choice {
       else if (actor < 64) high |= 1 << (actor - 32);
     }
     this.count = count;
-    this.#low = low;
-    this.#high = high;
-    this.#isCollected = true;
+    i32[ENABLED_LOW] = low;
+    i32[ENABLED_HIGH] = high;
+    return true;
   }
 
   /** The same where the CPU that went last stands in front of a step that nobody else can notice. */
@@ -376,7 +379,7 @@ export class SchedulerCore implements Choice {
     i32[STEP_FLAGS] = visible ? OpFlag.VISIBLE : 0;
     if (visible) {
       this.#policy?.executed?.(
-        this.#words,
+        this.policyWords,
         this,
         actor,
         this.nextHead[actor]!,
@@ -407,7 +410,7 @@ export class SchedulerCore implements Choice {
     }
     const policy = this.#policy!;
     if (this.count === 1 && policy.always !== true) return this.enabled[0]!;
-    const chosen = policy.choose(this.#words, this);
+    const chosen = policy.choose(this.policyWords, this);
     if (chosen === NOBODY) return this.#end(RunEnd.COVERED);
     return chosen;
   }
@@ -432,7 +435,7 @@ export class SchedulerCore implements Choice {
   #begin(): void {
     const i32 = this.#i32;
     i32[BEGUN] = 1;
-    this.#policy!.begin?.(this.#words);
+    this.#policy!.begin?.(this.policyWords);
   }
 
   /** Another thread may have begun the run: which policy it is stands in memory. */
@@ -536,7 +539,6 @@ export class SchedulerCore implements Choice {
 
   #collect(): void {
     const i32 = this.#i32;
-    this.#isCollected = false;
     this.count = 0;
     i32[ENABLED_LOW] = 0;
     i32[ENABLED_HIGH] = 0;
