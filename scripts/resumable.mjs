@@ -20,7 +20,7 @@ const RESUMABLE = new RegExp(
     'memory/(atomic|cpumask|deterministic-bus|list|symbols)',
     '(smp|kernel|cpu-worker)/.*',
     'scenario/(api|expect|kvm|litmus|program|shared)',
-    'litmus/(alu|execute|instructions|interpreter|operands|thread-state)',
+    'litmus/run-thread',
   ].join('|')})\\.ts$`,
 );
 const RUNTIME = {

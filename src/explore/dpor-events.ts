@@ -49,8 +49,9 @@ export const EventFlag = {
 /** Interrupt actors in one half of a mask: the second and fourth of each CPU. */
 const INTERRUPTS = 0xaaaaaaaa | 0;
 
-/** A power of two. */
-const TOUCHED_WORDS = 1024;
+/** A power of two, and its bits. */
+const TOUCHED_BITS = 10;
+const TOUCHED_WORDS = 1 << TOUCHED_BITS;
 
 const COLUMNS = [
   'actor',
@@ -120,7 +121,7 @@ export class EventTable {
   /** A run has had a store buffer. */
   isTso = false;
   private recordsRead = 0;
-  /** By word, modulo their number: 1 if one of the first `touchedUpTo` events may touch it; -1: not looked. */
+  /** By `touchedAt`: 1 if one of the first `touchedUpTo` events may touch it; -1: not looked. */
   private readonly touched = new Uint8Array(TOUCHED_WORDS);
   private touchedUpTo = -1;
   private kept = new Int32Array(0);
@@ -386,7 +387,7 @@ export class EventTable {
   /** Whether some event may touch the word. Never says no where one does. */
   mayTouch(word: number): boolean {
     if (this.touchedUpTo !== this.count) this.noteTouched();
-    return this.touched[(word >>> 2) & (TOUCHED_WORDS - 1)] !== 0;
+    return this.touched[touchedAt(word >>> 2)] !== 0;
   }
 
   private noteTouched(): void {
@@ -397,7 +398,7 @@ export class EventTable {
       const first = this.address[event]! >>> 2;
       const last = (this.address[event]! + this.size[event]! - 1) >>> 2;
       if (last - first >= TOUCHED_WORDS) touched.fill(1);
-      else for (let word = first; word <= last; word++) touched[word & (TOUCHED_WORDS - 1)] = 1;
+      else for (let word = first; word <= last; word++) touched[touchedAt(word)] = 1;
     }
     this.touchedUpTo = this.count;
   }
@@ -426,6 +427,11 @@ export class EventTable {
       appendSegment(segments, this.actor[event]!, this.steps[event]!);
     return segments;
   }
+}
+
+/** Words of different pages have the same place in each: variables of a scenario and CPUs' own must not meet in the table. */
+function touchedAt(word: number): number {
+  return Math.imul(word, 0x9e3779b1) >>> (32 - TOUCHED_BITS);
 }
 
 const TASK_FACT = OpType.EVENT + EventType.TASK;

@@ -24,7 +24,7 @@ export class FiberPool {
     return group;
   }
 
-  start(task: CpuTask, signal: AbortSignal, loaded?: LoadedScenario): Promise<void> {
+  start(task: CpuTask, _signal?: AbortSignal, loaded?: LoadedScenario): Promise<void> {
     const group = this.group(task.buffer);
     return new Promise((resolve, reject) => {
       const layout = geometry(task.geometry);
@@ -44,9 +44,6 @@ export class FiberPool {
       fiber.stand = Stand.ASLEEP;
       fiber.value = Number.NaN;
       group.fibers[task.cpu] = fiber;
-      signal.addEventListener('abort', () => {
-        this.#over.get(fiber)?.(new Error('its machine was ended'));
-      });
     });
   }
 
@@ -57,6 +54,11 @@ export class FiberPool {
         this.#over.get(fiber)?.(fiber.stand === Stand.THREW ? fiber.error : undefined);
       });
     }
+  }
+
+  /** The CPUs of the machine with that memory are gone, whatever they are in the middle of. */
+  end(buffer: ArrayBufferLike): void {
+    for (const fiber of this.#groups.get(buffer)?.fibers ?? []) this.#over.get(fiber)?.();
   }
 
   close(): Promise<void> {

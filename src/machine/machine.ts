@@ -155,6 +155,8 @@ export interface KeptMachine {
   readonly config: ResolvedConfig;
   readonly memory: FreshMemory;
   readonly image: RestImage;
+  /** Room for what each run of whoever has the machine starts from. */
+  readonly start: Uint8Array;
 }
 
 const RUN_STATE = machineWord(MachineWord.RUN_STATE);
@@ -178,7 +180,8 @@ export class Machine {
   readonly bus: ParallelBus;
   readonly #pool: CpuPool;
   readonly #memory: FreshMemory;
-  readonly #abort: AbortController;
+  /** Where CPUs are threads: ends them. */
+  readonly #abort: AbortController | undefined;
   readonly #threads: Promise<void>[] = [];
   /** The host's number of each thread, by the CPU it was when the machine was made. */
   #threadNumbers: readonly number[] = [];
@@ -205,9 +208,11 @@ export class Machine {
     this.#memory = memory;
     this.layout = memory.layout;
     this.bus = memory.bus;
-    this.#abort = new AbortController();
-    // One listener for each CPU's task.
-    setMaxListeners(0, this.#abort.signal);
+    if (pool.end === undefined) {
+      this.#abort = new AbortController();
+      // One listener for each CPU's task.
+      setMaxListeners(0, this.#abort.signal);
+    }
     const isPlain = config.mode === 'parallel' && scenario === undefined && config.record === 0;
     const kind = isPlain ? 'parallel' : 'searched';
     for (let cpu = 0; cpu < config.possible; cpu++) {
@@ -220,7 +225,7 @@ export class Machine {
           ...(scenario === undefined ? {} : { scenario }),
           ...(config.record === 0 ? {} : { isRecorded: true }),
         },
-        this.#abort.signal,
+        this.#abort?.signal,
         loaded,
       );
       this.#threads.push(thread.catch((error: unknown) => this.#threadDied(cpu, error)));
@@ -304,7 +309,8 @@ export class Machine {
 
   /** What `revive` takes: this machine as it is now, serving runs, every CPU in its idle loop. Of use when it is off. */
   keepAtRest(): KeptMachine {
-    return { config: this.config, memory: this.#memory, image: keepRest(this.#memory) };
+    const image = keepRest(this.#memory);
+    return { config: this.config, memory: this.#memory, image, start: new Uint8Array(image.bytes.length) };
   }
 
   /**
@@ -570,16 +576,20 @@ export class Machine {
       Atomics.store(this.bus.i32, RUN_STATE, RunState.OFF);
       this.#ringAll();
     }
-    // CPUs that share this thread do not leave by themselves in the middle of something, and nobody has to wait for them.
-    if (this.#pool.advance !== undefined) this.#abort.abort(IS_OFF);
     const all = Promise.all(this.#threads);
+    // CPUs that share this thread do not leave by themselves in the middle of something, and nobody has to wait for them.
+    if (this.#pool.end !== undefined) {
+      this.#pool.end(this.bus.buffer);
+      await all;
+      return;
+    }
     let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, LEAVE_TIMEOUT_MS);
     });
     await Promise.race([all, tooLate]);
     clearTimeout(timer);
-    this.#abort.abort(IS_OFF);
+    this.#abort?.abort(IS_OFF);
     await all;
   }
 

@@ -30,11 +30,14 @@ const THREADS_MAX = 1024;
 export interface CpuPool {
   /**
    * Starts a CPU on a free thread, or a new one. The promise settles when that CPU is powered off, or its thread dies.
+   * @param signal ends it; pools that have `end` need none
    * @param loaded the scenario as this thread has it: for CPUs that share it
    */
-  start(task: CpuTask, signal: AbortSignal, loaded?: LoadedScenario): Promise<void>;
+  start(task: CpuTask, signal: AbortSignal | undefined, loaded?: LoadedScenario): Promise<void>;
   /** Where CPUs have no thread but the caller's: lets them go on until all of them sleep. */
   advance?(): void;
+  /** There too: the CPUs of the machine with that memory are gone, whatever they are in the middle of. */
+  end?(buffer: ArrayBufferLike): void;
   /** Ends every thread. */
   close(): Promise<void>;
   /** Threads alive. */
@@ -134,7 +137,7 @@ export function createPool({
       try {
         const codeCache = cacheFor(task.kind);
         const loading = codeCache === undefined ? task : { ...task, codeCache };
-        await Promise.race([piscina.run(loading, { signal }), failed]);
+        await Promise.race([piscina.run(loading, signal === undefined ? {} : { signal }), failed]);
       } finally {
         serving.delete(fail);
       }

@@ -203,7 +203,8 @@ export class ScenarioExecutor implements Executor {
       machine.injectFaults(faults, seed);
       const isTso = (options.memoryModel ?? scenario.memoryModel ?? 'sc') === 'tso';
       const model = isTso ? MemoryModel.TSO : MemoryModel.SC;
-      const start = keepStart(machine, loaded, { stepsMax, model });
+      const room = kept?.machine.start ?? new Uint8Array(machine.layout.heapEnd);
+      const start = keepStart(machine, loaded, { stepsMax, model }, room);
       const mayRecall = !isTso && scenario.always === undefined && source.keepsState !== true;
       return new ScenarioExecutor(machine, loaded, start, fibers, kept, mayRecall);
     } catch (error) {

@@ -95,10 +95,19 @@ export function awaitIdle(machine: Machine): void {
   }
 }
 
-/** Memory as each run is to find it, from that of a machine whose CPUs are idle. */
-export function keepStart(machine: Machine, loaded: LoadedScenario, options: StartOptions): Uint8Array {
+/**
+ * Memory as each run is to find it, from that of a machine whose CPUs are idle.
+ * @param into where it is kept: fresh memory costs more than filling it
+ */
+export function keepStart(
+  machine: Machine,
+  loaded: LoadedScenario,
+  options: StartOptions,
+  into: Uint8Array,
+): Uint8Array {
   const { layout, bus } = machine;
-  const start = bus.u8.slice(0, layout.heapEnd);
+  const start = into;
+  start.set(bus.u8.subarray(0, layout.heapEnd));
   const words = new Int32Array(start.buffer);
   armRun(words, options, loaded);
   withBus(bus, () => armFlows(words, machine, loaded));

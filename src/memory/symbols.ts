@@ -130,6 +130,8 @@ export function symbolCount(): number {
 
 /** Forgets the symbols from number `first` on: a scenario's, when it goes. */
 export function forgetSymbols(first: number): void {
+  if (first !== forgottenFrom) hashes.clear();
+  forgottenFrom = first;
   for (const name of names.splice(first)) byName.delete(name);
   bodies.length = names.length;
   originals.length = names.length;
@@ -139,7 +141,18 @@ export function unpatchAll(): void {
   for (let index = 0; index < bodies.length; index++) bodies[index] = originals[index]!;
 }
 
+/** From which number on symbols come and go, once some have gone, and hashes by the names that stood there. */
+let forgottenFrom = Infinity;
+const hashes = new Map<string, number>();
+const HASHES_MAX = 64;
+
 /** Over all names: equal in two threads exactly if their symbol tables are. */
 export function symbolHash(): number {
-  return hashText(names.join('\n'));
+  if (forgottenFrom > names.length) return hashText(names.join('\n'));
+  const others = names.slice(forgottenFrom).join('\n');
+  let hash = hashes.get(others);
+  if (hash !== undefined) return hash;
+  if (hashes.size >= HASHES_MAX) hashes.clear();
+  hashes.set(others, (hash = hashText(names.join('\n'))));
+  return hash;
 }

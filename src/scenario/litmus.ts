@@ -7,7 +7,7 @@ import '#kernel/image';
 import { assert } from '#base/assert';
 import { applyRmw } from '#litmus/alu';
 import type { LitmusBus } from '#litmus/bus';
-import { runThread } from '#litmus/interpreter';
+import { runThread } from '#litmus/run-thread';
 import {
   type LitmusLayout,
   VARIABLE_ALIGN,

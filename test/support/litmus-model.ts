@@ -13,7 +13,8 @@
 import { applyRmw, type RmwOperation } from '#litmus/alu';
 import { ExecutionRecorder } from '#litmus/execution-key';
 import type { LitmusBus } from '#litmus/bus';
-import { runThread, type ThreadEnd } from '#litmus/interpreter';
+import type { ThreadEnd } from '#litmus/interpreter';
+import { runThread } from '#litmus/run-thread';
 import { initialMemory, layoutOf, type LitmusLayout, registerWords } from '#litmus/layout';
 import { finalState, type LitmusVerdict, type MemoryModel, Outcomes } from '#litmus/outcome';
 import type { LitmusProgram, OperandSize, Value } from '#litmus/program';
