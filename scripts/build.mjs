@@ -24,7 +24,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { buildIsFresh, root, sourceHash, stampFile, withBuildLock } from './prepare.mjs';
-import { settleConstants } from './constants.mjs';
+import { inlineTables, settleConstants } from './constants.mjs';
 import { esbuildPages } from './pages.mjs';
 import { esbuildResumable } from './resumable.mjs';
 import { entryPoints, threadEntryPoints } from './rooms.mjs';
@@ -68,7 +68,7 @@ async function buildCode() {
     // An import() of a module of ours turns it, and all that it imports, into what runs late: nothing in it is a constant then.
     if (text.includes('__esm(')) throw new Error(`${file}: a module of ours is imported by import()`);
     const code = settleConstants(text);
-    writeFileSync(output, THREAD_CODE.includes(file) ? asFunction(code) : code);
+    writeFileSync(output, THREAD_CODE.includes(file) ? asFunction(inlineTables(code)) : code);
   }
   return written;
 }
