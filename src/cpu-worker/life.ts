@@ -14,13 +14,15 @@ const RUN_STATE = machineWord(MachineWord.RUN_STATE);
 const RUN_EPOCH = machineWord(MachineWord.RUN_EPOCH);
 const POWERED_OFF = -1;
 const AT_REST = machineWord(MachineWord.CPUS_AT_REST);
+const THREADS_UP = machineWord(MachineWord.THREADS_UP);
+const POWER_GOOD = machineWord(MachineWord.POWER_GOOD);
 
 /**
  * Lives as often as the host starts the machine; comes back when it is powered off.
  * @param begin what a CPU of this kind of machine does first, each time
  */
 export function serveMachine(bus: ThreadBus, thread: CpuThread, begin: () => void): void {
-  if (bus.registers.power === PowerState.OFF) powerUp(bus, bus.cpu);
+  if (bus.cpu === 0 && bus.i32[POWER_GOOD] === 0) powerUp(bus);
   for (let epoch = rest(bus, 0); epoch !== POWERED_OFF; epoch = rest(bus, epoch)) {
     thread.untilStopped(() => live(bus, thread, begin));
   }
@@ -33,7 +35,8 @@ export function serveMachine(bus: ThreadBus, thread: CpuThread, begin: () => voi
 function rest(bus: ThreadBus, epoch: number): number {
   const { i32 } = bus;
   const wake = bus.registers.base + CpuWord.WAKE;
-  Atomics.add(i32, AT_REST, 1);
+  // Where the boot has begun without this thread, it has not come to rest from anything.
+  Atomics.add(i32, epoch === 0 ? THREADS_UP : AT_REST, 1);
   bus.ringDoorbell();
   for (;;) {
     const seen = Atomics.load(i32, wake);

@@ -14,6 +14,8 @@ import { EventType, Instruction, Outcome } from '#trace/events';
 import type { ThreadBus } from './thread-bus.ts';
 import { enterProtectedMode, reset, takeInit, takeSipi } from './reset.ts';
 
+const POWER_GOOD = machineWord(MachineWord.POWER_GOOD);
+
 /** The firmware's tables. */
 function firmwareOf({ u8, i32 }: ThreadBus): HardwareConfig {
   const address = i32[machineWord(MachineWord.FIRMWARE)]!;
@@ -21,19 +23,23 @@ function firmwareOf({ u8, i32 }: ThreadBus): HardwareConfig {
   return JSON.parse(new TextDecoder().decode(u8.slice(address, address + bytes))) as HardwareConfig;
 }
 
-/** RESET by the firmware's tables. The boot CPU goes on, the others wait for SIPI. */
-export function powerUp(bus: ThreadBus, cpu: number): void {
-  const { registers } = bus;
-  const config = firmwareOf(bus);
-  reset(registers, hardwareOf(resolveQuirks(config), cpu));
-  registers.set(CpuWord.CONTEXT, cpu);
-  registers.set(CpuWord.STATUS, Status.OFF);
+/**
+ * RESET of every CPU by the firmware's tables. The boot CPU, which calls, is brought to kernel code; the others wait for SIPI.
+ * One CPU does it for all: what a CPU is sent before its own thread is there must not be lost.
+ */
+export function powerUp(bus: ThreadBus): void {
+  const config = resolveQuirks(firmwareOf(bus));
+  for (let cpu = 0; cpu < bus.layout.nrPossible; cpu++) {
+    const registers = bus.registersOf(cpu);
+    reset(registers, hardwareOf(config, cpu));
+    registers.set(CpuWord.CONTEXT, cpu);
+    registers.set(CpuWord.STATUS, Status.OFF);
+    bus.i32[bus.contextOf(cpu) + ContextWord.CPU] = cpu;
+  }
   bus.reloadContext();
-  bus.i32[bus.contextIndex + ContextWord.CPU] = cpu;
-  bus.resetContext();
-  if (cpu !== 0) return;
-  enterProtectedMode(registers, config.i386);
-  registers.set(CpuWord.STATUS, Status.READY);
+  enterProtectedMode(bus.registers, config.i386);
+  bus.registers.set(CpuWord.STATUS, Status.READY);
+  Atomics.store(bus.i32, POWER_GOOD, 1);
 }
 
 /**

@@ -144,6 +144,11 @@ export class HostFaults {
     }
   }
 
+  /** Whether there is anything for the host to do. */
+  get areArmed(): boolean {
+    return this.#timers.length > 0;
+  }
+
   stop(): void {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
   }

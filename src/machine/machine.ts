@@ -163,6 +163,8 @@ const RUN_STATE = machineWord(MachineWord.RUN_STATE);
 const TRACE_MASK = machineWord(MachineWord.TRACE_MASK);
 const RUN_EPOCH = machineWord(MachineWord.RUN_EPOCH);
 const AT_REST = machineWord(MachineWord.CPUS_AT_REST);
+const THREADS_UP = machineWord(MachineWord.THREADS_UP);
+const POWER_GOOD = machineWord(MachineWord.POWER_GOOD);
 const DOORBELL = machineWord(MachineWord.DOORBELL);
 const STEP = machineWord(MachineWord.STEP);
 const TASKS_OPEN = machineWord(MachineWord.TASKS_OPEN);
@@ -179,6 +181,8 @@ export class Machine {
   /** The host's way into memory. Use it at rest, inside `look`. */
   readonly bus: ParallelBus;
   readonly #pool: CpuPool;
+  /** It runs no scenario, in any order that comes, and keeps no record of it. */
+  readonly #isPlain: boolean;
   readonly #memory: FreshMemory;
   /** Where CPUs are threads: ends them. */
   readonly #abort: AbortController | undefined;
@@ -213,8 +217,8 @@ export class Machine {
       // One listener for each CPU's task.
       setMaxListeners(0, this.#abort.signal);
     }
-    const isPlain = config.mode === 'parallel' && scenario === undefined && config.record === 0;
-    const kind = isPlain ? 'parallel' : 'searched';
+    this.#isPlain = config.mode === 'parallel' && scenario === undefined && config.record === 0;
+    const kind = this.#isPlain ? 'parallel' : 'searched';
     for (let cpu = 0; cpu < config.possible; cpu++) {
       const thread = pool.start(
         {
@@ -244,19 +248,51 @@ export class Machine {
     try {
       const patience =
         options.startTimeoutMs ?? START_TIMEOUT_MS + START_TIMEOUT_MS_EACH * machine.config.possible;
-      const started = await machine.#awaitRest(patience);
-      machine.#expectThreads();
-      if (!started) throw new SmplabError('SMPLAB_HOST_FAILED', 'the host did not start the threads in time');
-      machine.#threadNumbers = machine.#threadOfEachCpu();
-      options.beforeBoot?.(machine);
-      machine.bus.i32[TASKS_OPEN] = 1;
-      machine.#start();
-      machine.bootOutcome = await machine.#finish([]);
+      machine.bootOutcome = await machine.#boot(performance.now() + patience, options.beforeBoot);
     } catch (error) {
       await machine.powerOff();
       throw error;
     }
     return machine;
+  }
+
+  /**
+   * Starts the boot and waits for its end.
+   * @param deadline for the threads to be there
+   */
+  async #boot(deadline: number, beforeBoot?: (machine: Machine) => void): Promise<CallOutcome> {
+    const { i32 } = this.bus;
+    await this.#threadsUp(deadline, () => Atomics.load(i32, POWER_GOOD) !== 0);
+    // In parallel mode the boot goes on while threads still start, as far as the first of them that is not there: nothing but
+    // its CPU's own answer can end the wait for that, and simulated time stands still. Who is chosen in the other mode has to
+    // be there; so has whom an injected fault of the host's may hit.
+    if (!this.#isPlain) await this.#threadsUp(deadline);
+    beforeBoot?.(this);
+    if (this.#hostFaults?.areArmed === true) await this.#threadsUp(deadline);
+    i32[TASKS_OPEN] = 1;
+    this.#start();
+    await this.#threadsUp(deadline);
+    this.#threadNumbers = this.#threadOfEachCpu();
+    return this.#finish([]);
+  }
+
+  /**
+   * Waits for the threads to be there: all of them, or as many as `enough` asks for.
+   * @throws SmplabError SMPLAB_HOST_FAILED if they are not in time, or one died before it was
+   */
+  async #threadsUp(
+    deadline: number,
+    enough = (): boolean => Atomics.load(this.bus.i32, THREADS_UP) >= this.layout.nrPossible,
+  ): Promise<void> {
+    const inTime = await this.#await(
+      () => this.#deadCpu !== undefined || enough(),
+      deadline - performance.now(),
+    );
+    // One that dies in the boot is the boot's outcome.
+    const isBooting = this.bus.i32[RUN_EPOCH] !== 0;
+    if (this.#deadCpu !== undefined && !(isBooting && this.threadOf(this.#deadCpu.cpu) !== 0))
+      throw new SmplabError('SMPLAB_HOST_FAILED', `CPU ${this.#deadCpu.cpu}: ${this.#deadCpu.reason}`);
+    if (!inTime) throw new SmplabError('SMPLAB_HOST_FAILED', 'the host did not start the threads in time');
   }
 
   /** How the boot went; 'returned' for a machine that is up. */
@@ -630,11 +666,6 @@ export class Machine {
   /** By CPU, the host's number of the thread that is that CPU now. */
   #threadOfEachCpu(): number[] {
     return Array.from({ length: this.layout.nrPossible }, (_, cpu) => this.threadOf(cpu));
-  }
-
-  #expectThreads(): void {
-    if (this.#deadCpu === undefined) return;
-    throw new SmplabError('SMPLAB_HOST_FAILED', `CPU ${this.#deadCpu.cpu}: ${this.#deadCpu.reason}`);
   }
 
   #taskWord(task: number, field: 'state' | 'exit_code'): number {

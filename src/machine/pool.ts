@@ -22,7 +22,7 @@ interface CpuTask {
 const STILLBORN_MAX = 8;
 
 /** New space of a thread, megabytes. */
-const YOUNG_GENERATION_MB = 2;
+const YOUNG_GENERATION_MB = 4;
 
 /** Threads a pool may have: four machines of the largest kind. */
 const THREADS_MAX = 1024;

@@ -102,7 +102,8 @@ export interface Bus {
   waitUntil(watch: number, condition: () => boolean, idle?: boolean): void;
 
   /**
-   * As waitUntil, for at most `timeoutUs` simulated microseconds. Simulated time passes only while nobody else can go on.
+   * As waitUntil, for at most `timeoutUs` simulated microseconds. Simulated time passes only while nobody else can go on. Where
+   * that is a second and more, changes of other words may be noticed some milliseconds later.
    * @returns whether the condition held
    */
   waitUntilTimeout(watch: number, condition: () => boolean, timeoutUs: number): boolean;

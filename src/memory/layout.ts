@@ -75,6 +75,10 @@ export const MachineWord = {
   TASKS_OPEN: 96,
   /** CPUs that have come to rest after the host stopped the machine */
   CPUS_AT_REST: 112,
+  /** CPUs whose thread has come up and waits for the machine to be started */
+  THREADS_UP: 113,
+  /** 1 once every CPU has had its RESET */
+  POWER_GOOD: 114,
   /** MachineEnd: how the kernel has stopped the machine */
   ENDED: 128,
   /** deterministic mode: the CPU that held the baton when the run came to rest */

@@ -28,9 +28,13 @@ const START_LINE = machineWord(MachineWord.START_LINE);
 /** Milliseconds a sleeping waiter may miss a plain store for: stores other than Atomics wake nobody. */
 const HALT_POLL_MS = 1;
 
+/** The same for timed waits of a second and more, once they last, while others work: what ends those are Atomics. */
+const LONG_POLL_MS = 16;
+
 /** The same for timed waits too short for anybody to be kept from anything by their ending early. */
 const SHORT_POLL_MS = 0.05;
 const SHORT_WAIT_US = 10_000;
+const LONG_WAIT_US = 1_000_000;
 
 /** Looks at the start line before the thread sleeps there: with more CPUs than cores, the last one needs a core to come. */
 const START_LINE_LOOKS = 5_000;
@@ -257,18 +261,27 @@ export class ParallelBus extends BaseBus implements Bus {
     const { i32 } = this;
     const deadline = (Atomics.load(i32, CLOCK_US) + timeoutUs) | 0;
     const poll = timeoutUs <= SHORT_WAIT_US ? SHORT_POLL_MS : HALT_POLL_MS;
-    return this.#waitUntilDeadline(watch, condition, deadline, poll);
+    const pollMax = timeoutUs < LONG_WAIT_US ? poll : LONG_POLL_MS;
+    return this.#waitUntilDeadline(watch, condition, deadline, poll, pollMax);
   }
 
-  #waitUntilDeadline(watch: number, condition: () => boolean, deadline: number, poll: number): boolean {
+  #waitUntilDeadline(
+    watch: number,
+    condition: () => boolean,
+    deadline: number,
+    pollMin: number,
+    pollMax: number,
+  ): boolean {
     const { i32 } = this;
     let quiet = 0;
+    let poll = pollMin;
     this.#beginWait();
     for (;;) {
       if (condition()) return true;
       if (i32[this.pendingIndex] !== 0) this.client.interruptWindow();
       if (((Atomics.load(i32, CLOCK_US) - deadline) | 0) >= 0) return condition();
       if (this.#othersAtRest(deadline)) {
+        poll = pollMin;
         // Nobody else can go on, so nothing will happen before the deadline: simulated time jumps there.
         if (++quiet >= QUIET_LOOKS) {
           if (condition()) return true;
@@ -279,6 +292,7 @@ export class ParallelBus extends BaseBus implements Bus {
         quiet = 0;
       }
       this.#halt(watch, condition, poll, deadline);
+      poll = Math.min(2 * poll, pollMax);
     }
   }
 

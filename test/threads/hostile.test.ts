@@ -1,4 +1,5 @@
 /** Every way to fail, at the machine's door: one clear report, no hang, and a pool that serves the next machine. */
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { type CallOutcome, type CpuPool, Machine, type MachineConfig, createPool } from 'smplab';
 import { variableAddress } from '../support/kvm-machine.ts';
@@ -311,6 +312,60 @@ describe('the pool', () => {
     } finally {
       await own.close();
     }
+  });
+
+  describe('of which a thread is late', () => {
+    const late = fileURLToPath(new URL('../fixtures/late-thread.cjs', import.meta.url));
+
+    /** Boots, and tells what CPU 0 was doing while CPU 2 had no thread yet. */
+    async function bootLate(
+      cpus: number,
+      own: CpuPool,
+    ): Promise<{ machine: Machine; meanwhile: Set<string> }> {
+      const meanwhile = new Set<string>();
+      let atBoot = true;
+      const beforeBoot = (booting: Machine): void => {
+        const look = (): void => {
+          const [running] = booting.stacks().filter(({ cpu }) => cpu === 0);
+          if (atBoot && booting.threadOf(2) === 0) {
+            for (const name of running?.stack ?? []) meanwhile.add(name);
+            setImmediate(look);
+          }
+        };
+        setImmediate(look);
+      };
+      const config = { cpus, vendor: 'amd', callTimeoutMs: 50 } as const;
+      try {
+        return { machine: await Machine.powerOn(config, { pool: own, beforeBoot }), meanwhile };
+      } finally {
+        atBoot = false;
+      }
+    }
+
+    it('boots up to where it needs that one, and its time limit begins when all are there', async () => {
+      const own = createPool({ entry: late });
+      try {
+        const { machine, meanwhile } = await bootLate(3, own);
+        expect(machine.bootOutcome).toEqual({ kind: 'returned', value: 0 });
+        expect(machine.onlineCpus()).toEqual([0, 1, 2]);
+        expect([...meanwhile]).toContain('do_boot_cpu');
+        await machine.powerOff();
+      } finally {
+        await own.close();
+      }
+    });
+
+    it('says so if that one fails: the boot that has begun is none', async () => {
+      const own = createPool({ entry: late });
+      try {
+        await expect(bootLate(4, own)).rejects.toMatchObject({
+          code: 'SMPLAB_HOST_FAILED',
+          message: 'CPU 2: its code is gone',
+        });
+      } finally {
+        await own.close();
+      }
+    });
   });
 
   it('whose threads cannot load their code says so at once', async () => {
