@@ -14,26 +14,24 @@
  * 53 bits: among a million traces the chance that any two are mistaken for one is about 1 in 18,000. What is decided by it
  * is how many traces are counted, and whether a run is read for data races again (laboratory.ts).
  */
-import { ACTORS_PER_CPU, Flow, cpuOf, flowOf } from '#base/strategy';
 import { NR_CPUS } from '#base/limits';
 import {
   Footprint,
+  type KnownPlaces,
   OP_WORDS,
   OpFlag,
   OpType,
   OpWord,
   type OperationLog,
   footprint,
-  opActor,
   opFlags,
   opType,
 } from '#trace/operations';
+import { FIRST_A, FIRST_B, flowOfHead, joined, lastA, lastB, mix, shareA, shareB, stir } from './digests.ts';
+import { KnownFingerprints } from './known-fingerprint.ts';
 
 const BLOCK_SHIFT = 10;
 const BLOCK_BYTES = 1 << BLOCK_SHIFT;
-/** No part of what happened: what is a choice point depends on the runs before. */
-const HEAD = ~(OpFlag.VISIBLE << 11);
-
 /** Without these a record is on memory of its flow alone: what continues a step does not say what the step is on. */
 const OTHERS = (OpFlag.VISIBLE | OpFlag.CONTINUES) << 11;
 
@@ -60,16 +58,6 @@ const BLOCK = 8;
 /** In SUM_WRITER: more than one flow. */
 const MANY = -1;
 
-function mix(hash: number, word: number): number {
-  const h = Math.imul(hash ^ word, 0x85ebca6b);
-  return h ^ (h >>> 15);
-}
-
-function stir(hash: number, word: number): number {
-  const h = Math.imul(hash ^ word, 0xc2b2ae35);
-  return h ^ (h >>> 13);
-}
-
 export class Fingerprints {
   /** By flow: the two halves of its history. A CPU has two: what it runs, and its store buffer. */
   readonly #flows = new Int32Array(NR_CPUS * 2 * 2);
@@ -86,15 +74,23 @@ export class Fingerprints {
   #b = 0;
   /** Its flow, + 1. */
   #writer = 0;
+  #known: KnownFingerprints | undefined;
   /** Some record is on a whole block. Without one, blocks have nothing to say of a word. */
   #hasBlocks = false;
 
   /** The fingerprint of a run: the same for the same trace, whatever was known of its memory. */
   of(log: OperationLog): number {
+    const known = log.known === undefined ? undefined : this.#knownFrom(log.known).of(log);
+    if (known !== undefined) return known;
     this.#scan(log);
     if (log.isSettled === true && this.#read(log, true)) return this.#total();
     this.#read(log, false);
     return this.#total();
+  }
+
+  #knownFrom(places: KnownPlaces): KnownFingerprints {
+    if (this.#known?.known !== places) this.#known = new KnownFingerprints(places);
+    return this.#known;
   }
 
   /** What is in a log at all: told to it, and kept. */
@@ -148,24 +144,23 @@ export class Fingerprints {
     for (let index = 0; index < this.#usedCount; index++) {
       const flow = this.#used[index]!;
       // A sum: in which order flows come up is nobody's business.
-      a = (a + stir(mix(this.#flows[flow * 2]!, flow), 1)) | 0;
-      b = (b + mix(stir(this.#flows[flow * 2 + 1]!, flow), 2)) | 0;
+      a = (a + lastA(this.#flows[flow * 2]!, flow)) | 0;
+      b = (b + lastB(this.#flows[flow * 2 + 1]!, flow)) | 0;
     }
-    return (a >>> 11) * 0x1_0000_0000 + (b >>> 0);
+    return joined(a, b);
   }
 
   /** @param isOwn nobody else touches what it is on */
   #record(words: Int32Array, at: number, isOwn: boolean): void {
     const head = words[at]!;
-    const actor = opActor(head);
-    const flow = cpuOf(actor % (NR_CPUS * ACTORS_PER_CPU)) * 2 + (flowOf(actor) === Flow.BUFFER ? 1 : 0);
+    const flow = flowOfHead(head);
     if (this.#begun[flow] !== this.#generation) this.#begin(flow);
     const address = words[at + OpWord.ADDRESS]!;
     const size = words[at + OpWord.SIZE]!;
     const written = words[at + OpWord.WRITTEN]!;
     const flows = this.#flows;
-    this.#a = stir(mix(stir(mix(flows[flow * 2]!, head & HEAD), address), size), written);
-    this.#b = mix(stir(mix(stir(flows[flow * 2 + 1]!, head & HEAD), address), size), written);
+    this.#a = mix(flows[flow * 2]!, shareA(head, address, size, written));
+    this.#b = stir(flows[flow * 2 + 1]!, shareB(head, address, size, written));
     if (!isOwn) {
       const does = footprint(opType(head));
       this.#writer = flow + 1;
@@ -179,8 +174,8 @@ export class Fingerprints {
   #begin(flow: number): void {
     this.#begun[flow] = this.#generation;
     this.#used[this.#usedCount++] = flow;
-    this.#flows[flow * 2] = 0x51ed270b;
-    this.#flows[flow * 2 + 1] = 0x2f0b4c47;
+    this.#flows[flow * 2] = FIRST_A;
+    this.#flows[flow * 2 + 1] = FIRST_B;
   }
 
   /** Takes in what the bytes hold, and then, of a write, leaves its history there. */

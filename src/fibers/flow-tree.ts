@@ -47,7 +47,13 @@ export class FlowTree {
   #used: number;
 
   constructor(cpus: number) {
-    this.#used = cpus;
+    // No node is 0, and what is kept for one beside this array has no part of it.
+    this.#used = Math.max(cpus, EDGE_WORDS);
+  }
+
+  /** Above every node and every edge. */
+  get end(): number {
+    return this.#used;
   }
 
   /** No more can be learnt. */

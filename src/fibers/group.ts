@@ -12,7 +12,7 @@ import { AT_REST } from '#memory/scheduler-core';
 import { call_pointer } from '#memory/symbols';
 import { need_resched, preempt_check_resched } from '#smp/sched';
 import { idle_is_over, idle_work } from '#smp/smpboot';
-import { OpType } from '#trace/operations';
+import { type KnownPlaces, OpType } from '#trace/operations';
 import { type Fiber, Stand, attach, go, lookAs } from './fibers.ts';
 import { Recollection } from './recollection.ts';
 
@@ -108,15 +108,18 @@ export class Group implements FiberGroup {
     return this.#recollection.recalled;
   }
 
-  /** Makes a run from what flows have been seen to do. False: it takes more, and nothing of it counts. */
-  recall(): boolean {
+  /**
+   * Makes a run from what flows have been seen to do, and tells where in that its records come from. Undefined: it takes more,
+   * and nothing of it counts.
+   */
+  recall(): KnownPlaces | undefined {
     const [first] = this.fibers;
     for (const { bus } of this.fibers) bus.beginRun(idle_is_over);
     return withBus(first!.bus, () => {
       attach(first);
-      const isMade = this.#recollection.recall(this.fibers, (cpu) => this.#beIdle(cpu));
+      const known = this.#recollection.recall(this.fibers, (cpu) => this.#beIdle(cpu));
       attach(undefined);
-      return isMade;
+      return known;
     });
   }
 

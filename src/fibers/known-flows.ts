@@ -11,6 +11,7 @@ import { machineWord } from '#memory/base-bus';
 import type { FiberBus } from '#memory/fiber-bus';
 import { MachineWord, RunEnd } from '#memory/layout';
 import { AT_REST } from '#memory/scheduler-core';
+import type { KnownPlaces } from '#trace/operations';
 import type { FlowTree } from './flow-tree.ts';
 import { KnownSteps, UNDECIDED, UNKNOWN } from './known-steps.ts';
 
@@ -25,6 +26,11 @@ export class KnownFlows {
   constructor(tree: FlowTree, bus: FiberBus, beIdle: (cpu: number) => boolean) {
     this.#steps = new KnownSteps(tree, bus);
     this.#beIdle = beIdle;
+  }
+
+  /** Where the records of the last run come from. */
+  get places(): KnownPlaces {
+    return this.#steps;
   }
 
   /**

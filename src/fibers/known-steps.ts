@@ -20,7 +20,7 @@ import { NEEDS_DRAIN, type SchedulerCore, UNASKED_MAX } from '#memory/scheduler-
 import { SHARED, searchRegion } from '#memory/search';
 import { searchWord } from '#memory/search-words';
 import { EventType, LockOperation } from '#trace/events';
-import { OP_WORDS, OpFlag, OpType, OpWord, opFlags, opHead } from '#trace/operations';
+import { type KnownPlaces, OP_WORDS, OpFlag, OpType, OpWord, opFlags, opHead } from '#trace/operations';
 import { EdgeWord, type FlowTree, Kind, NodeWord } from './flow-tree.ts';
 
 const BLOCK_WORDS = CPU_BLOCK_BYTES / 4;
@@ -43,7 +43,12 @@ const ENABLED_HIGH = searchWord(SearchWord.ENABLED_HIGH);
 export const UNDECIDED = -1;
 export const UNKNOWN = -2;
 
-export class KnownSteps {
+/** Records of a run whose places are kept. */
+const PLACES_MAX = 4_096;
+
+export class KnownSteps implements KnownPlaces {
+  // wall: typed-array: of records, and no memory of the machine's
+  readonly places: Int32Array = new Int32Array(PLACES_MAX);
   readonly #i32: Int32Array;
   readonly #u8: Uint8Array;
   readonly #u16: Uint16Array;
@@ -82,6 +87,10 @@ export class KnownSteps {
     this.#ready = new Uint8Array(layout.nrPossible);
   }
 
+  get end(): number {
+    return this.#tree.end;
+  }
+
   begin(): void {
     this.#at.fill(0);
   }
@@ -97,7 +106,8 @@ export class KnownSteps {
     const u8 = this.#u8;
     const u16 = this.#u16;
     const owners = this.#owners;
-    const places = this.#at;
+    const stands = this.#at;
+    const { places } = this;
     const bus = this.#bus;
     const core = this.#core;
     const tree = this.#tree.words;
@@ -109,7 +119,8 @@ export class KnownSteps {
     const limit = i32[STEP_LIMIT]!;
     const isQuick = this.#look();
     const watched = this.#watched;
-    let record = this.#logStart + i32[RECORDS]! * OP_WORDS;
+    let records = i32[RECORDS]!;
+    let record = this.#logStart + records * OP_WORDS;
     let step = i32[STEP]!;
     let switches = i32[SWITCHES]!;
     let unasked = i32[UNASKED]!;
@@ -126,7 +137,7 @@ export class KnownSteps {
     for (;;) {
       if (flowOf(actor) !== Flow.MAIN) return UNKNOWN;
       const cpu = cpuOf(actor);
-      let node = places[cpu]!;
+      let node = stands[cpu]!;
       if (node === 0) {
         node = tree[cpu]!;
         if (node === 0 || (nextHead[actor]! & 0xff) !== OpType.START) return UNKNOWN;
@@ -141,6 +152,7 @@ export class KnownSteps {
       let written = tree[node + NodeWord.WRITTEN]!;
       let read = 0;
       let next = tree[node + NodeWord.NEXT]!;
+      let place = node;
       let hasWritten = false;
       switch (head & 0xff) {
         case OpType.LOAD:
@@ -152,6 +164,7 @@ export class KnownSteps {
             while (next !== 0 && tree[next] !== read) next = tree[next + EdgeWord.OTHER]!;
             if (next === 0) return UNKNOWN;
             if ((head & 0xff) === OpType.RMW) {
+              place = next;
               written = tree[next + EdgeWord.WRITTEN]!;
               if (written !== read) {
                 i32[address >>> 2] = written;
@@ -191,20 +204,21 @@ export class KnownSteps {
       i32[record + OpWord.SITE] = tree[node + NodeWord.SITE]!;
       i32[record + OpWord.ENABLED_LOW] = low;
       i32[record + OpWord.ENABLED_HIGH] = high;
+      places[records++] = place;
       record += OP_WORDS;
 
       // To in front of the next one, or to the end.
       let kind = tree[next]!;
       while (next !== 0 && kind !== Kind.STEP && kind !== Kind.OVER) {
-        const place = tree[next + NodeWord.ADDRESS]!;
+        const word = tree[next + NodeWord.ADDRESS]!;
         const then = tree[next + NodeWord.NEXT]!;
         if (kind === Kind.LEAVE) {
-          i32[place >>> 2] = tree[next + NodeWord.WRITTEN]!;
+          i32[word >>> 2] = tree[next + NodeWord.WRITTEN]!;
           // Registers go back to their start whether written or not.
-          if (tree[next + NodeWord.SIZE] !== 0) bus.written(place, 4);
+          if (tree[next + NodeWord.SIZE] !== 0) bus.written(word, 4);
           next = then;
         } else if (kind === Kind.LOOK) {
-          const value = i32[place >>> 2]!;
+          const value = i32[word >>> 2]!;
           let edge = then;
           while (edge !== 0 && tree[edge] !== value) edge = tree[edge + EdgeWord.OTHER]!;
           if (edge === 0) return UNKNOWN;
@@ -212,20 +226,21 @@ export class KnownSteps {
         } else {
           if (record >= logEnd) return UNKNOWN;
           i32[record + OpWord.HEAD] = tree[next + NodeWord.HEAD]!;
-          i32[record + OpWord.ADDRESS] = place;
+          i32[record + OpWord.ADDRESS] = word;
           i32[record + OpWord.SIZE] = tree[next + NodeWord.SIZE]!;
           i32[record + OpWord.READ] = tree[next + NodeWord.READ]!;
           i32[record + OpWord.WRITTEN] = tree[next + NodeWord.WRITTEN]!;
           i32[record + OpWord.SITE] = tree[next + NodeWord.SITE]!;
           i32[record + OpWord.ENABLED_LOW] = 0;
           i32[record + OpWord.ENABLED_HIGH] = 0;
+          places[records++] = next;
           record += OP_WORDS;
           next = then;
         }
         kind = tree[next]!;
       }
       if (next === 0) return UNKNOWN;
-      places[cpu] = 0;
+      stands[cpu] = 0;
       if (kind === Kind.OVER) {
         result = cpu;
         break;
@@ -233,33 +248,34 @@ export class KnownSteps {
 
       // In front of it: says so, as the code would.
       const nextStep = tree[next + NodeWord.HEAD]!;
-      const place = tree[next + NodeWord.ADDRESS]!;
+      const target = tree[next + NodeWord.ADDRESS]!;
       const type = nextStep & 0xff;
       let isVisible = false;
       if (type !== OpType.FENCE) {
-        const owner = owners[place >>> 2];
+        const owner = owners[target >>> 2];
         isVisible = owner === SHARED;
         // That would make known what is not known yet.
         if (!isVisible && owner !== actor + 1 && owner !== undefined) return UNKNOWN;
       }
       if (type === OpType.ACQUIRE) {
         isCollected = false;
-        if (i32[place >>> 2] !== 0) {
+        if (i32[target >>> 2] !== 0) {
           if (record >= logEnd) return UNKNOWN;
           this.#contend(record, next, actor);
+          places[records++] = 0;
           record += OP_WORDS;
         }
       }
       nextHead[actor] = publishedHead(nextStep);
-      nextAddress[actor] = place;
+      nextAddress[actor] = target;
       nextSize[actor] = tree[next + NodeWord.SIZE]!;
       nextVisible[actor] = isVisible ? 1 : 0;
-      places[cpu] = next;
+      stands[cpu] = next;
       if (!isQuick || policy === undefined || step >= limit || (hasWritten && i32[RECHECKS] !== 0)) break;
 
       // Who goes next.
       if (!isVisible) {
-        if (unasked + 1 >= UNASKED_MAX || (type === OpType.ACQUIRE && i32[place >>> 2] !== 0)) break;
+        if (unasked + 1 >= UNASKED_MAX || (type === OpType.ACQUIRE && i32[target >>> 2] !== 0)) break;
         unasked++;
         step++;
         low = actor < 32 ? 1 << actor : 0;
@@ -307,7 +323,7 @@ export class KnownSteps {
       flags = OpFlag.VISIBLE;
       policy.executed?.(words, core, actor, nextHead[actor]!, nextAddress[actor]!, nextSize[actor]!);
     }
-    i32[RECORDS] = ((record - this.#logStart) / OP_WORDS) | 0;
+    i32[RECORDS] = records;
     i32[STEP] = step;
     i32[SWITCHES] = switches;
     i32[UNASKED] = unasked;

@@ -1,5 +1,6 @@
 /** When runs of a machine's flows are made from what those have been seen to do, and when they are learnt from. */
 import { Trail } from '#memory/trail';
+import type { KnownPlaces } from '#trace/operations';
 import type { Fiber } from './fibers.ts';
 import { FlowLessons } from './flow-lessons.ts';
 import { FlowTree, NoFunctionError } from './flow-tree.ts';
@@ -84,22 +85,25 @@ export class Recollection {
   }
 
   /**
-   * Makes a run. False: it counts for nothing.
+   * Makes a run, and tells where its records come from. Undefined: it counts for nothing.
    * @param beIdle the flow of a CPU has ended, and it goes to its idle loop; false if it cannot
    */
-  recall(fibers: readonly Fiber[], beIdle: (cpu: number) => boolean): boolean {
+  recall(fibers: readonly Fiber[], beIdle: (cpu: number) => boolean): KnownPlaces | undefined {
     const { bus } = fibers[0]!;
     if (!bus.isPlain) {
       this.#worth.tried(false);
-      return false;
+      return undefined;
     }
     this.#tree ??= new FlowTree(bus.layout.nrPossible);
     this.#flows ??= new KnownFlows(this.#tree, bus, beIdle);
     const isMade = this.#flows.run(bus);
     this.#worth.tried(isMade);
-    if (isMade) this.recalled++;
-    else for (const fiber of fibers) fiber.bus.takeBackShared();
-    return isMade;
+    if (isMade) {
+      this.recalled++;
+      return this.#flows.places;
+    }
+    for (const fiber of fibers) fiber.bus.takeBackShared();
+    return undefined;
   }
 
   /** Whether the run that is on is learnt from. */

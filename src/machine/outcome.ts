@@ -12,7 +12,7 @@ import {
   RunStop,
   type WaitingFlow,
 } from '#scheduler/executor';
-import { OpType } from '#trace/operations';
+import { type KnownPlaces, OpType } from '#trace/operations';
 import type { Machine } from './machine.ts';
 
 const STEP = machineWord(MachineWord.STEP);
@@ -32,8 +32,14 @@ export class Outcome implements RunResult {
   readonly findings: readonly RunFinding[];
   readonly #machine: Machine;
 
-  /** @param words the operation log */
-  constructor(machine: Machine, words: Int32Array, stop: RunStop, findings: readonly RunFinding[]) {
+  /** @param words the operation log @param known where its records come from, of a run without its code */
+  constructor(
+    machine: Machine,
+    words: Int32Array,
+    stop: RunStop,
+    findings: readonly RunFinding[],
+    known?: KnownPlaces,
+  ) {
     const { i32 } = machine.bus;
     this.#machine = machine;
     this.stop = stop;
@@ -44,6 +50,7 @@ export class Outcome implements RunResult {
       isSettled: !sharedGrew,
       fingerprint: undefined,
       hasFacts: undefined,
+      known,
     };
     this.steps = i32[STEP]!;
     this.switches = i32[SWITCHES]!;

@@ -4,6 +4,7 @@
  * know which.
  */
 import type { Actor } from '#base/strategy';
+import type { KnownPlaces } from '#trace/operations';
 
 /** What CPUs run on. */
 export const EXECUTORS = ['fibers', 'threads'] as const;
@@ -17,8 +18,11 @@ export interface Runner {
   goHome(restore: () => void): void;
   /** Whether to try `recall` before the next run. Asked once. */
   mayRecall?(): boolean;
-  /** A run without its code, from what flows have been seen to do. False: nothing came of it, and it is to be made. */
-  recall?(): boolean;
+  /**
+   * A run without its code, from what flows have been seen to do; tells where in that its records come from. Undefined: nothing
+   * came of it, and it is to be made.
+   */
+  recall?(): KnownPlaces | undefined;
   /** How many runs were made so. */
   readonly recalled?: number;
   /**

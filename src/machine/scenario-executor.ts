@@ -27,6 +27,7 @@ import { FiberPool } from '#fibers/pool';
 import { type Executor, type Plan, type RunFinding, type RunResult, RunStop } from '#scheduler/executor';
 import { type LoadedScenario, type ScenarioSource, complaintOf, loadScenario } from '#scenario/program';
 import type { TraceEvent } from '#trace/events';
+import type { KnownPlaces } from '#trace/operations';
 import { type LogRecord, dmesg } from '#kernel/dmesg';
 import type { MachineConfig } from './config.ts';
 import type { FaultPlan } from './fault-text.ts';
@@ -237,7 +238,8 @@ export class ScenarioExecutor implements Executor {
     const runner = this.#runner;
     if (this.#mayRecall && plan.isAnew !== true && traceMask === 0 && runner.mayRecall?.() === true) {
       this.#begin(plan, traceMask);
-      if (runner.recall!()) return this.#result();
+      const known = runner.recall!();
+      if (known !== undefined) return this.#result(known);
     }
     for (;;) {
       this.#begin(plan, traceMask);
@@ -302,9 +304,9 @@ export class ScenarioExecutor implements Executor {
       i32[this.#policy + PolicyWord.PARAMETERS + index] = parameters[index]!;
   }
 
-  #result(): RunResult {
+  #result(known?: KnownPlaces): RunResult {
     const stop = STOPS[this.#i32[RUN_END]!]!;
-    return new Outcome(this.machine, this.#log, stop, this.#findings(stop));
+    return new Outcome(this.machine, this.#log, stop, this.#findings(stop), known);
   }
 
   #findings(stop: RunStop): readonly RunFinding[] {

@@ -117,6 +117,19 @@ export interface OperationLog {
   fingerprint?: number | undefined;
   /** Told by the same: whether there are records that are no operations. */
   hasFacts?: boolean | undefined;
+  /** Of a run that was made from what its flows were seen to do: where in that its records come from. */
+  readonly known?: KnownPlaces | undefined;
+}
+
+/**
+ * Places in what flows were seen to do. Records from one place are the same, but for VISIBLE, what they read, and who could
+ * have gone instead.
+ */
+export interface KnownPlaces {
+  /** By record of the last run, as far as there is room: its place, a number; 0 = only a fact. Places are four numbers apart. */
+  readonly places: Int32Array;
+  /** Above every place. */
+  readonly end: number;
 }
 
 /** What an operation does to memory. */

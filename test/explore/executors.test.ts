@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import {
   type ScenarioExecutor as Executor,
+  Laboratory,
   ScenarioExecutor,
   compareExecutors,
   compileScenario,
@@ -80,10 +81,10 @@ describe('two executors', () => {
 
 type Plan = Parameters<Executor['run']>[0];
 
-/** All that a run leaves: how it ended, its log, and memory, but for stacks that nobody is on any more. */
-function leavings(executor: Executor, plan: Plan): string {
-  const { stop, switches, findings, blocked, log } = executor.run(plan);
-  const { layout, bus } = executor.machine;
+/** All that a run leaves: how it ended, what is said of it, its log, and memory, but for stacks that nobody is on any more. */
+function leavings(laboratory: Laboratory, plan: Plan): string {
+  const { stop, switches, findings, blocked, log } = laboratory.run(plan);
+  const { layout, bus } = laboratory.inner.machine;
   const memory = bus.u8.slice(0, layout.heapEnd).fill(0, layout.contexts, layout.perCpuAreas);
   // Of this moment, and no run's: its number, and what the host waits on.
   const words = new Int32Array(memory.buffer);
@@ -91,7 +92,9 @@ function leavings(executor: Executor, plan: Plan): string {
   words[DOORBELL] = 0;
   const digest = createHash('sha256').update(memory);
   digest.update(log.words.slice(0, log.records * 8));
-  return [stop, switches, JSON.stringify([findings, blocked]), digest.digest('hex')].join(' ');
+  const { fingerprint, hasFacts } = log;
+  const said = JSON.stringify([findings, blocked, fingerprint, hasFacts]);
+  return [stop, switches, said, digest.digest('hex')].join(' ');
 }
 
 describe('what flows have been seen to do', () => {
@@ -101,12 +104,15 @@ describe('what flows have been seen to do', () => {
     '%s: runs made from it are the runs that the code makes',
     async (file) => {
       const executor = await ScenarioExecutor.create(await compileScenario(file, 'fibers'));
+      const laboratory = new Laboratory(executor, executor.loaded.scenario);
       for (let seed = 1; seed <= runs; seed++) {
         const policy = policyNumber(['random', 'pct', 'pos', 'stay'][seed & 3]!);
         const plan = { prefix: [], policy, seed, parameters: [3, 40] };
         // Which memory is shared has to be known: it decides what is a choice.
         executor.run(plan);
-        expect(leavings(executor, plan), `seed ${seed}`).toBe(leavings(executor, { ...plan, isAnew: true }));
+        expect(leavings(laboratory, plan), `seed ${seed}`).toBe(
+          leavings(laboratory, { ...plan, isAnew: true }),
+        );
       }
       // Waits are not learnt.
       if (!/bluetooth|fixed\/token_ring/.test(file)) expect(executor.recalled).toBeGreaterThan(10);
