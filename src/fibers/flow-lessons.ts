@@ -1,7 +1,7 @@
 /** What a run by code teaches: trees of what its flows did, from the log and from what each CPU did there between. */
 import { Flow, cpuOf, flowOf } from '#base/strategy';
 import type { FiberBus } from '#memory/fiber-bus';
-import { CPU_BLOCK_BYTES, SearchWord } from '#memory/layout';
+import { SearchWord } from '#memory/layout';
 import { searchWord } from '#memory/search-words';
 import { TRAIL_WORDS, type Trail, TrailEvent } from '#memory/trail';
 import { EventType, LockOperation } from '#trace/events';
@@ -47,15 +47,11 @@ export class FlowLessons {
   readonly #tree: FlowTree;
   readonly #i32: Int32Array;
   readonly #log: number;
-  readonly #blocks: number;
-  readonly #blocksEnd: number;
 
-  constructor(tree: FlowTree, { i32, layout, core }: FiberBus) {
+  constructor(tree: FlowTree, { i32, core }: FiberBus) {
     this.#tree = tree;
     this.#i32 = i32;
     this.#log = core.log.start;
-    this.#blocks = layout.cpuBlocks;
-    this.#blocksEnd = layout.cpuBlocks + layout.nrPossible * CPU_BLOCK_BYTES;
   }
 
   /**
@@ -112,16 +108,11 @@ export class FlowLessons {
       const { kind, address, value } = lesson;
       const isLook = kind === TrailEvent.LOOK;
       const written = isLook ? 0 : value;
-      const size = this.#isRegister(address) ? 0 : 4;
-      const node = this.#tree.put(slot, isLook ? Kind.LOOK : Kind.LEAVE, 0, address, size, 0, written, 0);
+      const node = this.#tree.put(slot, isLook ? Kind.LOOK : Kind.LEAVE, 0, address, 4, 0, written, 0);
       if (node === NOWHERE) return NOWHERE;
       slot = isLook ? this.#tree.readAs(node, value, 0) : node + NodeWord.NEXT;
     }
     return slot;
-  }
-
-  #isRegister(address: number): boolean {
-    return address >= this.#blocks && address < this.#blocksEnd;
   }
 
   /** The record at `at` of the log is a step. Answers where what comes then is to stand, or NOWHERE. */

@@ -3,6 +3,9 @@
  * index, and so is a place where one may stand: the word that says which.
  */
 
+import { Footprint, footprint, opType } from '#trace/operations';
+import { WrittenWords } from './written-words.ts';
+
 /** What stands in a tree. */
 export const Kind = {
   /** a step, as the log has it; NEXT is what comes then, or of a step that reads, its first edge */
@@ -40,10 +43,16 @@ export const NOWHERE = -1;
 /** Two runs did different things after the same reads: the flow is no function of what it reads. */
 export class NoFunctionError extends Error {}
 
+function doesWrite(head: number): boolean {
+  return (footprint(opType(head)) & Footprint.WRITES) !== 0;
+}
+
 export class FlowTree {
   /** Begins with where each CPU's tree does. 0: nothing. */
   // wall: typed-array: what has been learnt, and no memory of the machine's
   words: Int32Array = new Int32Array(WORDS_AT_FIRST);
+  /** What its steps write, and what is left between. */
+  readonly written = new WrittenWords();
   #used: number;
 
   constructor(cpus: number) {
@@ -91,6 +100,8 @@ export class FlowTree {
       else if (tree[node + word] !== (value | 0)) throw new NoFunctionError();
     }
     tree[slot] = node;
+    if (known === 0 && (kind === Kind.LEAVE || (kind === Kind.STEP && doesWrite(head))))
+      this.written.addBytes(address >>> 0, kind === Kind.LEAVE ? 4 : size);
     return node;
   }
 

@@ -7,16 +7,19 @@ import { type Resumable, resumable, twinOf } from '#base/resumable';
 import { withBus } from '#memory/bus';
 import type { FiberGroup } from '#memory/fiber-bus';
 import { machineWord } from '#memory/base-bus';
-import { Baton, ContextWord, CpuWord, MachineWord, PowerState } from '#memory/layout';
+import { Baton, ContextWord, CpuWord, MachineWord, PowerState, SearchWord } from '#memory/layout';
 import { AT_REST } from '#memory/scheduler-core';
+import { searchWord } from '#memory/search-words';
 import { call_pointer } from '#memory/symbols';
 import { need_resched, preempt_check_resched } from '#smp/sched';
 import { idle_is_over, idle_work } from '#smp/smpboot';
 import { type KnownPlaces, OpType } from '#trace/operations';
 import { type Fiber, Stand, attach, go, lookAs } from './fibers.ts';
 import { Recollection } from './recollection.ts';
+import type { WrittenWords } from './written-words.ts';
 
 const TRACE_MASK = machineWord(MachineWord.TRACE_MASK);
+const SHARED_GREW = searchWord(SearchWord.SHARED_GREW);
 
 /** A function's twin, called. Everything that can be called here waits somewhere. */
 function suspended<A extends unknown[]>(f: (...args: A) => unknown, ...args: A): Resumable {
@@ -42,12 +45,25 @@ export class Group implements FiberGroup {
   #handed = -1;
   readonly #recollection = new Recollection();
   #hasGivenUp = false;
+  /** CPUs are where a run begins, and nobody has told them so. */
+  #isHome = false;
+  /** In this run a condition has been looked at by its code. */
+  #hasLooked = false;
+  #written: WrittenWords | undefined;
+  readonly #resting = (cpu: number): boolean => this.#beIdle(cpu);
+  readonly #recalling = (): KnownPlaces | undefined => {
+    attach(this.fibers[0]);
+    const known = this.#recollection.recall(this.fibers, this.#resting);
+    attach(undefined);
+    return known;
+  };
 
   wake(cpu: number): void {
     this.#handed = cpu;
   }
 
   look(cpu: number): void {
+    this.#hasLooked = true;
     lookAs(this.#of(cpu), lookOnBehalf);
   }
 
@@ -96,6 +112,7 @@ export class Group implements FiberGroup {
     resumable.parked = false;
     while (resumable.held.length > 0) resumable.held.pop();
     this.#handed = -1;
+    this.#isHome = true;
   }
 
   /** Whether to try `recall` before the next run. */
@@ -113,19 +130,35 @@ export class Group implements FiberGroup {
    * and nothing of it counts.
    */
   recall(): KnownPlaces | undefined {
-    const [first] = this.fibers;
+    if (this.#isHome) this.#beginRun();
+    this.#hasLooked = false;
+    const { bus } = this.fibers[0]!;
+    const known = withBus(bus, this.#recalling);
+    this.#hasLooked ||= bus.i32[SHARED_GREW] !== 0;
+    this.#written = this.#recollection.written;
+    return known;
+  }
+
+  /** What the last run may have written, if it was made so. */
+  get written(): WrittenWords | undefined {
+    return this.#written;
+  }
+
+  /** Whether it may have done anything else. */
+  get hasDoneMore(): boolean {
+    return this.#written === undefined || this.#hasLooked;
+  }
+
+  #beginRun(): void {
+    this.#isHome = false;
     for (const { bus } of this.fibers) bus.beginRun(idle_is_over);
-    return withBus(first!.bus, () => {
-      attach(first);
-      const known = this.#recollection.recall(this.fibers, (cpu) => this.#beIdle(cpu));
-      attach(undefined);
-      return known;
-    });
   }
 
   #beIdle(cpu: number): boolean {
     const fiber = this.#of(cpu);
     if (fiber.bus.registers.power !== PowerState.RUNNING) return false;
+    if (fiber.bus.beIdleAsBefore(idle_is_over)) return true;
+    this.#hasLooked = true;
     attach(fiber);
     fiber.bus.beIdle(idle_is_over);
     return true;
@@ -134,7 +167,8 @@ export class Group implements FiberGroup {
   /** A run from its first choice to its end, or to where a plain call turns out to have to wait (base/plain-calls.ts). */
   run(): RunOutcome {
     const [first] = this.fibers;
-    for (const { bus } of this.fibers) bus.beginRun(idle_is_over);
+    this.#written = undefined;
+    this.#beginRun();
     this.#recollection.follow(this.fibers);
     const isFinal = this.#recollection.isFollowing || first!.bus.i32[TRACE_MASK] !== 0;
     beginPlainCalls(this.#hasGivenUp, isFinal);

@@ -9,22 +9,32 @@
  */
 import { machineWord } from '#memory/base-bus';
 import type { FiberBus } from '#memory/fiber-bus';
-import { MachineWord, RunEnd } from '#memory/layout';
+import { CpuWord, MachineWord, RunEnd } from '#memory/layout';
 import { AT_REST } from '#memory/scheduler-core';
 import type { KnownPlaces } from '#trace/operations';
 import type { FlowTree } from './flow-tree.ts';
 import { KnownSteps, UNDECIDED, UNKNOWN } from './known-steps.ts';
+import type { WrittenWords } from './written-words.ts';
 
 const RUN_END = machineWord(MachineWord.RUN_END);
 const TASKS_OPEN = machineWord(MachineWord.TASKS_OPEN);
 
+const OWN_WORDS = [CpuWord.STATUS, CpuWord.WATCH_COUNT, CpuWord.WATCH_FILTER, CpuWord.FLOW_PENDING];
+
 export class KnownFlows {
+  readonly #tree: FlowTree;
+  readonly #bus: FiberBus;
   readonly #steps: KnownSteps;
+  /** By CPU: words that it has waited for, at most; -1 = it has no flow that is known. */
+  readonly #watching: number[];
   readonly #beIdle: (cpu: number) => boolean;
 
   /** @param beIdle the flow of a CPU has ended, and it goes to its idle loop; false if it cannot */
   constructor(tree: FlowTree, bus: FiberBus, beIdle: (cpu: number) => boolean) {
+    this.#tree = tree;
+    this.#bus = bus;
     this.#steps = new KnownSteps(tree, bus);
+    this.#watching = Array.from({ length: bus.layout.nrPossible }, () => -1);
     this.#beIdle = beIdle;
   }
 
@@ -33,12 +43,19 @@ export class KnownFlows {
     return this.#steps;
   }
 
+  /** What a run may have written, of memory that no machine takes back by itself. */
+  get written(): WrittenWords {
+    return this.#tree.written;
+  }
+
   /**
    * Makes a run from its first choice on.
    * @returns true if it came to an end like others; false: it counts for nothing
    */
-  run({ core, i32 }: FiberBus): boolean {
+  run(): boolean {
+    const { core, i32 } = this.#bus;
     const steps = this.#steps;
+    this.#noteFlows();
     steps.begin();
     for (let actor = core.decide(); actor !== AT_REST; actor = core.decide()) {
       const ended = steps.go(actor, core.settled);
@@ -46,8 +63,29 @@ export class KnownFlows {
       if (ended === UNDECIDED) continue;
       i32[TASKS_OPEN]! -= 1;
       if (!this.#beIdle(ended)) return false;
+      this.#noteIdle(ended);
     }
     const end = i32[RUN_END]!;
     return end === RunEnd.QUIESCENT || end === RunEnd.COVERED;
+  }
+
+  /** What flows write by beginning and ending: theirs are the first words of a CPU that is written at all. */
+  #noteFlows(): void {
+    const { words, written } = this.#tree;
+    for (let cpu = 0; cpu < this.#watching.length; cpu++) {
+      if (words[cpu] === 0 || this.#watching[cpu]! >= 0) continue;
+      this.#watching[cpu] = 0;
+      const { base } = this.#bus.registersOf(cpu);
+      for (const word of OWN_WORDS) written.add(base + word);
+    }
+  }
+
+  /** A CPU whose flow is over waits for something. */
+  #noteIdle(cpu: number): void {
+    const { base } = this.#bus.registersOf(cpu);
+    const count = this.#bus.i32[base + CpuWord.WATCH_COUNT]!;
+    const { written } = this.#tree;
+    for (; this.#watching[cpu]! < count; this.#watching[cpu]!++)
+      written.add(base + CpuWord.WATCH_LIST + this.#watching[cpu]!);
   }
 }

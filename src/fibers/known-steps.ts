@@ -54,7 +54,6 @@ export class KnownSteps implements KnownPlaces {
   readonly #u16: Uint16Array;
   readonly #owners: Uint16Array;
   readonly #tree: FlowTree;
-  readonly #bus: FiberBus;
   readonly #core: SchedulerCore;
   readonly #cpus: number;
   readonly #blocks: number;
@@ -70,7 +69,6 @@ export class KnownSteps implements KnownPlaces {
     const { layout, core } = bus;
     const region = searchRegion(layout.nrPossible, layout.heapEnd, layout.logCapacity);
     this.#tree = tree;
-    this.#bus = bus;
     this.#core = core;
     this.#i32 = bus.i32;
     this.#u8 = bus.u8;
@@ -108,7 +106,6 @@ export class KnownSteps implements KnownPlaces {
     const owners = this.#owners;
     const stands = this.#at;
     const { places } = this;
-    const bus = this.#bus;
     const core = this.#core;
     const tree = this.#tree.words;
     const logEnd = this.#logEnd;
@@ -192,7 +189,6 @@ export class KnownSteps implements KnownPlaces {
           read = tree[node + NodeWord.READ]!;
       }
       if (hasWritten) {
-        bus.written(address, size);
         if ((watched & ((address & 3) + size <= 4 ? watchBit(address >>> 2) : -1)) !== 0)
           core.wake(address, size);
       }
@@ -214,8 +210,6 @@ export class KnownSteps implements KnownPlaces {
         const then = tree[next + NodeWord.NEXT]!;
         if (kind === Kind.LEAVE) {
           i32[word >>> 2] = tree[next + NodeWord.WRITTEN]!;
-          // Registers go back to their start whether written or not.
-          if (tree[next + NodeWord.SIZE] !== 0) bus.written(word, 4);
           next = then;
         } else if (kind === Kind.LOOK) {
           const value = i32[word >>> 2]!;

@@ -5,6 +5,7 @@ import type { Fiber } from './fibers.ts';
 import { FlowLessons } from './flow-lessons.ts';
 import { FlowTree, NoFunctionError } from './flow-tree.ts';
 import { KnownFlows } from './known-flows.ts';
+import type { WrittenWords } from './written-words.ts';
 
 /** Runs by code before the first is made from what was seen: what is over by then is not worth learning. */
 const RUNS_FIRST = 24;
@@ -96,7 +97,7 @@ export class Recollection {
     }
     this.#tree ??= new FlowTree(bus.layout.nrPossible);
     this.#flows ??= new KnownFlows(this.#tree, bus, beIdle);
-    const isMade = this.#flows.run(bus);
+    const isMade = this.#flows.run();
     this.#worth.tried(isMade);
     if (isMade) {
       this.recalled++;
@@ -104,6 +105,11 @@ export class Recollection {
     }
     for (const fiber of fibers) fiber.bus.takeBackShared();
     return undefined;
+  }
+
+  /** What runs made so may have written. */
+  get written(): WrittenWords | undefined {
+    return this.#flows?.written;
   }
 
   /** Whether the run that is on is learnt from. */

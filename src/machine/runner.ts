@@ -23,6 +23,9 @@ export interface Runner {
    * came of it, and it is to be made.
    */
   recall?(): KnownPlaces | undefined;
+  /** What the last run may have written that is not noted as written, and whether it may have done anything else. */
+  readonly hasDoneMore?: boolean;
+  readonly written?: { readonly words: Int32Array; readonly count: number } | undefined;
   /** How many runs were made so. */
   readonly recalled?: number;
   /**

@@ -249,24 +249,43 @@ export class ScenarioExecutor implements Executor {
   }
 
   #begin(plan: Plan, traceMask: number): void {
-    this.#runner.goHome(this.#restoring);
+    if (this.#runner.hasDoneMore === false) {
+      this.#takeBack();
+      this.#takeBackMachine();
+    } else this.#runner.goHome(this.#restoring);
     this.#prepare(plan, traceMask);
+  }
+
+  /** What a run has written that was made from what flows have been seen to do. */
+  #takeBack(): void {
+    const { written } = this.#runner;
+    if (written === undefined) return;
+    const i32 = this.#i32;
+    const start = this.#startWords;
+    const { words, count } = written;
+    for (let index = 0; index < count; index++) i32[words[index]!] = start[words[index]!]!;
+  }
+
+  /** The machine's own words, and what everybody is about to do. */
+  #takeBackMachine(): void {
+    const i32 = this.#i32;
+    for (const word of LIVE_WORDS) this.#startWords[word] = i32[word]!;
+    i32.set(this.#startBlock, MACHINE_BLOCK >>> 2);
+    this.#u8.set(this.#scheduling, this.machine.layout.search);
   }
 
   /** Memory as it was kept: what was written since, and every CPU's registers. */
   #restore(): void {
-    const { layout } = this.machine;
+    this.#takeBack();
+    this.#takeBackMachine();
     const i32 = this.#i32;
     const start = this.#startWords;
-    for (const word of LIVE_WORDS) start[word] = i32[word]!;
     for (const { base, context } of this.#places) {
       start[base + CpuWord.WAKE] = i32[base + CpuWord.WAKE]!;
       start[base + CpuWord.THREAD] = i32[base + CpuWord.THREAD]!;
       for (let index = context; index < context + ContextWord.CALLS; index++) i32[index] = start[index]!;
     }
-    i32.set(this.#startBlock, MACHINE_BLOCK >>> 2);
-    i32.set(this.#startCpus, layout.cpuBlocks >>> 2);
-    this.#u8.set(this.#scheduling, layout.search);
+    i32.set(this.#startCpus, this.machine.layout.cpuBlocks >>> 2);
     const dirty = this.#dirty;
     const lines = this.#dirtyLines;
     const starts = this.#startLines;

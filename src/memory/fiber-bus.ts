@@ -188,10 +188,22 @@ export class FiberBus extends DeterministicBus {
 
   /** A condition is a function of what it reads: where that is what it was last time, it answers the same. */
   override beIdle(condition: () => boolean): void {
+    if (this.beIdleAsBefore(condition)) return;
+    if (this.#isRemembered) this.hasLooked(this.#lookAnew(condition));
+    else this.lookAgain();
+  }
+
+  /** The same, or false, if the condition has to be looked at. */
+  beIdleAsBefore(condition: () => boolean): boolean {
     this.isIdle(condition);
-    if (this.registers.get(CpuWord.FLOW_PENDING) === 0 && this.core.buffers.count(this.cpu) === 0) {
-      this.hasLooked(this.#idle.answer(this) ?? this.#lookAnew(condition));
-    } else this.lookAgain();
+    const holds = this.#isRemembered ? this.#idle.answer(this) : undefined;
+    if (holds === undefined) return false;
+    this.hasLooked(holds);
+    return true;
+  }
+
+  get #isRemembered(): boolean {
+    return this.registers.get(CpuWord.FLOW_PENDING) === 0 && this.core.buffers.count(this.cpu) === 0;
   }
 
   #lookAnew(condition: () => boolean): boolean {
@@ -277,8 +289,7 @@ export class FiberBus extends DeterministicBus {
   }
 
   override recheck(cpu: number): void {
-    if (cpu === this.cpu) this.lookAgain();
-    else this.#group.look(cpu);
+    this.#group.look(cpu);
   }
 
   protected override step(head: number, address: number, size: number, visible: boolean): boolean {
