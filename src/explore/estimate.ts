@@ -1,7 +1,17 @@
 /** What trial runs tell of a program: how long its runs are, who makes how many steps, and on which memory. */
 import type { Actor } from '#base/strategy';
 import { ACTOR_SLOTS, slotOf } from '#scheduler/actor-table';
-import { OP_WORDS, OpFlag, OpType, OpWord, footprint, opActor, opFlags, opType } from '#trace/operations';
+import {
+  type KnownPlaces,
+  OP_WORDS,
+  OpFlag,
+  OpType,
+  OpWord,
+  footprint,
+  opActor,
+  opFlags,
+  opType,
+} from '#trace/operations';
 import { type RunResult, RunStop } from './executor.ts';
 
 /** Visible operations on one 4-byte word. */
@@ -41,15 +51,16 @@ export class Estimate {
     if (stop === RunStop.STEP_LIMIT || stop === RunStop.DIVERGED || stop === RunStop.COVERED) return;
     this.runs++;
     this.sharedWords = undefined;
+    if (this.lengths && log.known !== undefined) {
+      this.observeKnown(log.known);
+      return;
+    }
     let [steps, last] = [0, -1];
     for (let at = 0; at < log.records * OP_WORDS; at += OP_WORDS) {
       const head = log.words[at]!;
       if (opType(head) >= OpType.EVENT) continue;
       const actor = opActor(head);
-      if (actor !== last && this.seenActors[actor] === 0) {
-        this.seenActors[actor] = 1;
-        this.actors++;
-      }
+      if (actor !== last) this.see(actor);
       last = actor;
       if ((opFlags(head) & OpFlag.VISIBLE) === 0) continue;
       const isStep = (opFlags(head) & OpFlag.CONTINUES) === 0 && opType(head) !== OpType.START;
@@ -58,6 +69,17 @@ export class Estimate {
         this.count(actor, isStep, footprint(opType(head)) !== 0, log.words[at + OpWord.ADDRESS]! >>> 2);
     }
     this.steps = Math.max(this.steps, steps);
+  }
+
+  private observeKnown({ visible, actors, actorCount }: KnownPlaces): void {
+    for (let index = 0; index < actorCount; index++) this.see(actors[index]!);
+    this.steps = Math.max(this.steps, visible);
+  }
+
+  private see(actor: Actor): void {
+    if (this.seenActors[actor] !== 0) return;
+    this.seenActors[actor] = 1;
+    this.actors++;
   }
 
   private count(actor: Actor, isStep: boolean, isOnMemory: boolean, word: number): void {

@@ -49,6 +49,10 @@ const PLACES_MAX = 4_096;
 export class KnownSteps implements KnownPlaces {
   // wall: typed-array: of records, and no memory of the machine's
   readonly places: Int32Array = new Int32Array(PLACES_MAX);
+  visible = 0;
+  // wall: typed-array: the same
+  readonly actors: Int32Array;
+  actorCount = 0;
   readonly #i32: Int32Array;
   readonly #u8: Uint8Array;
   readonly #u16: Uint16Array;
@@ -82,6 +86,8 @@ export class KnownSteps implements KnownPlaces {
     // wall: typed-array: where flows stand, and no memory of the machine's
     this.#at = new Int32Array(layout.nrPossible);
     // wall: typed-array: the same
+    this.actors = new Int32Array(layout.nrPossible);
+    // wall: typed-array: the same
     this.#ready = new Uint8Array(layout.nrPossible);
   }
 
@@ -91,6 +97,8 @@ export class KnownSteps implements KnownPlaces {
 
   begin(): void {
     this.#at.fill(0);
+    this.visible = 0;
+    this.actorCount = 0;
   }
 
   /**
@@ -131,6 +139,7 @@ export class KnownSteps implements KnownPlaces {
     let allLow = 0;
     let allHigh = 0;
     let result = UNDECIDED;
+    let { visible } = this;
     for (;;) {
       if (flowOf(actor) !== Flow.MAIN) return UNKNOWN;
       const cpu = cpuOf(actor);
@@ -184,6 +193,8 @@ export class KnownSteps implements KnownPlaces {
           break;
         case OpType.START:
           i32[this.#blocks + cpu * BLOCK_WORDS + CpuWord.FLOW_PENDING] = 0;
+          this.actors[this.actorCount++] = actor;
+          if (flags !== 0) visible--;
           break;
         default:
           read = tree[node + NodeWord.READ]!;
@@ -192,6 +203,7 @@ export class KnownSteps implements KnownPlaces {
         if ((watched & ((address & 3) + size <= 4 ? watchBit(address >>> 2) : -1)) !== 0)
           core.wake(address, size);
       }
+      if (flags !== 0) visible++;
       i32[record + OpWord.HEAD] = head | (flags << 11);
       i32[record + OpWord.ADDRESS] = address;
       i32[record + OpWord.SIZE] = size;
@@ -317,6 +329,7 @@ export class KnownSteps implements KnownPlaces {
       flags = OpFlag.VISIBLE;
       policy.executed?.(words, core, actor, nextHead[actor]!, nextAddress[actor]!, nextSize[actor]!);
     }
+    this.visible = visible;
     i32[RECORDS] = records;
     i32[STEP] = step;
     i32[SWITCHES] = switches;

@@ -327,10 +327,10 @@ export class DeterministicBus extends OperationBus implements Bus {
     let most = 0;
     let visible = false;
     for (let index = 0; index < count; index++) {
-      const address = registers.get(CpuWord.WATCH_LIST + index) * 4;
-      least = Math.min(least, address);
-      most = Math.max(most, address + 4);
-      visible = this.claim(address, 4) || visible;
+      const word = registers.get(CpuWord.WATCH_LIST + index);
+      least = Math.min(least, word * 4);
+      most = Math.max(most, word * 4 + 4);
+      visible = this.claimWord(word) || visible;
     }
     if (count === 0) least = 0;
     this.core.publish(this.actor, OpType.AWAIT | (AccessKind.ONCE << 8), least, most - least, visible);

@@ -586,6 +586,10 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   }
 
   /** Whether a step there is a choice point. */
+  protected claimWord(word: number): boolean {
+    return this.i32[ON] === 0 || this.#ownership.claimWord(this.actor, word);
+  }
+
   protected claim(address: number, size: number): boolean {
     return this.i32[ON] === 0 || this.#ownership.claim(this.actor, address, size);
   }

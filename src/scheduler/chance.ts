@@ -15,15 +15,20 @@ export function beginChance(words: Int32Array): void {
   words[CHANCE] = seedState(words[PolicyWord.SEED]!);
 }
 
+/** 32 bits, as a signed number. */
 function next(words: Int32Array): number {
   const state = xorshift32(words[CHANCE]!);
   words[CHANCE] = state;
-  return Math.imul(state, 0x9e3779bb) >>> 0;
+  return Math.imul(state, 0x9e3779bb);
 }
 
 /** Uniform in [0, below); `below` from 1 to 2^31. The bias is below `below / 2^32`. */
 export function draw(words: Int32Array, below: number): number {
-  return Math.floor((next(words) / 0x1_0000_0000) * below);
+  const drawn = next(words);
+  // The upper half of the product. Small numbers need no fractions for it: this is asked at every choice.
+  if (below < 0x8000)
+    return (Math.imul(drawn >>> 16, below) + (Math.imul(drawn & 0xffff, below) >>> 16)) >>> 16;
+  return Math.floor(((drawn >>> 0) / 0x1_0000_0000) * below);
 }
 
 /** A priority: uniform in [2^10, 2^30), so that small numbers stay free for priorities below all of these. */

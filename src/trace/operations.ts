@@ -130,6 +130,10 @@ export interface KnownPlaces {
   readonly places: Int32Array;
   /** Above every place. */
   readonly end: number;
+  /** Of the last run: visible steps, a flow's START not counted, and the actors that have made a step, `actorCount` of them. */
+  readonly visible: number;
+  readonly actors: Int32Array;
+  readonly actorCount: number;
 }
 
 /** What an operation does to memory. */

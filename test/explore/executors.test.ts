@@ -9,6 +9,8 @@ import {
   compareExecutors,
   compileScenario,
   policyNumber,
+  runSearch,
+  searchFor,
 } from 'smplab';
 import { describe, expect, it, vi } from 'vitest';
 import { smplab } from '../cli/run.ts';
@@ -119,6 +121,23 @@ describe('what flows have been seen to do', () => {
       await executor.close();
     },
   );
+
+  it('a campaign says of its runs what it says of the same runs by code', async () => {
+    const said: unknown[] = [];
+    for (const isAnew of [false, true]) {
+      const executor = await ScenarioExecutor.create(
+        await compileScenario('test/programs/stack.ts', 'fibers'),
+      );
+      const laboratory = new Laboratory(executor, { races: 'report' });
+      const search = searchFor({ strategy: 'pct', seed: 7, runs: 300 });
+      const one = { actors: executor.actors, run: (plan: Plan) => laboratory.run({ ...plan, isAnew }) };
+      runSearch(search, one, () => false);
+      expect(executor.recalled > 100).toBe(!isAnew);
+      said.push(search.statement());
+      await executor.close();
+    }
+    expect(said[0]).toEqual(said[1]);
+  });
 
   it('is not used of a scenario that keeps state in the heap', async () => {
     const source = await compileScenario('test/programs/hostile/fills_the_heap.ts', 'fibers');
