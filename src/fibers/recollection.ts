@@ -9,8 +9,12 @@ import type { WrittenWords } from './written-words.ts';
 
 /** Runs by code before the first is made from what was seen: what is over by then is not worth learning. */
 const RUNS_FIRST = 24;
-/** Runs that came to nothing in a row, after which it is left alone for a while, and for how many runs. */
+/**
+ * Runs in a row that came to nothing, nor taught anything, after which it is left alone for a while, and for how many runs; and
+ * runs in a row that came to nothing at all.
+ */
 const BARREN_MAX = 24;
+const VAIN_MAX = 128;
 const PAUSE_FIRST = 1_024;
 const PAUSE_MAX = 1 << 20;
 /** Runs of which half have to come to something. */
@@ -22,6 +26,7 @@ class Worth {
   #wait = RUNS_FIRST;
   #pause = PAUSE_FIRST;
   #barren = 0;
+  #vain = 0;
   #tries = 0;
   #made = 0;
   #hasGivenUp = false;
@@ -45,8 +50,12 @@ class Worth {
     if (isMade) {
       this.#made++;
       this.#barren = 0;
-    } else this.#barren++;
-    if (this.#barren >= BARREN_MAX) this.#rest();
+      this.#vain = 0;
+    } else {
+      this.#barren++;
+      this.#vain++;
+    }
+    if (this.#barren >= BARREN_MAX || this.#vain >= VAIN_MAX) this.#rest();
     if (this.#tries < WINDOW) return;
     if (this.#made * 2 < this.#tries) this.#rest();
     else this.#pause = PAUSE_FIRST;
@@ -57,6 +66,12 @@ class Worth {
   #rest(): void {
     this.#wait = this.#pause;
     this.#pause = Math.min(this.#pause * 2, PAUSE_MAX);
+    this.#barren = 0;
+    this.#vain = 0;
+  }
+
+  /** A run by code has shown what was not known. */
+  learnt(): void {
     this.#barren = 0;
   }
 
@@ -135,8 +150,10 @@ export class Recollection {
     const { bus } = fibers[0]!;
     this.#tree ??= new FlowTree(bus.layout.nrPossible);
     this.#lessons ??= new FlowLessons(this.#tree, bus);
+    const { end } = this.#tree;
     try {
       this.#lessons.learn(this.#trails);
+      if (this.#tree.end > end) this.#worth.learnt();
     } catch (error) {
       if (!(error instanceof NoFunctionError)) throw error;
       this.#worth.giveUp();
