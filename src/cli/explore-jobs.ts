@@ -1,6 +1,6 @@
 /**
  * A campaign on several cores, in parts: random runs are divided by number; an exhaustive search is begun here, and what it
- * has not explored yet is given away branch by branch. On fibers a part is a thread's work. Where a machine's CPUs are
+ * has not explored yet is given away branch by branch. On fibers a part is a thread's work, this one's among them. Where a machine's CPUs are
  * threads, it is a process's, since they want to be on one core.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -33,9 +33,18 @@ export interface PartOptions {
   readonly signal: AbortSignal;
 }
 
-export function threadWorkers(pool: JobPool, source: ScenarioSource, campaign: JobOptions): Workers {
+/** @param takesPart this thread does the parts of core 0: long ones, since it hears of others only between runs */
+export function threadWorkers(
+  pool: JobPool,
+  source: ScenarioSource,
+  campaign: JobOptions,
+  takesPart: boolean,
+): Workers {
   return {
-    run: (part) => pool.run({ source, options: { ...campaign, ...part } }),
+    run(part, core) {
+      const task = { source, options: { ...campaign, ...part } };
+      return takesPart && core === 0 ? pool.runHere(task) : pool.run(task);
+    },
     stop: () => {
       pool.stop();
     },

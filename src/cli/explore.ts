@@ -135,8 +135,11 @@ async function inJobs(
       `--jobs ${options.jobs}: ${options.strategy} is searched by one process; dpor can be divided`,
     );
   }
+  // A part by chance is as good as any other, and this thread has nothing else to do. Branches come and go.
+  const takesPart = !isExhaustive(options.strategy);
   // The threads start while the scenario is being compiled.
-  const pool = options.executor === 'threads' ? undefined : new JobPool(options.jobs);
+  const pool =
+    options.executor === 'threads' ? undefined : new JobPool(takesPart ? options.jobs - 1 : options.jobs);
   try {
     const source = await compileScenario(file, options.executor);
     const until =
@@ -151,7 +154,7 @@ async function inJobs(
       workers:
         pool === undefined
           ? processWorkers([name, ...partArguments(options)])
-          : threadWorkers(pool, source, campaign),
+          : threadWorkers(pool, source, campaign, takesPart),
       jobs: options.jobs,
       isEnough: ({ failures }) => options.keepGoing !== true && failures.some(until),
       signal: context.signal,

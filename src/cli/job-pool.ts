@@ -1,9 +1,12 @@
-/** The threads that do a campaign's parts: a Piscina pool. They start at once, while the scenario is still being compiled. */
+/**
+ * The threads that do a campaign's parts: a Piscina pool, and this one. The others start at once, while the scenario is still
+ * being compiled.
+ */
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { SmplabError } from '#base/errors';
 import type { ExploreDocument } from './explore-document.ts';
-import type { JobAnswer, JobTask } from './job.ts';
+import { type JobAnswer, type JobTask, explorePart } from './job.ts';
 
 /** The built entry of such a thread, beside this file's own build. */
 function jobEntry(): string {
@@ -12,6 +15,9 @@ function jobEntry(): string {
   return fileURLToPath(new URL('cli/job.js', root));
 }
 
+/** Milliseconds that a part on this thread goes on before others of it are heard: a thread that is ready wants its part. */
+const TURN_MS = 5;
+
 export class JobPool {
   readonly #pool: Piscina;
   // wall: shared-memory: a word that threads of the host share, and no simulated memory
@@ -19,7 +25,7 @@ export class JobPool {
   // wall: typed-array: the same word
   readonly #stop: Int32Array = new Int32Array(this.#word);
 
-  /** @param entry the file that threads load, for tests */
+  /** @param jobs threads beside this one @param entry the file that threads load, for tests */
   constructor(jobs: number, entry: string = jobEntry()) {
     this.#pool = new Piscina({
       filename: entry,
@@ -42,8 +48,14 @@ export class JobPool {
       const why = error instanceof Error ? error.message : String(error);
       throw new SmplabError('SMPLAB_HOST_FAILED', `a job of the search died: ${why}`);
     }
-    if ('document' in answer) return answer.document;
-    throw new SmplabError(answer.code, answer.message);
+    return documentOf(answer);
+  }
+
+  /** The same on this thread. */
+  async runHere({ source, options }: Omit<JobTask, 'stop'>): Promise<ExploreDocument> {
+    return documentOf(
+      await explorePart({ source, options: { ...options, turnMs: TURN_MS }, stop: this.#stop }),
+    );
   }
 
   /** Every part comes back with what it has. */
@@ -55,4 +67,9 @@ export class JobPool {
   async close(): Promise<void> {
     await this.#pool.destroy();
   }
+}
+
+function documentOf(answer: JobAnswer): ExploreDocument {
+  if ('document' in answer) return answer.document;
+  throw new SmplabError(answer.code, answer.message);
 }

@@ -53,6 +53,8 @@ export interface CampaignOptions extends StrategyOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** Strategy dpor: only this part of the search, as `beginBranches` gave it away. */
   readonly branch?: string | undefined;
+  /** Milliseconds after which the event loop gets its turn, if others of this process are waiting for it. */
+  readonly turnMs?: number | undefined;
   /** What CPUs run on. Default: fibers. */
   readonly executor?: ExecutorKind | undefined;
   /** Threads only: core to stay on, or undefined for any; false: do not pin. */
@@ -279,8 +281,9 @@ class Campaign {
 
   /** Searches on, until it is enough, nothing is left, or a limit is met. @param runsMax pause after so many runs */
   async explore(runsMax = Infinity): Promise<CampaignLimit> {
-    const { seconds, signal } = this.#options;
+    const { seconds, signal, turnMs = PROGRESS_MS } = this.#options;
     let shown = performance.now();
+    let turned = shown;
     if (this.hasEnough) return undefined;
     for (let plan = this.#search.next(); plan !== undefined; plan = this.#search.next()) {
       const result = this.#lab.run(plan);
@@ -297,9 +300,12 @@ class Campaign {
       if (isSampled(this.#runs)) this.#checkSelf(plan);
       if (this.#runs >= runsMax) return undefined;
       const now = performance.now();
-      if (now - shown < PROGRESS_MS) continue;
-      shown = now;
-      this.#tell();
+      if (now - turned < turnMs) continue;
+      turned = now;
+      if (now - shown >= PROGRESS_MS) {
+        shown = now;
+        this.#tell();
+      }
       // The event loop gets its turn: Ctrl-C, and threads that have died.
       await new Promise((resolve) => setImmediate(resolve));
       if (signal?.aborted === true) return 'interrupted';

@@ -22,13 +22,13 @@ export async function compileScenario(
 ): Promise<ScenarioSource> {
   const shown = path.relative(process.cwd(), path.resolve(file)) || file;
   try {
-    const code = await bundle(file, []);
-    if (executor === 'threads') return { file: shown, code };
+    if (executor === 'threads') return { file: shown, code: await bundle(file, []) };
     let keepsState = false;
     const plugin = resumablePlugin(() => {
       keepsState = true;
     });
-    return { file: shown, code, resumable: await bundle(file, [plugin]), keepsState };
+    const [code, resumable] = await Promise.all([bundle(file, []), bundle(file, [plugin])]);
+    return { file: shown, code, resumable, keepsState };
   } catch (error) {
     throw new SmplabError('SMPLAB_BAD_SCENARIO', `${shown}: ${reasonOf(error)}`);
   }
