@@ -145,6 +145,8 @@ const STEP_WORDS: Readonly<Record<number, string>> = {
   [OpType.IRQ_DROP]: 'drops its interrupts',
   [OpType.IRQ_FLAG]: 'changes the interrupt flag',
   [OpType.TIMEOUT]: 'gives up waiting',
+  [OpType.OFFER]: 'asks for another CPU',
+  [OpType.TAKE]: 'looks for a task that wants a CPU',
 };
 
 export function livelockLines({ title, cycles }: LivelockReport): string[] {

@@ -32,7 +32,7 @@ import { KILLED, preempt_schedule_irq, smp_reschedule_interrupt } from '#smp/sch
 import { is_i386 } from '#smp/subarch';
 import { EventType, Instruction, Outcome } from '#trace/events';
 import { MachineStopped, ResetTaken, TaskDied } from './control-flow.ts';
-import { anyOrphan, isSet, leaveCpu, mayRunOn, takeOrphan } from './exchange.ts';
+import { anyOrphan, isMisplaced, isSet, leaveCpu, takeOrphan } from './exchange.ts';
 import { powerCycle, takeSignals } from './power.ts';
 import { ProcessorCore } from './registers-arch.ts';
 import type { ThreadBus } from './thread-bus.ts';
@@ -255,10 +255,8 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
     return !isSet(bus, bus.cpu, cpu_online_map);
   }
 
-  /** @plain */
   misplaced(task: number): boolean {
-    const { bus } = this;
-    return this.offline() || !mayRunOn(bus, task, bus.cpu);
+    return isMisplaced(this.bus, task);
   }
 
   migrate(task: number, watch = 0, awake: () => boolean = always): void {
@@ -268,6 +266,11 @@ export class CpuThread extends ProcessorCore implements Arch, BusClient {
   /** @plain */
   orphans(): boolean {
     return anyOrphan(this.bus);
+  }
+
+  /** @plain */
+  orphansNow(): boolean {
+    return !this.bus.searching && anyOrphan(this.bus);
   }
 
   adopt(): boolean {

@@ -39,7 +39,7 @@ import { NULL } from '#memory/struct';
 import { cpu_online_map, type cpumask_t } from '#smp/cpumask';
 import { preempt_check_resched, set_need_resched, task_moved, task_struct } from '#smp/sched';
 import { come_online, play_dead } from '#smp/smpboot';
-import { EventType } from '#trace/events';
+import { AccessKind, EventType } from '#trace/events';
 import { ResetTaken } from './control-flow.ts';
 import type { CpuFlow, ThreadBus } from './thread-bus.ts';
 import { takeSignals } from './power.ts';
@@ -47,6 +47,8 @@ import { takeSignals } from './power.ts';
 const ORPHANS = MACHINE_BLOCK + MachineWord.ORPHANS * 4;
 const TICKETS = (MACHINE_BLOCK >>> 2) + MachineWord.TICKETS;
 const START_SIGNALS = Pending.INIT | Pending.SIPI;
+/** Behind the CPUs that a search may have. */
+const ON_OFFER = 1 << 31;
 
 /** A look at a CPU's bit: no scheduling point, no interrupt. */
 export function isSet(bus: ThreadBus, cpu: number, mask: cpumask_t): boolean {
@@ -54,15 +56,38 @@ export function isSet(bus: ThreadBus, cpu: number, mask: cpumask_t): boolean {
 }
 
 /** Whether a task may be on a CPU that is online. Where all CPUs it is restricted to are gone, it may be on any. */
-export function mayRunOn(bus: ThreadBus, task: number, cpu: number): boolean {
+function mayRunOn(bus: ThreadBus, task: number, cpu: number, isOnline: OnlineWord): boolean {
   const allowed = task_struct.at(task).cpus_allowed;
   if (isSet(bus, cpu, allowed)) return true;
   for (let at = 0; at < bus.layout.nrPossible; at += 32) {
-    const both =
-      bus.loadLocal32(allowed.addr + (at >>> 3)) & bus.loadLocal32(cpu_online_map.addr + (at >>> 3));
-    if (both !== 0) return false;
+    const online = isOnline(bus, cpu_online_map.addr + (at >>> 3));
+    if ((bus.loadLocal32(allowed.addr + (at >>> 3)) & online) !== 0) return false;
   }
   return true;
+}
+
+/** How a word of the online map is looked at: others write it. */
+type OnlineWord = (bus: ThreadBus, address: number) => number;
+
+/**
+ * Without a scheduling point; a wait, and a search, know that it was looked at.
+ * @plain
+ */
+function peeked(bus: ThreadBus, address: number): number {
+  return bus.searching ? bus.peek32(address) : bus.loadLocal32(address);
+}
+
+/**
+ * In a search, as an operation.
+ * @plain
+ */
+function loaded(bus: ThreadBus, address: number): number {
+  return bus.searching ? bus.load32Marked(address, AccessKind.ONCE) : bus.loadLocal32(address);
+}
+
+/** Whether the running task has to leave its CPU. In a search a scheduling point, if the task is restricted to other CPUs. */
+export function isMisplaced(bus: ThreadBus, task: number): boolean {
+  return !isSet(bus, bus.cpu, cpu_online_map) || !mayRunOn(bus, task, bus.cpu, loaded);
 }
 
 /** The first other context on offer whose task may run here, or -1. @param take take its ticket */
@@ -71,12 +96,10 @@ function findOrphan(bus: ThreadBus, take: boolean): number {
   for (let index = 0; index < bus.layout.nrPossible; index++) {
     const context = bus.contextOf(index);
     const ticket = Atomics.load(i32, context + ContextWord.WANTS);
-    if (
-      ticket === 0 ||
-      context === bus.contextIndex ||
-      !mayRunOn(bus, i32[context + ContextWord.TASK]!, bus.cpu)
-    )
-      continue;
+    if (ticket === 0 || context === bus.contextIndex) continue;
+    // What it wants, in a search: see nextTicket.
+    if (bus.searching) bus.peek32((context + ContextWord.WANTS) * 4);
+    if (!mayRunOn(bus, i32[context + ContextWord.TASK]!, bus.cpu, peeked)) continue;
     if (!take || Atomics.compareExchange(i32, context + ContextWord.WANTS, ticket, 0) === ticket)
       return context;
   }
@@ -101,7 +124,8 @@ export function leaveCpu(
     if (thread.offline()) {
       // Nobody else can carry this CPU to its end: its thread is ours.
       if (bus.registers.power === PowerState.RUNNING) die(bus, task);
-      bus.waitUntil(watch, () => bus.unseen(awake) || isPending(bus, START_SIGNALS));
+      // In this order: what started the CPU is asked for again below, and has to have been looked at.
+      bus.waitUntil(watch, () => isPending(bus, START_SIGNALS) || bus.unseen(awake));
       if (isPending(bus, START_SIGNALS)) {
         if (restart(bus)) {
           arrive(bus, thread, task, preemptCount);
@@ -123,7 +147,7 @@ export function leaveCpu(
     const running = bus.registers.power === PowerState.RUNNING;
     const bits = Pending.STOP | (running ? PENDING_MASKABLE : START_SIGNALS);
     const stay = (): boolean => isPending(bus, bits) || (running && anyOrphan(bus));
-    if (bus.standBy(nextTicket(bus, task), stay, (cpu) => mayRunOn(bus, task, cpu))) {
+    if (bus.standBy(nextTicket(bus, task), stay, (cpu) => mayRunOn(bus, task, cpu, peeked))) {
       arrive(bus, thread, task, preemptCount);
       return;
     }
@@ -135,8 +159,10 @@ function isPending(bus: ThreadBus, bits: number): boolean {
   return (bus.peek32((bus.registers.base + CpuWord.PENDING) * 4) & bits) !== 0;
 }
 
+/** In a search a ticket says what it is for: the CPUs that the task may run on. One thread runs at a time, and none takes two. */
 function nextTicket(bus: ThreadBus, task: number): number {
   bus.i32[bus.contextIndex + ContextWord.TASK] = task;
+  if (bus.searching) return bus.loadLocal32(task_struct.at(task).cpus_allowed.addr) | ON_OFFER;
   const ticket = Atomics.add(bus.i32, TICKETS, 1) + 1;
   return ticket === 0 ? nextTicket(bus, task) : ticket;
 }
@@ -173,7 +199,7 @@ function restart(bus: ThreadBus): boolean {
 export function takeOrphan(bus: ThreadBus, thread: CpuFlow): boolean {
   // No interrupt from here on: it could take this CPU offline, or start something on it.
   thread.cli();
-  const context = thread.offline() ? -1 : findOrphan(bus, true);
+  const context = bus.takeTicket((take) => (thread.offline() ? -1 : findOrphan(bus, take)));
   if (context < 0) {
     thread.sti();
     return false;

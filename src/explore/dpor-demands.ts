@@ -1,7 +1,7 @@
 /** What a run shows to be explored: its reversals, put into the wakeup trees of the states in front of them. */
 import type { Actor } from '#base/strategy';
 import { Flow, cpuOf, flowOf, interruptActor } from '#base/strategy';
-import { Footprint, OpFlag, OpWord, opFlags } from '#trace/operations';
+import { OpFlag, OpWord, opFlags } from '#trace/operations';
 import { DPOR_ACTORS, EventFlag } from './dpor-events.ts';
 import type { Target } from './dpor-feasible.ts';
 import type { SearchPath } from './dpor-path.ts';
@@ -147,13 +147,11 @@ export class Demands {
     const state = leftOut[0]!;
     if (this.list.length < events.count) this.list = new Int32Array(events.count * 2);
     let count = 0;
-    // What is not known may be a wait, and what comes before it may end what it waits for.
-    const isWary = target.shape.isUnknown === true;
-    let isGuess = isSurmised;
+    // What is not known may be a wait that cannot be made there. And it stands in for nothing that is known.
+    const isGuess = isSurmised || target.shape.isUnknown === true;
     for (let event = state + 1; event < events.count; event++) {
       if (leftOut.some((one) => order.isBefore(one, event))) continue;
       this.list[count++] = event;
-      if (isWary && (events.does[event]! & Footprint.WRITES) !== 0) isGuess = true;
     }
     const sequence: WakeSequence = {
       list: this.list,

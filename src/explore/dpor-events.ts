@@ -8,8 +8,7 @@
  */
 import { assert } from '#base/assert';
 import type { Actor } from '#base/strategy';
-import { Flow, bufferActor, cpuOf, flowOf } from '#base/strategy';
-import { EventType } from '#trace/events';
+import { Flow, bufferActor, cpuOf, flowOf, mainActor } from '#base/strategy';
 import type { OperationLog } from '#trace/operations';
 import {
   Footprint,
@@ -22,6 +21,7 @@ import {
   opFlags,
   opType,
 } from '#trace/operations';
+import { pastOf } from './dpor-history.ts';
 import type { Segment } from './executor.ts';
 
 /** Actors exhaustive search can tell apart: the log's masks end there. */
@@ -44,6 +44,8 @@ export const EventFlag = {
   FORWARDED: 512,
   /** a step that nobody sees begins it, since its actor could not go on at once */
   ALONE: 1024,
+  /** takes a task that asks for another CPU, if there is one: an event of both CPUs then */
+  TAKES: 2048,
 } as const;
 
 /** Interrupt actors in one half of a mask: the second and fourth of each CPU. */
@@ -66,6 +68,9 @@ const COLUMNS = [
   'size',
   'ordinal',
   'partner',
+  'given',
+  'givenBefore',
+  'past',
 ] as const;
 
 const DRAINING: ReadonlySet<number> = new Set<number>([
@@ -75,6 +80,8 @@ const DRAINING: ReadonlySet<number> = new Set<number>([
   OpType.IPI,
   OpType.IRQ_DROP,
   OpType.STORE,
+  OpType.OFFER,
+  OpType.TAKE,
 ]);
 
 function drains(head: number): boolean {
@@ -111,13 +118,16 @@ export class EventTable {
   ordinal = new Int32Array(256);
   /** A FLUSH's BUFFER, or -1. */
   partner = new Int32Array(256);
+  /** TAKES: the CPU whose task goes on on the event's own CPU from here on, and the other way round; or -1. */
+  given = new Int32Array(256);
+  /** The last event of that CPU's main flow before, or -1; and a digest of what both flows had read by then. */
+  givenBefore = new Int32Array(256);
+  past = new Int32Array(256);
   /** By actor: its last event, or -1. */
   private readonly last = new Int32Array(DPOR_ACTORS);
   /** By CPU: stores that have entered its buffer, and left it. */
   private readonly buffered = new Int32Array(DPOR_ACTORS / 4);
   private readonly flushed = new Int32Array(DPOR_ACTORS / 4);
-  /** In some run a task has left its CPU without an end: what it does from then on stands as another actor's. */
-  hasMoves = false;
   /** A run has had a store buffer. */
   isTso = false;
   private recordsRead = 0;
@@ -159,7 +169,6 @@ export class EventTable {
     for (let record = from; record < records; record++) {
       const head = words[record * OP_WORDS]!;
       if (opType(head) >= OpType.EVENT) {
-        if (opType(head) === TASK_FACT && isDeparture(words, record)) this.hasMoves = true;
         continue;
       }
       if ((opFlags(head) & OpFlag.CONTINUES) !== 0) {
@@ -188,6 +197,7 @@ export class EventTable {
     this.flushed.fill(0);
     for (let event = 0; event < this.count; event++) {
       this.last[this.actor[event]!] = event;
+      if (this.gives(event)) this.last[mainActor(this.given[event]!)] = event;
       if ((this.flags[event]! & EventFlag.BUFFER) !== 0) this.buffered[cpuOf(this.actor[event]!)]!++;
       if ((this.flags[event]! & EventFlag.FLUSH) !== 0) this.flushed[cpuOf(this.actor[event]!)]!++;
     }
@@ -221,6 +231,7 @@ export class EventTable {
     this.size[event] = words[at + OpWord.SIZE]!;
     this.ordinal[event] = 0;
     this.partner[event] = -1;
+    if (opType(head) === OpType.TAKE) this.given[event] = -1;
     const isVisible = (opFlags(head) & OpFlag.VISIBLE) !== 0;
     const isFaulted = (opFlags(head) & OpFlag.FAULTED) !== 0;
     this.does[event] = isVisible && !isFaulted ? footprint(opType(head)) : Footprint.NONE;
@@ -242,6 +253,7 @@ export class EventTable {
     if (type === OpType.START) flags |= EventFlag.START;
     if (type === OpType.ACQUIRE || type === OpType.AWAIT) flags |= EventFlag.WAITS;
     if (type === OpType.TIMEOUT) flags |= EventFlag.TIMEOUT;
+    if (type === OpType.TAKE) flags |= EventFlag.TAKES;
     return flags;
   }
 
@@ -293,6 +305,7 @@ export class EventTable {
     const { words } = this.log;
     const does = footprint(opType(words[at]!));
     if (opType(words[at]!) === OpType.LOOKED) this.recordEnd[event] = record + 1;
+    if (opType(words[at]!) === OpType.GIVEN) this.exchange(event, words[at + OpWord.READ]!);
     if (does === Footprint.NONE) return;
     this.recordEnd[event] = record + 1;
     this.flags[event]! |= EventFlag.MANY;
@@ -303,6 +316,31 @@ export class EventTable {
     const least = Math.min(start, this.address[event]!);
     this.address[event] = least;
     this.size[event] = end - least;
+  }
+
+  /** The event's CPU and another one have changed places: what either does from here on comes after it. */
+  private exchange(event: number, cpu: number): void {
+    const other = mainActor(cpu);
+    const [own, before] = [this.before[event]!, this.last[other]!];
+    this.given[event] = cpu;
+    this.givenBefore[event] = before;
+    this.past[event] = pastOf(this, [this.actor[event]!, own], [other, before]);
+    this.last[other] = event;
+    if (other >= this.width) this.width = other + 1;
+  }
+
+  isVisible(event: number): boolean {
+    return (this.flags[event]! & EventFlag.VISIBLE) !== 0;
+  }
+
+  /** Whether its CPU and another one change places. */
+  gives(event: number): boolean {
+    return (this.flags[event]! & EventFlag.TAKES) !== 0 && this.given[event]! >= 0;
+  }
+
+  /** Whether it is an event of that actor: its own, or one that ends what another has done. */
+  isOf(event: number, actor: Actor): boolean {
+    return this.actor[event] === actor || (this.gives(event) && mainActor(this.given[event]!) === actor);
   }
 
   private grow(): void {
@@ -327,10 +365,17 @@ export class EventTable {
   depends(first: number, second: number): boolean {
     const flags = this.flags[first]! | this.flags[second]!;
     if ((flags & EventFlag.TIMEOUT) !== 0) return true;
+    if ((flags & EventFlag.TAKES) !== 0 && this.isExchange(first, second)) return true;
     if (cpuOf(this.actor[first]!) === cpuOf(this.actor[second]!)) return this.dependsOnCpu(first, second);
     if ((flags & EventFlag.FORWARDED) !== 0 && (this.isForwarded(first) || this.isForwarded(second)))
       return false;
     return this.conflicts(first, second);
+  }
+
+  /** One of them gives away the CPU of the other one. */
+  private isExchange(a: number, b: number): boolean {
+    if (this.gives(a) && this.given[a] === cpuOf(this.actor[b]!)) return true;
+    return this.gives(b) && this.given[b] === cpuOf(this.actor[a]!);
   }
 
   /** Two flows of a CPU order each other; its store buffer orders itself by what it carries. */
@@ -432,13 +477,6 @@ export class EventTable {
 /** Words of different pages have the same place in each: variables of a scenario and CPUs' own must not meet in the table. */
 function touchedAt(word: number): number {
   return Math.imul(word, 0x9e3779b1) >>> (32 - TOUCHED_BITS);
-}
-
-const TASK_FACT = OpType.EVENT + EventType.TASK;
-
-/** A task stops running on its CPU, and has not ended: neither c (it runs now) nor d (it has ended) of the fact. */
-function isDeparture(words: Int32Array, record: number): boolean {
-  return words[record * OP_WORDS + OpWord.READ] === 0 && words[record * OP_WORDS + OpWord.WRITTEN] === 0;
 }
 
 function buffersStores({ words, records }: OperationLog, from: number): boolean {

@@ -124,7 +124,7 @@ export class Feasibility {
     const { events } = this;
     const cpu = cpuOf(target.shape.actor);
     const below = flowOf(target.shape.actor) === Flow.NESTED ? interruptActor(cpu) : cpu * 4;
-    const next = leftOut.find((event) => events.actor[event] === below);
+    const next = leftOut.find((event) => events.isOf(event, below));
     if (next !== undefined && (opFlags(events.word(next, OpWord.HEAD)) & OpFlag.IRQS_OFF) !== 0)
       return Feasible.NO;
     // What was not taken to the end of the run could not be taken there.
@@ -206,7 +206,7 @@ export class Feasibility {
   private takesInterrupts(cpu: number, event: number): boolean {
     const { events } = this;
     let next = event;
-    while (next < events.count && events.actor[next] !== cpu * 4) next++;
+    while (next < events.count && !events.isOf(next, cpu * 4)) next++;
     if (next === events.count || (events.flags[next]! & EventFlag.START) !== 0) return false;
     if ((opFlags(events.word(next, OpWord.HEAD)) & (OpFlag.IRQS_OFF | OpFlag.HARDIRQ)) !== 0) return false;
     let buffered = 0;
@@ -234,13 +234,13 @@ export class Feasibility {
     return known ? Feasible.YES : Feasible.NO;
   }
 
-  /** The words that a made wait looked at. */
+  /** The words that a made wait looked at: behind those it may have taken back an offer. */
   wordsOf(event: number): readonly number[] {
     const { events } = this;
     const words: number[] = [];
     for (let record = events.record[event]!; record < events.recordEnd[event]!; record++) {
       const [does, address, size] = events.range(record);
-      if (does === Footprint.NONE) continue;
+      if (does !== Footprint.READS) continue;
       for (let byte = 0; byte < size; byte += 4) words.push((address + byte) & ~3);
     }
     return words;
@@ -253,6 +253,20 @@ export class Feasibility {
     for (let record = events.record[event]!; record < events.recordEnd[event]!; record++)
       if (opType(events.log.words[record * OP_WORDS]!) === OpType.LOOKED)
         words.push(events.log.words[record * OP_WORDS + OpWord.ADDRESS]! >>> 0);
+    return words;
+  }
+
+  /** The words that somebody looked at in vain who asked for another CPU, and got it by this event. */
+  givenUpBy(event: number): readonly number[] {
+    const { events } = this;
+    const words: number[] = [];
+    let isBehind = false;
+    for (let record = events.record[event]!; record < events.recordEnd[event]!; record++) {
+      const type = opType(events.log.words[record * OP_WORDS]!);
+      if (type === OpType.GIVEN) isBehind = true;
+      else if (isBehind && type === OpType.LOAD)
+        words.push(events.log.words[record * OP_WORDS + OpWord.ADDRESS]! >>> 0);
+    }
     return words;
   }
 
@@ -339,7 +353,11 @@ export class Feasibility {
       }
       earliest = event;
       if ((events.does[event]! & Footprint.WRITES) === 0) continue;
-      if (!this.isExact(event, word)) return NaN;
+      if (!this.isExact(event, word)) {
+        const written = this.writtenBy(event, word);
+        if (written === undefined) continue;
+        return Number.isNaN(written) ? written : written | bits;
+      }
       if (opType(events.word(event, OpWord.HEAD)) !== OpType.IPI)
         return events.word(event, OpWord.WRITTEN) | bits;
       bits |= events.word(event, OpWord.WRITTEN);
@@ -347,6 +365,20 @@ export class Feasibility {
     const first = this.firstValue(word, earliest, target);
     if (bits === 0) return first;
     return Number.isFinite(first) ? first | bits : NaN;
+  }
+
+  /** What an event with more than one range leaves in a word; undefined: it only reads it. NaN: not known. */
+  private writtenBy(event: number, word: number): number | undefined {
+    const { events } = this;
+    const { words } = events.log;
+    let written: number | undefined;
+    for (let record = events.record[event]!; record < events.recordEnd[event]!; record++) {
+      const [does, address, size] = events.range(record);
+      if ((does & Footprint.WRITES) === 0 || address >= word + 4 || address + size <= word) continue;
+      const isWhole = address === word && size === 4;
+      written = isWhole ? words[record * OP_WORDS + OpWord.WRITTEN]! : NaN;
+    }
+    return written;
   }
 
   private firstValue(word: number, earliest: number, target: Target): number {

@@ -14,14 +14,14 @@
  * wait was seen to hold or not, the interrupt flag in front of what is left out) or else with *perhaps*, which is tried
  * and goes on to smaller sets as if the answer were no.
  */
-import { cpuOf, flowOf, Flow } from '#base/strategy';
+import { cpuOf, flowOf, Flow, mainActor } from '#base/strategy';
 import type { BlockedActor } from '#scheduler/executor';
 import { OpType, OpWord, footprint, opType } from '#trace/operations';
 import { DPOR_ACTORS, EventFlag, type EventTable } from './dpor-events.ts';
 import { type Shape, shapeDepends, shapeOf, unknownOf } from './dpor-shapes.ts';
 import { Feasibility, Feasible, type Target } from './dpor-feasible.ts';
 import type { WaitMemory } from './dpor-waits.ts';
-import { waitKey } from './dpor-waits.ts';
+import { waitKey } from './dpor-history.ts';
 import { type HappensBefore, isSameStack } from './happens-before.ts';
 
 /** Sets looked at for one event before the search gives up its claim to be complete. */
@@ -59,6 +59,7 @@ export class Reversals {
       this.ofTimeout(event, sink);
       return;
     }
+    if ((flags & EventFlag.TAKES) !== 0) this.ofGiven(event, sink);
     const isSimple = (flags & (EventFlag.ENTRY | EventFlag.WAITS)) === 0 || this.isLock(event);
     if (isSimple && this.immediate(event, sink)) return;
     this.order.needed(event, this.clock, 0);
@@ -84,6 +85,26 @@ export class Reversals {
     sink(one, this.asWithout(target, one), this.feasibility.judge(target, one) === Feasible.PERHAPS);
   }
 
+  /** A task was taken from its CPU that might have had a reason to stay: right then, or some time before. */
+  private ofGiven(event: number, sink: ReversalSink): void {
+    const { events, one } = this;
+    const wait = this.endedBy(event);
+    if (wait === undefined) return;
+    const actor = mainActor(events.given[event]!);
+    if (events.couldGo(event, actor)) {
+      one[0] = event;
+      sink(one, { shape: unknownOf(actor), event: -1, end: event, wait: undefined, isShifty: true }, false);
+    } else if (wait.words.length > 0) this.ofUnmade(actor, events.givenBefore[event]!, event, wait, sink);
+  }
+
+  /** The wait of a task that is taken from its CPU: for a reason to stay. */
+  private endedBy(event: number): NonNullable<Target['wait']> | undefined {
+    const { events } = this;
+    if (!events.gives(event)) return undefined;
+    const key = waitKey(events, mainActor(events.given[event]!), events.givenBefore[event]!);
+    return { key, words: this.feasibility.givenUpBy(event), isLock: false };
+  }
+
   private isLock(event: number): boolean {
     const { events } = this;
     return opType(events.word(event, OpWord.HEAD)) === OpType.ACQUIRE && events.size[event] === 4;
@@ -106,10 +127,23 @@ export class Reversals {
     const { events } = this;
     const wait = this.waitOf(event);
     if (wait !== undefined && !wait.isLock) this.feasibility.learnMade(event, wait.key, wait.words);
-    if ((events.flags[event]! & EventFlag.TIMEOUT) === 0) return;
+    const flags = events.flags[event]!;
+    if ((flags & (EventFlag.TAKES | EventFlag.TIMEOUT)) === 0) return;
+    if ((flags & EventFlag.TAKES) !== 0) {
+      this.learnEnded(event);
+      return;
+    }
     const actor = events.actor[event]!;
     const key = waitKey(events, actor, events.before[event]!);
     this.feasibility.learnBlocked(actor, key, this.feasibility.lookedAt(event), event);
+  }
+
+  /** And that a task has looked in vain for a reason to stay, until it was taken from its CPU. */
+  private learnEnded(event: number): void {
+    const wait = this.endedBy(event);
+    if (wait === undefined) return;
+    const actor = mainActor(this.events.given[event]!);
+    if (!this.events.couldGo(event, actor)) this.feasibility.learnBlocked(actor, wait.key, wait.words, event);
   }
 
   /**
@@ -136,6 +170,7 @@ export class Reversals {
       order.join(clock, 0, other);
     }
     if (found.length === 0) return true;
+    const isTake = (events.flags[event]! & EventFlag.TAKES) !== 0;
     const target: Target = {
       shape: shapeOf(events, event),
       event,
@@ -145,7 +180,7 @@ export class Reversals {
     };
     for (const other of found) {
       this.one[0] = other;
-      const isOwn = cpuOf(actor[other]!) === cpuOf(actor[event]!);
+      const isOwn = cpuOf(actor[other]!) === cpuOf(actor[event]!) || isTake;
       sink(this.one, isOwn ? this.asWithout(target, this.one) : target, false);
     }
     return true;
@@ -231,9 +266,16 @@ export class Reversals {
     if (last >= 0) order.join(clock, 0, last);
     const does = footprint(wait.isLock ? OpType.ACQUIRE : OpType.AWAIT);
     const flags = EventFlag.VISIBLE | EventFlag.WAITS | (wait.isLock ? EventFlag.DRAINS : 0);
-    const ranges = wait.words.flatMap((word) => [does, word, 4]);
+    const ranges = [...wait.words.flatMap((word) => [does, word, 4]), ...this.offeredBy(last)];
     const shape: Shape = { actor, steps: 1, flags, ordinal: 0, ranges };
     this.largestSets({ shape, event: -1, end, wait, isShifty: false }, sink);
+  }
+
+  /** What an offer has written: the wait behind it takes that back when it ends. Footprint, address and bytes, in turn. */
+  private offeredBy(event: number): readonly number[] {
+    const { events } = this;
+    if (event < 0 || opType(events.word(event, OpWord.HEAD)) !== OpType.OFFER) return [];
+    return shapeOf(events, event).ranges;
   }
 
   /** Those of an interrupt that was raised in the run, or before it, and not taken. */
@@ -254,7 +296,7 @@ export class Reversals {
   lastOf(actor: number): number {
     const { events } = this;
     let last = events.count - 1;
-    while (last >= 0 && events.actor[last] !== actor) last--;
+    while (last >= 0 && !events.isOf(last, actor)) last--;
     return last;
   }
 
@@ -290,6 +332,9 @@ export class Reversals {
     const { shape } = target;
     if (this.feasibility.preempting(target, leftOut) >= 0)
       return { ...target, shape: unknownOf(shape.actor), isShifty: true };
+    // Who asks for a CPU then is another question.
+    if ((shape.flags & EventFlag.TAKES) !== 0)
+      return { ...target, shape: { ...unknownOf(shape.actor), flags: shape.flags }, isShifty: true };
     const isLoad = target.event >= 0 && opType(this.events.word(target.event, OpWord.HEAD)) === OpType.LOAD;
     if (!isLoad || (shape.flags & EventFlag.MANY) !== 0) return target;
     const ordinal = this.feasibility.buffered(target, leftOut);

@@ -4,7 +4,7 @@
  */
 import type { Actor } from '#base/strategy';
 import { Flow, cpuOf, flowOf } from '#base/strategy';
-import { SleeperTrait } from '#scheduler/follow';
+import { GIVEN_SHIFT, SleeperTrait } from '#scheduler/follow';
 import { Footprint, OP_WORDS, OpFlag, opFlags } from '#trace/operations';
 import { EventFlag, type EventTable } from './dpor-events.ts';
 
@@ -17,6 +17,8 @@ export interface Shape {
   readonly ordinal: number;
   /** Footprint, address and bytes, in turn. */
   readonly ranges: readonly number[];
+  /** As EventTable.given, if there is one. */
+  readonly given?: number;
   /**
    * In a sleep set: what begins with it is explored by another search, which cannot say what it found to be tried here.
    * So it covers only what surely begins with it (as in source-DPOR), and not what merely could.
@@ -36,13 +38,14 @@ export function shapeOf(events: EventTable, event: number): Shape {
       const isOwn = isMany && (opFlags(log.words[record * OP_WORDS]!) & OpFlag.FAULTED) !== 0;
       if (range[0] !== Footprint.NONE && !isOwn) ranges.push(...range);
     }
-  return {
+  const shape: Shape = {
     actor: events.actor[event]!,
     steps: events.steps[event]!,
     flags: events.flags[event]!,
     ordinal: events.ordinal[event]!,
     ranges,
   };
+  return events.gives(event) ? { ...shape, given: events.given[event]! } : shape;
 }
 
 /** An actor's next event, whatever that is. */
@@ -66,6 +69,10 @@ export function shapeDepends(shape: Shape, events: EventTable, event: number): b
   const flags = events.flags[event]!;
   if (shape.isUnknown === true || ((shape.flags | flags) & EventFlag.TIMEOUT) !== 0) return true;
   const actor = events.actor[event]!;
+  if (((shape.flags | flags) & EventFlag.TAKES) !== 0) {
+    if (shape.given === cpuOf(actor)) return true;
+    if (events.gives(event) && events.given[event] === cpuOf(shape.actor)) return true;
+  }
   const isEventForwarded = (flags & (EventFlag.FORWARDED | EventFlag.MANY)) === EventFlag.FORWARDED;
   if (cpuOf(shape.actor) === cpuOf(actor)) {
     const isFlushed = flowOf(shape.actor) === Flow.BUFFER;
@@ -84,6 +91,8 @@ export function shapeDepends(shape: Shape, events: EventTable, event: number): b
 export function shapesDepend(waiting: Shape, made: Shape): boolean {
   if (waiting.isUnknown === true || made.isUnknown === true) return true;
   if (((waiting.flags | made.flags) & EventFlag.TIMEOUT) !== 0) return true;
+  const isTake = ((waiting.flags | made.flags) & EventFlag.TAKES) !== 0;
+  if (isTake && (waiting.given === cpuOf(made.actor) || made.given === cpuOf(waiting.actor))) return true;
   if (cpuOf(waiting.actor) === cpuOf(made.actor)) {
     const isFlushed = flowOf(waiting.actor) === Flow.BUFFER;
     if (!isFlushed && flowOf(made.actor) !== Flow.BUFFER) return true;
@@ -107,6 +116,7 @@ function rangesConflict(a: readonly number[], b: readonly number[]): boolean {
 export function appendSleeper(words: number[], shape: Shape): void {
   const traits =
     (isForwarded(shape) ? SleeperTrait.FORWARDED : 0) |
-    ((shape.flags & EventFlag.ENTRY) !== 0 ? SleeperTrait.ENTRY : 0);
+    ((shape.flags & EventFlag.ENTRY) !== 0 ? SleeperTrait.ENTRY : 0) |
+    (shape.given === undefined ? 0 : (shape.given + 1) << GIVEN_SHIFT);
   words.push(shape.actor, traits, shape.ranges.length / 3, ...shape.ranges);
 }

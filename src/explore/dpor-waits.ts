@@ -6,10 +6,6 @@
  * the actors it left waiting, that is a certificate: with these values in these words it holds, or does not, whatever
  * other words hold. A case without a certificate has to be tried, and is known from then on.
  */
-import type { Actor } from '#base/strategy';
-import { OpWord, opType } from '#trace/operations';
-import { EventFlag, type EventTable } from './dpor-events.ts';
-
 interface Certificate {
   readonly words: readonly number[];
   readonly values: readonly number[];
@@ -54,32 +50,4 @@ function isSame(one: Certificate, words: readonly number[], values: readonly num
     one.words.length === words.length &&
     one.words.every((word, at) => word === words[at] && one.values[at] === values[at])
   );
-}
-
-function mix(hash: number, word: number): number {
-  let h = Math.imul(hash ^ word, 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 15), 0xc2b2ae35);
-  return h ^ (h >>> 13);
-}
-
-/**
- * Names the wait that an actor stands in front of by all it has read so far: 53 bits.
- *
- * @param last the actor's last event before the wait, or -1
- */
-export function waitKey(events: EventTable, actor: Actor, last: number): number {
-  let a = mix(0x51ed270b, actor);
-  let b = mix(0x2f0b4c47, actor);
-  for (let event = last; event >= 0; event = events.before[event]!) {
-    if ((events.flags[event]! & EventFlag.VISIBLE) === 0) continue;
-    const first = events.record[event]!;
-    const end = events.recordEnd[event]!;
-    for (let record = first; record < end; record++) {
-      const at = (record - first) * 8;
-      const type = opType(events.word(event, at + OpWord.HEAD));
-      a = mix(mix(a, type), events.word(event, at + OpWord.READ));
-      b = mix(mix(b, events.word(event, at + OpWord.ADDRESS)), events.word(event, at + OpWord.READ));
-    }
-  }
-  return (a >>> 11) * 0x1_0000_0000 + (b >>> 0);
 }

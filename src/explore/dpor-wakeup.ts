@@ -3,8 +3,9 @@
  * redundant starts (Abdulla, Aronis, Jonsson, Sagonas, "Source sets: a foundation for optimal dynamic partial order
  * reduction", JACM 2017). A run that follows a whole sequence never ends because everybody sleeps.
  */
+import { NOBODY } from '#base/strategy';
 import { EventFlag, type EventTable } from './dpor-events.ts';
-import { type Shape, shapeDepends, shapeOf, shapesDepend } from './dpor-shapes.ts';
+import { type Shape, shapeDepends, shapeOf, shapesDepend, unknownOf } from './dpor-shapes.ts';
 
 /** One event of the tree; the events that may follow it, in the order they will be explored. */
 export interface WakeNode {
@@ -77,11 +78,31 @@ export function insert(children: WakeNode[], sequence: WakeSequence, events: Eve
     if (match.initial === Initial.ADDED) return Insertion.ADDED;
     if (match.initial !== Initial.STRICT) isLoose = true;
     const isTarget = foundAt === sequence.count;
+    if (isTarget) rely(match.node);
     if (isTarget || match.node.children.length === 0)
       return isLoose ? Insertion.COVERED_FOR_NOW : Insertion.COVERED;
     if (foundAt >= 0) remove(sequence, foundAt);
     level = match.node.children;
   }
+}
+
+/** Somebody leaves what he wants to the runs through a node. If those are guesses, and all of them fail, one more has to be made. */
+function rely({ isGuess, children }: WakeNode): void {
+  if (!isGuess && children.length > 0 && !children.some(isSure)) children.push(anyRun());
+}
+
+/** Whether at least one run along the branch will not be a miss. */
+export function isSure({ isGuess, children }: WakeNode): boolean {
+  return !isGuess && (children.length === 0 || children.some(isSure));
+}
+
+/** Whoever goes first there. */
+function anyRun(): WakeNode {
+  return { shape: unknownOf(NOBODY), isGuess: false, children: [] };
+}
+
+export function isAnyRun({ shape }: WakeNode): boolean {
+  return shape.actor === NOBODY;
 }
 
 function findMatch(
@@ -96,6 +117,10 @@ function findMatch(
       return { node, initial };
     }
     const initial = initialIn(node.shape, sequence, events);
+    if (initial === Initial.NO && isAnyRun(node)) {
+      foundAt = -1;
+      return { node, initial: Initial.STRICT };
+    }
     const isWeak = initial === Initial.WEAK;
     if (initial !== Initial.NO && !(isWeak && sequence.isStrict)) return { node, initial };
   }

@@ -25,7 +25,7 @@ import { EventFlag, appendSegment, stepsOf } from './dpor-events.ts';
 import { SearchPath, type Waiting } from './dpor-path.ts';
 import { type Shape, appendSleeper, asForeign, shapeOf, shapesDepend } from './dpor-shapes.ts';
 import { type DporTask, WHOLE } from './dpor-task.ts';
-import { type WakeNode, cloneTree } from './dpor-wakeup.ts';
+import { type WakeNode, cloneTree, isAnyRun, isSure } from './dpor-wakeup.ts';
 import { type Plan, type RunResult, RunStop } from './executor.ts';
 import { HappensBefore } from './happens-before.ts';
 import type { Search, Statement } from './search.ts';
@@ -127,8 +127,10 @@ export class DporSearch implements Search {
     let first = 0;
     this.guessedAt = -1;
     for (let level = branches; level.length > 0;) {
-      const { shape, isGuess, children } = level.shift()!;
+      const node = level.shift()!;
+      const { shape, isGuess, children } = node;
       this.waiting.push({ step, children: level });
+      if (isAnyRun(node)) break;
       // What a wait will look at, or whether it can be made at all, is seen when it is.
       if (isGuess || (shape.flags & EventFlag.WAITS) !== 0) {
         if (children.length === 0) {
@@ -242,9 +244,6 @@ export class DporSearch implements Search {
   private gap(): string | undefined {
     if (this.hasGivenUp)
       return `memory became known as shared ${this.restarts} times, and the search gave up`;
-    // That first: it is why schedules lead elsewhere than they were planned to.
-    if (this.order.events.hasMoves)
-      return 'a task moved to another CPU, which stands as another actor from then on';
     if (this.limited > 0) return `${this.limited} schedules were not followed to their end`;
     if (this.path.lost > 0) return `the search could not follow up ${this.path.lost} of its branches`;
     if (this.demands.startsTwice) return 'a CPU was sent INIT twice, and may have begun in between';
@@ -266,11 +265,6 @@ export class DporSearch implements Search {
       cutShort: this.cutShort,
     };
   }
-}
-
-/** Whether at least one run along the branch will not be a miss. */
-function isSure({ isGuess, children }: WakeNode): boolean {
-  return !isGuess && (children.length === 0 || children.some(isSure));
 }
 
 /** What is given away sleeps here, so it has to be known when it wakes. */

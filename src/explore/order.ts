@@ -12,6 +12,8 @@ const DRAINS: ReadonlySet<number> = new Set<number>([
   OpType.RMW,
   OpType.ACQUIRE,
   OpType.IRQ_ENTRY,
+  OpType.OFFER,
+  OpType.TAKE,
 ]);
 
 /** Words of memory an operation touches, by address divided by four. Longer ones count to here. */

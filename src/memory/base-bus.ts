@@ -125,6 +125,15 @@ export abstract class BaseBus {
   abstract standBy(ticket: number, stay: () => boolean, fits: (cpu: number) => boolean): boolean;
 
   /**
+   * Thread exchange: looks for a context on offer, as one step. Answers what `find` answered: a context's word index whose ticket is
+   * taken, or -1.
+   * @param find asked with true takes the ticket of what it finds, with false only looks
+   */
+  takeTicket(find: (take: boolean) => number): number {
+    return find(true);
+  }
+
+  /**
    * Thread exchange: trades CPUs with the thread of `context` (a word index), whose ticket the caller has taken.
    * Cannot fail and does not wait for the other thread.
    */

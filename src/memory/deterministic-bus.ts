@@ -100,15 +100,12 @@ export class DeterministicBus extends OperationBus implements Bus {
   }
 
   standBy(ticket: number, stay: () => boolean): boolean {
-    const { i32, contextIndex, cpu: left } = this;
-    i32[ORPHANS]! += 1;
-    i32[contextIndex + ContextWord.WANTS] = ticket;
-    this.core.wake(ORPHANS * 4, 4);
+    const { cpu: left } = this;
+    this.offer(ticket);
     this.#await(() => this.cpu !== left || stay(), Status.BLOCKED, 0);
     // Given away between two steps of this CPU: this thread learnt it where it waited for the baton.
     if (this.cpu !== left) return true;
-    i32[contextIndex + ContextWord.WANTS] = 0;
-    i32[ORPHANS]! -= 1;
+    this.withdraw();
     return false;
   }
 
@@ -134,9 +131,13 @@ export class DeterministicBus extends OperationBus implements Bus {
     while (Atomics.load(i32, moving) !== 0) sleep(i32, moving, 1);
   }
 
-  /** What a thread is about to do goes with it. */
+  /**
+   * What a thread is about to do goes with it. In a search the one that was on offer has nothing to wait for any more, and nobody
+   * notices when it goes on.
+   */
   #exchangeNext(one: Actor, other: Actor): void {
     const { core } = this;
+    if (this.i32[ON] !== 0) core.publish(other, OpType.AWAIT | (AccessKind.ONCE << 8), 0, 0, false);
     const head = core.nextHead[one]!;
     const address = core.nextAddress[one]!;
     const size = core.nextSize[one]!;
@@ -333,7 +334,15 @@ export class DeterministicBus extends OperationBus implements Bus {
       visible = this.claimWord(word) || visible;
     }
     if (count === 0) least = 0;
-    this.core.publish(this.actor, OpType.AWAIT | (AccessKind.ONCE << 8), least, most - least, visible);
+    let kind: AccessKind = AccessKind.ONCE;
+    if (this.i32[ON] !== 0 && this.i32[this.contextIndex + ContextWord.WANTS] !== 0) {
+      // On offer: when the wait is over it is not any more, which others look at.
+      kind = AccessKind.RMW;
+      least = Math.min(least, ORPHANS * 4);
+      most = Math.max(most, ORPHANS * 4 + 4, (this.contextIndex + ContextWord.WANTS) * 4 + 4);
+      visible = true;
+    }
+    this.core.publish(this.actor, OpType.AWAIT | (kind << 8), least, most - least, visible);
   }
 
   /** And one record for each word that the condition read, since it could have held before. */

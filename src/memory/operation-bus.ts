@@ -39,6 +39,7 @@ import { NOT_BUFFERED, PARTLY_BUFFERED } from './store-buffer.ts';
 
 const TRACE_MASK = machineWord(MachineWord.TRACE_MASK);
 const RUN_END = machineWord(MachineWord.RUN_END);
+const ORPHANS = machineWord(MachineWord.ORPHANS);
 const ON = searchWord(SearchWord.ON);
 const MODEL = searchWord(SearchWord.MEMORY_MODEL);
 const STOP_AT_FINDING = searchWord(SearchWord.STOP_AT_FINDING);
@@ -485,6 +486,71 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
   interruptLeaves(flow: number): void {
     this.more(OpType.IRQ_EXIT, 0, this.pendingIndex * 4, 4, 0, 0);
     this.registers.set(CpuWord.FLOW, flow);
+  }
+
+  /** This CPU is on offer (BaseBus.standBy), as one step in a search: who takes it, and who else is, depends on when. */
+  protected offer(ticket: number): void {
+    const { i32, contextIndex } = this;
+    const address = ORPHANS * 4;
+    const isSearched = i32[ON] !== 0;
+    const head = OpType.OFFER | (AccessKind.RMW << 8) | NEEDS_DRAIN;
+    if (isSearched && !this.step(head, address, 4, this.claim(address, 4))) return;
+    i32[ORPHANS]! += 1;
+    i32[contextIndex + ContextWord.WANTS] = ticket;
+    this.core.wake(address, 4);
+    this.log(OpType.OFFER, AccessKind.RMW, address, 4, i32[ORPHANS]! - 1, i32[ORPHANS]!);
+    this.more(OpType.OFFER, AccessKind.RMW, (contextIndex + ContextWord.WANTS) * 4, 4, 0, ticket);
+  }
+
+  /** It is not any more: part of the step that ended its wait. */
+  protected withdraw(): void {
+    const { i32, contextIndex } = this;
+    const wants = contextIndex + ContextWord.WANTS;
+    const ticket = i32[wants]!;
+    i32[wants] = 0;
+    i32[ORPHANS]! -= 1;
+    if (i32[ON] === 0) return;
+    this.core.wake(ORPHANS * 4, 4);
+    this.more(OpType.OFFER, AccessKind.RMW, ORPHANS * 4, 4, i32[ORPHANS]! + 1, i32[ORPHANS]!);
+    this.more(OpType.OFFER, AccessKind.RMW, wants * 4, 4, ticket, 0);
+  }
+
+  override takeTicket(find: (take: boolean) => number): number {
+    const { i32, registers } = this;
+    if (i32[ON] === 0) return find(true);
+    const address = ORPHANS * 4;
+    const head = OpType.TAKE | (AccessKind.RMW << 8) | NEEDS_DRAIN;
+    if (!this.step(head, address, 4, this.claim(address, 4))) return -1;
+    let context = -1;
+    this.look(() => {
+      context = find(false);
+      return true;
+    });
+    const isFound = context >= 0;
+    this.log(OpType.TAKE, AccessKind.RMW, address, 4, i32[ORPHANS]!, i32[ORPHANS]! - (isFound ? 1 : 0));
+    this.#logWatched(registers.base);
+    this.forget();
+    if (!isFound) return -1;
+    const left = this.registersOf(i32[context + ContextWord.CPU]!);
+    this.more(OpType.GIVEN, 0, 0, 0, left.cpu, 0);
+    // It was given away while it looked at these: one of them may have been a reason to stay.
+    this.#logWatched(left.base);
+    const wants = context + ContextWord.WANTS;
+    this.more(OpType.TAKE, AccessKind.RMW, wants * 4, 4, i32[wants]!, 0);
+    i32[wants] = 0;
+    this.core.wake(address, 4);
+    return context;
+  }
+
+  /** That the CPU whose block is at `base` looked at the words it watches, as part of this step. */
+  #logWatched(base: number): void {
+    const { i32 } = this;
+    const count = i32[base + CpuWord.WATCH_COUNT]!;
+    for (let index = 0; index < count; index++) {
+      const word = i32[base + CpuWord.WATCH_LIST + index]!;
+      this.claim(word * 4, 4);
+      this.more(OpType.LOAD, AccessKind.ONCE, word * 4, 4, i32[word]!, 0);
+    }
   }
 
   override unseen(condition: () => boolean): boolean {

@@ -59,6 +59,11 @@ export function accessText({ type, kind, flags, size }: Operation): string {
       return 'takes a pending interrupt';
     case OpType.IRQ_DROP:
       return 'drops pending interrupts';
+    case OpType.OFFER:
+      return 'a task asks for another CPU';
+    case OpType.TAKE:
+      return 'a CPU looks for a task that asks for one';
+    case OpType.GIVEN:
     case OpType.IRQ_EXIT:
     case OpType.IRQ_FLAG:
     case OpType.START:

@@ -57,10 +57,17 @@ export function stepText(step: Step, locks: ReadonlySet<number>, names: LogNames
     const read = operations.filter(({ type }) => type === OpType.AWAIT);
     return `waited until ${read.map((op) => `${names.variable(op.address)}: ${valueText(op.read)}`).join(', ')}`;
   }
+  if (first.type === OpType.OFFER) return '[its task asks for another CPU]';
+  if (first.type === OpType.TAKE) return takeText(operations);
   const telling = operations.filter(({ type }) => !ENDS_AND_BEGINS.has(type));
   const texts = telling.map((operation) => operationText(operation, locks, names));
   if (texts.length <= 2) return texts.join('; ');
   return `${texts[0]} (and ${texts.length - 1} more)`;
+}
+
+function takeText(operations: readonly Operation[]): string {
+  const given = operations.find(({ type }) => type === OpType.GIVEN);
+  return given === undefined ? '[no task asks for this CPU]' : `[the task of CPU ${given.read} goes on here]`;
 }
 
 function operationText(operation: Operation, locks: ReadonlySet<number>, names: LogNames): string {
@@ -102,6 +109,9 @@ function operationText(operation: Operation, locks: ReadonlySet<number>, names: 
       return '[drops its interrupts]';
     case OpType.TIMEOUT:
       return '[its wait times out]';
+    case OpType.OFFER:
+    case OpType.TAKE:
+    case OpType.GIVEN:
     case OpType.AWAIT:
     case OpType.LOOKED:
     case OpType.START:

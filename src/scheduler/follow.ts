@@ -16,7 +16,8 @@
  * and uses them up: it crosses out who wakes.
  */
 import { type Actor, type Choice, Flow, NOBODY, type Policy, cpuOf, flowOf } from '#base/strategy';
-import { Footprint, OpType, footprint, opType } from '#trace/operations';
+import { AccessKind } from '#trace/events';
+import { Footprint, OpType, footprint, opKind, opType } from '#trace/operations';
 import { isEnabled } from './simple.ts';
 
 /** Words before the sleepers; and of a sleeper before its ranges; and of a range. */
@@ -31,6 +32,8 @@ export const SleeperTrait = {
   /** takes an interrupt: needs an empty store buffer */
   ENTRY: 2,
 } as const;
+/** In the traits from there on: 1 more than the CPU that the sleeper's operation gives another thread; 0: none. */
+export const GIVEN_SHIFT = 8;
 
 const AWAKE = -1;
 
@@ -47,7 +50,7 @@ export const follow: Policy = {
     if (words[FollowWord.SLEEPERS] === 0 || choice.step < words[FollowWord.STEPS]!) return;
     let at: number = FollowWord.LIST;
     for (let left = words[FollowWord.SLEEPERS]!; left > 0; left--) {
-      if (words[at] !== AWAKE && wakes(words, at, actor, opType(head), address, size)) words[at] = AWAKE;
+      if (words[at] !== AWAKE && wakes(words, at, actor, head, address, size)) words[at] = AWAKE;
       at += SLEEPER_WORDS + words[at + 2]! * RANGE_WORDS;
     }
   },
@@ -83,19 +86,26 @@ function wakes(
   words: Int32Array,
   at: number,
   actor: Actor,
-  type: number,
+  head: number,
   address: number,
   size: number,
 ): boolean {
   const sleeper = words[at]!;
-  if (sleeper === actor || type === OpType.TIMEOUT) return true;
+  const type = opType(head);
+  // A TAKE may give somebody's CPU another thread; whose is seen when it is made.
+  if (sleeper === actor || (type >= OpType.TIMEOUT && (type === OpType.TIMEOUT || type === OpType.TAKE)))
+    return true;
   const traits = words[at + 1]!;
+  if (traits !== 0 && traits >>> GIVEN_SHIFT === cpuOf(actor) + 1) return true;
   if (cpuOf(sleeper) === cpuOf(actor)) {
     // A CPU's main flow and its interrupts order each other; its store buffer is on its own.
     const apart = flowOf(sleeper) === Flow.BUFFER || flowOf(actor) === Flow.BUFFER;
     if (!apart || (traits & SleeperTrait.ENTRY) !== 0) return true;
   } else if ((traits & SleeperTrait.FORWARDED) !== 0) return false;
-  return overlapsRanges(words, at, footprint(type), address >>> 0, size);
+  // A wait that ends an offer takes that back.
+  const isOffer = type === OpType.AWAIT && opKind(head) === AccessKind.RMW;
+  const does = isOffer ? Footprint.READS_AND_WRITES : footprint(type);
+  return overlapsRanges(words, at, does, address >>> 0, size);
 }
 
 function overlapsRanges(words: Int32Array, at: number, does: number, address: number, size: number): boolean {

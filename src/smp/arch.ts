@@ -78,8 +78,13 @@ export interface Arch {
    * @param awake of a task that sleeps: whether it has something to wake up for; until then it needs no CPU
    */
   migrate(task: number, watch?: number, awake?: () => boolean): void;
-  /** True while a task elsewhere waits for a CPU such as this one. No scheduling point, but a wait depends on it. */
+  /** True while a task elsewhere waits for a CPU such as this one. For the conditions of waits: no scheduling point. */
   orphans(): boolean;
+  /**
+   * The same outside a wait. In a search always false: there a CPU looks in its waits alone, where it stands in the log that it
+   * did, and so does first what is queued for it.
+   */
+  orphansNow(): boolean;
   /**
    * Where this CPU has nothing to do, or its task sleeps: lets such a task have it. True if this thread is another CPU
    * now, dead or alive.

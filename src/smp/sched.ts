@@ -366,7 +366,7 @@ function do_exit(task: task_struct, result: number, previous: Ptr): void {
 export const schedule = kernel_function('schedule', (): void => {
   for (let next = pick_next_task(true); next !== NULL; next = pick_next_task(true)) {
     context_switch(next);
-    if (arch.offline() || arch.orphans()) return;
+    if (arch.offline() || arch.orphansNow()) return;
   }
 });
 

@@ -76,7 +76,7 @@ export function idle_work(): boolean {
   // Preemption stays off: what gets this CPU is picked here, with a look at whether it still is one.
   if (rq_has_work()) {
     schedule();
-    if (arch.offline() || !arch.orphans()) return true;
+    if (arch.offline() || !arch.orphansNow()) return true;
   }
   // The CPU got for the one given away may be dead.
   return !(arch.adopt() && arch.offline());

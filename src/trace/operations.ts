@@ -66,6 +66,15 @@ export const OpType = {
   LOOKED: 16,
   /** the interrupts that are pending on this CPU are dropped: ADDRESS = its pending word, READ and WRITTEN what it was and is */
   IRQ_DROP: 17,
+  /**
+   * a task asks for another CPU: ADDRESS = the count of those that do, READ and WRITTEN what it was and is. Behind it what the task
+   * wants. Behind an AWAIT (CONTINUES): it has a reason to stay after all
+   */
+  OFFER: 18,
+  /** a CPU that has nothing to do looks for such a task. Behind it what it looked at; and if it found one, GIVEN and what the task wanted */
+  TAKE: 19,
+  /** behind a TAKE: the task of CPU READ goes on on this CPU, and what this CPU did on that one. Not a step of its own (CONTINUES) */
+  GIVEN: 20,
   /** `EVENT + EventType` of trace/events: a fact; ADDRESS, SIZE, READ, WRITTEN are the event's a, b, c, d */
   EVENT: 64,
 } as const;
@@ -159,6 +168,9 @@ const FOOTPRINT: readonly number[] = [
   Footprint.NONE, // TIMEOUT
   Footprint.NONE, // LOOKED: the wait was not made
   Footprint.READS_AND_WRITES, // IRQ_DROP
+  Footprint.READS_AND_WRITES, // OFFER
+  Footprint.READS_AND_WRITES, // TAKE
+  Footprint.NONE, // GIVEN
 ];
 
 export function footprint(type: number): number {

@@ -18,10 +18,11 @@ import {
   mainActor,
 } from '#base/strategy';
 import { type Plan, RunStop } from '#explore/executor';
+import { AccessKind } from '#trace/events';
 import { OpFlag, OpType, STARTUP_SIGNALS } from '#trace/operations';
 import { ModelLog } from './model-log.ts';
 import type { ModelState } from './model-memory.ts';
-import { type ModelRequest, OWN_PENDING } from './model-program.ts';
+import { type ModelRequest, ORPHANS, OWN_PENDING } from './model-program.ts';
 
 /** In a published head: possible only while the CPU's store buffer is empty. As memory/scheduler-core has it. */
 const NEEDS_DRAIN = 1 << 16;
@@ -37,6 +38,10 @@ interface Aside {
   readonly request: ModelRequest | undefined;
 }
 
+function swap(list: Int32Array | Uint32Array | Uint8Array, one: number, other: number): void {
+  [list[one], list[other]] = [list[other]!, list[one]!];
+}
+
 export class ModelCore {
   readonly log = new ModelLog();
   readonly choice: { -readonly [Key in keyof Choice]: Choice[Key] };
@@ -48,6 +53,8 @@ export class ModelCore {
   /** By actor: 1 while there is a step in front of it; what its flow asked for, once that has begun. */
   readonly waits: Uint8Array;
   readonly requests: (ModelRequest | undefined)[] = [];
+  /** By CPU: the one on which its flow has begun. */
+  readonly contexts: number[] = [];
   /** Why `pick` answered nobody. */
   stop: RunStop = RunStop.COMPLETE;
   switches = 0;
@@ -93,7 +100,7 @@ export class ModelCore {
   }
 
   /** A run begins: every main flow is in front of its START, but for those of CPUs that are off. */
-  begin(plan: Plan, off: readonly number[]): void {
+  begin(plan: Plan, off: readonly number[], isShut: boolean): void {
     const { words, choice } = this;
     this.plan = plan;
     this.policy = this.policies(plan.policy);
@@ -107,12 +114,13 @@ export class ModelCore {
     choice.nextHead.fill(0);
     choice.nextVisible.fill(0);
     this.flow.fill(Flow.MAIN);
-    this.irqsOn.fill(1);
+    this.irqsOn.fill(isShut ? 0 : 1);
     this.waits.fill(0);
     this.clock = 0;
     this.aside.length = 0;
     this.deadlines.fill(0);
     for (let cpu = 0; cpu < this.cpus; cpu++) {
+      this.contexts[cpu] = cpu;
       this.isOff[cpu] = off.includes(cpu) ? 1 : 0;
       if (this.isOff[cpu] === 0) this.publish(mainActor(cpu), OpType.START, 0, 0, true);
       else this.irqsOn[cpu] = 0;
@@ -290,16 +298,16 @@ export class ModelCore {
 
   private holds(actor: Actor, cpu: number): boolean {
     const { looked, state, choice } = this;
-    const { words, condition } = this.requests[actor]!;
+    const { words, condition, isOffer } = this.requests[actor]!;
     looked.length = 0;
-    let visible = 0;
+    let visible = isOffer === true && words!.length > 0 ? 1 : 0;
     for (const address of words!) {
       looked.push(state.seen(cpu, address));
       if (state.isShared(address)) visible = 1;
     }
     // The words may have got their second user while this flow waited.
     choice.nextVisible[actor] = visible;
-    return condition!(looked);
+    return condition!(looked, cpu);
   }
 
   /** The step is chosen, and about to be made. */
@@ -325,7 +333,8 @@ export class ModelCore {
   ask(actor: Actor, asked: ModelRequest): void {
     const { state } = this;
     const isOwnPending = asked.address === OWN_PENDING;
-    const request = isOwnPending ? { ...asked, address: state.pendingOf(cpuOf(actor)) } : asked;
+    const own = isOwnPending ? { ...asked, address: state.pendingOf(cpuOf(actor)) } : asked;
+    const request = own.words === undefined ? own : { ...own, words: this.wordsOf(own, cpuOf(actor)) };
     this.requests[actor] = request;
     this.deadlines[actor] =
       request.type === OpType.AWAIT && request.value > 0 ? this.clock + request.value : 0;
@@ -336,7 +345,11 @@ export class ModelCore {
         this.publish(actor, head | NEEDS_DRAIN, 0, 0, this.isTso);
         return;
       case OpType.AWAIT:
-        this.publishAwait(actor, head, request.words!);
+        this.publishAwait(actor, head, request.words!, request.isOffer === true);
+        return;
+      case OpType.OFFER:
+      case OpType.TAKE:
+        this.publish(actor, head | NEEDS_DRAIN, state.orphans, 4, this.claim(actor, state.orphans));
         return;
       case OpType.IRQ_FLAG: {
         const pending = state.pendingOf(cpuOf(actor));
@@ -387,7 +400,42 @@ export class ModelCore {
     this.publish(actor, head | NEEDS_DRAIN, from, bytes, this.claim(actor, address, size) || isShared);
   }
 
-  private publishAwait(actor: Actor, head: number, words: readonly number[]): void {
+  /** The words of a wait, where they are. */
+  private wordsOf({ words, isWide }: ModelRequest, cpu: number): readonly number[] {
+    const { state } = this;
+    const all = words!.map((word) =>
+      word === OWN_PENDING ? state.pendingOf(cpu) : word === ORPHANS ? state.orphans : word,
+    );
+    if (isWide !== true) return all;
+    return [...all, ...Array.from({ length: this.cpus }, (_, context) => state.wantsOf(context))];
+  }
+
+  /** Two main flows change places; the one that had asked for that goes on with nothing in front of it. */
+  exchange(here: Actor, left: Actor): void {
+    const { choice, aside, requests, waits, deadlines } = this;
+    for (const list of [choice.nextHead, choice.nextAddress, choice.nextSize, choice.nextVisible])
+      swap(list, here, left);
+    for (const list of [waits, deadlines]) swap(list, here, left);
+    [aside[here], aside[left]] = [aside[left], aside[here]];
+    [requests[here], requests[left]] = [requests[left], requests[here]];
+    [this.contexts[cpuOf(here)], this.contexts[cpuOf(left)]] = [
+      this.contexts[cpuOf(left)]!,
+      this.contexts[cpuOf(here)]!,
+    ];
+    requests[here] = { ...requests[here]!, words: [], condition: () => true };
+    this.present(here, OpType.AWAIT | (AccessKind.ONCE << 8), 0, 0, false);
+  }
+
+  private publishAwait(actor: Actor, head: number, words: readonly number[], isOffer: boolean): void {
+    if (isOffer) {
+      const { orphans } = this.state;
+      const all = [...words, orphans, this.state.wantsOf(this.cpus - 1)];
+      for (const address of words) this.claim(actor, address);
+      const least = Math.min(...all);
+      const kind = AccessKind.RMW << 8;
+      this.publish(actor, OpType.AWAIT | kind, least, Math.max(...all) + 4 - least, true);
+      return;
+    }
     let least = words[0]!;
     let most = least;
     let visible = false;

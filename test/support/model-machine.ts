@@ -121,7 +121,7 @@ export class ModelMachine implements Executor {
     for (const [address, value] of program.initial ?? []) state.write(address, value);
     for (const [index, { cpu, pending }] of (program.interrupts ?? []).entries())
       if (pending !== false) this.raise(cpu, 1 << index);
-    this.core.begin(plan, program.off ?? []);
+    this.core.begin(plan, program.off ?? [], program.shut === true);
   }
 
   private toTheEnd(): RunStop {
@@ -144,6 +144,7 @@ export class ModelMachine implements Executor {
     if (flowOf(actor) === Flow.BUFFER) this.flush(cpu);
     else if (flowOf(actor) !== this.core.flow[cpu]) this.enterInterrupt(cpu, actor);
     else if ((this.core.choice.nextHead[actor]! & 0xff) === OpType.START) this.start(cpu, actor);
+    else if ((this.core.choice.nextHead[actor]! & 0xff) === OpType.TAKE) this.take(cpu, actor);
     else this.advance(actor, this.operate(cpu, actor));
   }
 
@@ -151,6 +152,7 @@ export class ModelMachine implements Executor {
     const { core, state } = this;
     if (core.isOff[cpu] === 0) {
       core.log.step(OpType.START, 0, this.context(cpu), actor, 0, 0, 0, 0);
+      if (this.program.shut === true) core.irqsOn[cpu] = 1;
       this.begin(actor, this.program.flows[cpu]!);
       return;
     }
@@ -304,6 +306,9 @@ export class ModelMachine implements Executor {
       }
       case OpType.AWAIT:
         return this.awaited(cpu, actor);
+      case OpType.OFFER:
+        this.offer(cpu, actor, value);
+        return 0;
       case OpType.FENCE:
         log.step(type, kind, context, actor, 0, 0, 0, 0);
         return 0;
@@ -331,6 +336,69 @@ export class ModelMachine implements Executor {
       default:
         throw new Error(`ModelMachine: a flow asked for an operation of type ${type}`);
     }
+  }
+
+  /** @param wants 0: not any more, as part of the step before */
+  private offer(cpu: number, actor: Actor, wants: number): void {
+    const { state } = this;
+    const { log } = this.core;
+    const context = this.context(cpu);
+    const word = state.wantsOf(this.core.contexts[cpu]!);
+    const [count, before] = [state.read(state.orphans), state.read(word)];
+    const after = count + (wants === 0 ? -1 : 1);
+    state.write(state.orphans, after);
+    state.write(word, wants);
+    if (wants === 0) log.more(OpType.OFFER, AccessKind.RMW, context, actor, state.orphans, 4, count, after);
+    else log.step(OpType.OFFER, AccessKind.RMW, context, actor, state.orphans, 4, count, after);
+    log.more(OpType.OFFER, AccessKind.RMW, context, actor, word, 4, before, wants);
+  }
+
+  /** The first flow that asks for this CPU gets it, and what was here goes on there. */
+  private take(cpu: number, actor: Actor): void {
+    const { state } = this;
+    const { log, contexts, requests } = this.core;
+    const context = this.context(cpu);
+    const looked: number[] = [];
+    let found = -1;
+    for (let other = 0; other < this.cpus && found < 0; other++) {
+      const word = state.wantsOf(other);
+      if (other === contexts[cpu] || state.read(word) === 0) continue;
+      looked.push(word);
+      if (((state.read(word) >>> cpu) & 1) === 1) found = other;
+    }
+    const count = state.read(state.orphans);
+    log.step(
+      OpType.TAKE,
+      AccessKind.RMW,
+      context,
+      actor,
+      state.orphans,
+      4,
+      count,
+      found < 0 ? count : count - 1,
+    );
+    const look = (word: number): void => {
+      state.claim(actor, word);
+      log.more(OpType.LOAD, AccessKind.ONCE, context, actor, word, 4, state.read(word), 0);
+    };
+    for (const word of looked) look(word);
+    if (found < 0) {
+      this.advance(actor, 0);
+      return;
+    }
+    const left = contexts.indexOf(found);
+    log.more(OpType.GIVEN, 0, context, actor, 0, 0, left, 0);
+    for (const word of requests[mainActor(left)]!.words!) look(word);
+    const word = state.wantsOf(found);
+    log.more(OpType.TAKE, AccessKind.RMW, context, actor, word, 4, state.read(word), 0);
+    state.write(word, 0);
+    state.write(state.orphans, count - 1);
+    const { bodies, preempted, core } = this;
+    const other = mainActor(left);
+    [bodies[actor], bodies[other]] = [bodies[other], bodies[actor]];
+    [preempted[cpu], preempted[left]] = [preempted[left], preempted[cpu]];
+    core.exchange(actor, other);
+    this.advance(other, 1);
   }
 
   private writeBytes(cpu: number, actor: Actor): void {
@@ -374,8 +442,13 @@ export class ModelMachine implements Executor {
   private awaited(cpu: number, actor: Actor): number {
     const { state } = this;
     const { log } = this.core;
-    const { words, kind, value } = this.core.requests[actor]!;
+    const { words, kind, value, isOffer } = this.core.requests[actor]!;
     const context = this.context(cpu);
+    if (words!.length === 0) {
+      // On another CPU than the one that it wanted to leave.
+      log.step(OpType.AWAIT, kind, context, actor, 0, 0, 0, 0);
+      return 1;
+    }
     if (this.core.hasGivenUp(actor)) {
       log.step(OpType.TIMEOUT, 0, context, actor, 0, 0, 0, 0);
       for (const address of words!)
@@ -389,6 +462,10 @@ export class ModelMachine implements Executor {
       if (index === 0) log.step(OpType.AWAIT, kind, flags, actor, address, 4, read, 0);
       else log.more(OpType.AWAIT, kind, flags, actor, address, 4, read, 0);
       this.loaded(actor, read, address);
+    }
+    if (isOffer === true) {
+      this.offer(cpu, actor, 0);
+      return 0;
     }
     if (value > 0) return 1;
     const first = words![0]!;

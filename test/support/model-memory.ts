@@ -30,11 +30,13 @@ export class ModelState {
   private readonly written: number[] = [];
   private readonly isWritten: Uint8Array;
   private readonly bytes: number;
+  private readonly cpus: number;
 
   /** @param bytes that programs may use: addresses from 0 to below it */
   constructor(bytes: number, cpus: number) {
     this.bytes = bytes;
-    const count = (bytes >>> 2) + cpus;
+    this.cpus = cpus;
+    const count = (bytes >>> 2) + cpus * 2 + 1;
     this.words = new Int32Array(count);
     this.halves = new Uint16Array(this.words.buffer);
     this.single = new Uint8Array(this.words.buffer);
@@ -46,6 +48,15 @@ export class ModelState {
   /** Address of a CPU's pending word. */
   pendingOf(cpu: number): number {
     return this.bytes + cpu * 4;
+  }
+
+  /** Address of how many flows ask for another CPU, and of what the one that began on a CPU wants. */
+  get orphans(): number {
+    return this.bytes + this.cpus * 4;
+  }
+
+  wantsOf(context: number): number {
+    return this.orphans + 4 + context * 4;
   }
 
   /** Everything is 0 again; who has touched what stays known. */

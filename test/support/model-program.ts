@@ -14,14 +14,16 @@ import { OpType, STARTUP_SIGNALS } from '#trace/operations';
 
 /** For the address of a request: this CPU's pending word. */
 export const OWN_PENDING = -4;
+/** For words of a wait: how many tasks ask for another CPU. */
+export const ORPHANS = -8;
 
 /** What starts a CPU that is off: both together, or the first of them and the rest. */
 export type Startup = 'both' | 'init' | 'sipi';
 const STARTUP_BITS: Readonly<Record<Startup, number>> = { both: STARTUP_SIGNALS, init: 0x200, sipi: 0x400 };
 
 type Change = (before: number) => number;
-/** Gets the words it waits on, in their order; the array is the machine's and good for this one look. */
-type Condition = (values: readonly number[]) => boolean;
+/** Gets the words it waits on, in their order; the array is the machine's and good for this one look. And where it is looked at. */
+type Condition = (values: readonly number[], cpu: number) => boolean;
 
 /** One operation that a flow wants. Made anew for each, so that a flow may keep one and yield it again. */
 export interface ModelRequest {
@@ -35,6 +37,10 @@ export interface ModelRequest {
   /** Bytes, if they are not 4; for a copy, where from. */
   readonly size?: number;
   readonly source?: number;
+  /** A wait of a flow that asks for another CPU: over, too, when it gets one. */
+  readonly isOffer?: boolean;
+  /** A wait for flows that ask for a CPU: looks at what each of them wants as well. */
+  readonly isWide?: boolean;
   readonly condition: Condition | undefined;
 }
 
@@ -126,6 +132,31 @@ export class ModelOps {
     return request(OpType.IPI, AccessKind.RMW, cpu, -STARTUP_BITS[what]);
   }
 
+  /** Asks for another CPU, one of those in the mask. Interrupts have to be off; `standBy` comes next. */
+  offer(wants: number): ModelRequest {
+    return request(OpType.OFFER, AccessKind.RMW, ORPHANS, wants);
+  }
+
+  /** Waits for another CPU, or for a reason to stay. Answers 1 on another CPU, else 0. */
+  standBy(words: readonly number[] | number, stay: Condition): ModelRequest {
+    return { ...this.await(words, stay), isOffer: true };
+  }
+
+  /** Waits until some flow asks for a CPU; with `fits`, for this one. */
+  orphans(fits = true): ModelRequest {
+    return {
+      ...this.await(ORPHANS, ([count = 0, ...wants], cpu) =>
+        fits ? wants.some((mask) => ((mask >>> cpu) & 1) === 1) : count > 0,
+      ),
+      isWide: fits,
+    };
+  }
+
+  /** Changes places with the first flow that asks for this CPU. Interrupts have to be off. Answers 1 if there was one. */
+  take(): ModelRequest {
+    return request(OpType.TAKE, AccessKind.RMW, ORPHANS, 0);
+  }
+
   /** Drops the interrupts that are pending on this CPU. */
   drop(): ModelRequest {
     return request(OpType.IRQ_DROP, AccessKind.RMW, OWN_PENDING, 0, (before) => before & STARTUP_SIGNALS);
@@ -170,6 +201,8 @@ export interface ModelProgram {
   readonly interrupts?: readonly ModelInterrupt[];
   /** CPUs that are off until they are started, and again when their flow has ended. They begin with interrupts off. */
   readonly off?: readonly number[];
+  /** No interrupt is taken by a CPU whose flow has not begun. Default false. */
+  readonly shut?: boolean;
   /** Words that are not 0 at the start: address, value. */
   readonly initial?: readonly (readonly [number, number])[];
   /** Looks at memory when everything has ended; what it answers is the title of a finding of kind 'check'. */

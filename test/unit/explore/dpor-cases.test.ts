@@ -4,8 +4,6 @@ import { type Executor, RunStop } from '#explore/executor';
 import { fingerprint } from '#explore/happens-before';
 import { runSearch } from '#explore/search';
 import { policyNumber } from '#scheduler/policies';
-import { EventType } from '#trace/events';
-import { OP_WORDS, OpFlag, OpType, opHead } from '#trace/operations';
 import { type FlowBody, ModelMachine, type ModelOptions } from '../../support/model-machine.ts';
 import { byDpor } from './dpor-programs.ts';
 
@@ -174,36 +172,6 @@ describe('dpor: what a run alone does not show', () => {
     expect(runSearch(search, growing, () => false)).toBe(4);
     expect(search.isComplete).toBe(false);
     expect(search.statement().unproved).toMatch(/^memory became known as shared 4 times/);
-  });
-
-  it.each([
-    ['leaves its CPU', 0, 0, false],
-    ['starts', 1, 0, true],
-    ['ends', 0, 1, true],
-  ])('a task that %s: whether an end of the search is a proof', (_, runs, ended, isProof) => {
-    const machine = new ModelMachine({
-      flows: [
-        function* (m) {
-          yield m.store(X, 1);
-        },
-      ],
-    });
-    const fact = [opHead(OpType.EVENT + EventType.TASK, 0, OpFlag.CONTINUES, 0), 1, 1, runs, ended, 0, 0, 0];
-    const telling: Executor = {
-      actors: machine.actors,
-      run(plan) {
-        const { log, ...result } = machine.run(plan);
-        const steps = log.words.subarray(0, log.records * OP_WORDS);
-        return {
-          ...result,
-          log: { words: Int32Array.from([...steps, ...fact]), records: log.records + 1 },
-        };
-      },
-    };
-    const search = new DporSearch();
-    runSearch(search, telling, () => false);
-    expect(search.isComplete).toBe(isProof);
-    if (!isProof) expect(search.statement().unproved).toMatch(/^a task moved to another CPU/);
   });
 
   it('a budget: stops there, and the estimate of the rest is within three times the truth (24 traces)', () => {

@@ -1,7 +1,8 @@
 /** What the machine does beside what flows ask for: it starts CPUs, drops interrupts, preempts, and lets time pass. */
 import { describe, expect, it } from 'vitest';
-import { type FlowBody, ModelMachine, type ModelOptions } from '../../support/model-machine.ts';
-import { byDpor, byForce } from './dpor-programs.ts';
+import { type FlowBody, ModelMachine } from '../../support/model-machine.ts';
+import { byDpor } from './dpor-programs.ts';
+import { provedAsByForce } from './dpor-proof.ts';
 
 const X = 0x100;
 const Y = 0x104;
@@ -9,19 +10,6 @@ const Y = 0x104;
 const put: FlowBody = function* (m) {
   yield m.store(X, 1);
 };
-
-/** All of it, as brute force has it, and nothing twice. */
-function provedAsByForce(options: ModelOptions): ReturnType<typeof byDpor> {
-  const force = byForce(new ModelMachine(options));
-  const found = byDpor(new ModelMachine(options));
-  expect(force.isComplete).toBe(true);
-  expect(found.search.cutShort).toBe(0);
-  expect(found.search.isComplete).toBe(true);
-  expect([...found.traces].toSorted()).toEqual([...force.traces].toSorted());
-  expect([...found.states].toSorted()).toEqual([...force.states].toSorted());
-  expect(found.twice).toBe(0);
-  return found;
-}
 
 describe('dpor: what the machine does on its own', () => {
   it('what starts a CPU that has started stays pending, and is no interrupt to be taken', () => {

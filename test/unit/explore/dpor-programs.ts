@@ -2,12 +2,13 @@
 import * as fc from 'fast-check';
 import type { ModelOptions } from '../../support/model-machine.ts';
 import { type FlowBody, ModelMachine, type ModelOps } from '../../support/model-machine.ts';
-import type { ModelRequest, Startup } from '../../support/model-program.ts';
+import { type ModelRequest, OWN_PENDING, type Startup } from '../../support/model-program.ts';
 import { DporSearch } from '#explore/dpor';
 import { enumerateAll } from '#explore/dpor-enumerate';
 import { type RunResult, RunStop } from '#explore/executor';
 import { Fingerprints } from '#explore/happens-before';
 import { runSearch } from '#explore/search';
+import { STARTUP_SIGNALS } from '#trace/operations';
 
 const X = 0x100;
 const word = (index: number): number => X + index * 4;
@@ -24,12 +25,17 @@ export type Toy =
   | { readonly op: 'startup'; readonly cpu: number; readonly what?: Startup }
   | { readonly op: 'await-for'; readonly word: number; readonly value: number; readonly time: number }
   | { readonly op: 'drop' }
+  | { readonly op: 'leave'; readonly wants: number; readonly word: number; readonly value: number }
+  | { readonly op: 'leave-or-start'; readonly wants: number }
+  | { readonly op: 'adopt'; readonly fits: boolean }
+  | { readonly op: 'take' }
   | { readonly op: 'load-part' | 'store-part'; readonly byte: number; readonly size: 1 | 2 }
   | { readonly op: 'load-bytes' | 'fill' | 'copy'; readonly word: number; readonly words: number };
 
 export interface ToyProgram {
   readonly flows: readonly (readonly Toy[])[];
   readonly off?: readonly number[];
+  readonly shut?: boolean;
   readonly handlers: readonly {
     readonly cpu: number;
     readonly pending: boolean;
@@ -189,6 +195,80 @@ export function anyBusyProgram(most: number): fc.Arbitrary<ToyProgram> {
     .filter((program) => size(program) <= most);
 }
 
+/** Programs whose flows change CPUs: they ask for another, on which some flow has nothing to do, or stay for a reason. */
+export function anyMovingProgram(most: number, withInterrupts: boolean): fc.Arbitrary<ToyProgram> {
+  const wants = fc.constantFrom(7, 7, 6, 5, 3, 2, 4, 1);
+  const leaves = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        op: fc.constant('leave' as const),
+        wants,
+        word: anyWord,
+        value: fc.integer({ min: 0, max: 3 }),
+      }),
+    },
+    {
+      weight: withInterrupts ? 2 : 0,
+      arbitrary: fc.record({ op: fc.constant('leave-or-start' as const), wants }),
+    },
+  );
+  const takes = fc.oneof(
+    { weight: 3, arbitrary: fc.record({ op: fc.constant('adopt' as const), fits: fc.boolean() }) },
+    { weight: 1, arbitrary: fc.constant<Toy>({ op: 'take' }) },
+  );
+  const raises = fc.oneof(
+    fc.record({ op: fc.constant('ipi' as const), cpu: fc.nat({ max: 1 }) }),
+    fc.record({ op: fc.constant('startup' as const), cpu: fc.nat({ max: 2 }) }),
+  );
+  const main = fc.oneof(
+    { weight: 5, arbitrary: plain() },
+    { weight: 1, arbitrary: locked() },
+    { weight: 1, arbitrary: waits() },
+    { weight: 3, arbitrary: leaves },
+    { weight: 4, arbitrary: takes },
+    { weight: withInterrupts ? 4 : 0, arbitrary: raises },
+  );
+  const handler = (cpu: number): fc.Arbitrary<ToyProgram['handlers'][number]> =>
+    fc.record({
+      cpu: fc.constant(cpu),
+      looks: fc.constant(true),
+      pending: fc.constant(false),
+      body: fc.array(plain(), { maxLength: 1 }),
+      preempts: fc.oneof(
+        { weight: 2, arbitrary: fc.constant([]) },
+        {
+          weight: 1,
+          arbitrary: fc.array(fc.oneof(plain(), leaves), { minLength: 1, maxLength: 2 }),
+        },
+      ),
+    });
+  return fc
+    .record({
+      flows: fc.array(fc.array(main, { minLength: 1, maxLength: 4 }), { minLength: 2, maxLength: 3 }),
+      handlers: withInterrupts ? fc.tuple(handler(0), handler(1)).map((both) => [...both]) : fc.constant([]),
+    })
+    .filter((program) => size(program) <= most && moves(program))
+    .map((program) => ({
+      ...program,
+      // What comes on top of a flow that has not begun would move without it.
+      shut: true,
+      flows: program.flows.map((flow) => flow.map((toy) => within(toy, program.flows.length))),
+    }));
+}
+
+function moves({ flows, handlers }: ToyProgram): boolean {
+  const all = [...flows.flat(), ...handlers.flatMap(({ preempts }) => preempts)];
+  return (
+    all.some(({ op }) => op.startsWith('leave')) && all.some(({ op }) => op === 'adopt' || op === 'take')
+  );
+}
+
+/** What a program with fewer CPUs may ask for. */
+function within(toy: Toy, cpus: number): Toy {
+  return toy.op === 'startup' || toy.op === 'ipi' ? { ...toy, cpu: toy.cpu % cpus } : toy;
+}
+
 /** Programs that use parts of words, and many at once, beside whole ones. */
 export function anySizedProgram(most: number): fc.Arbitrary<ToyProgram> {
   const part = fc.record({
@@ -267,7 +347,20 @@ function* perform(m: ModelOps, body: readonly Toy[], flow: number): Generator<Mo
     else if (toy.op === 'ipi') yield m.ipi(toy.cpu);
     else if (toy.op === 'startup') yield m.startup(toy.cpu, toy.what);
     else if (toy.op === 'drop') yield m.drop();
-    else if (toy.op === 'await-for')
+    else if (toy.op === 'leave' || toy.op === 'leave-or-start') {
+      yield m.irqs(false);
+      yield m.offer(toy.wants);
+      if (toy.op === 'leave') yield m.standBy(word(toy.word), ([seen]) => seen === toy.value);
+      else yield m.standBy(OWN_PENDING, ([pending = 0]) => (pending & STARTUP_SIGNALS) !== 0);
+      yield m.irqs(true);
+    } else if (toy.op === 'adopt' || toy.op === 'take') {
+      if (toy.op === 'adopt') yield m.orphans(toy.fits);
+      yield m.irqs(false);
+      yield m.take();
+      // As on the machine: what goes on on the other CPU makes a step before interrupts come.
+      yield m.fence();
+      yield m.irqs(true);
+    } else if (toy.op === 'await-for')
       yield m.awaitFor(toy.time, word(toy.word), ([seen]) => seen === toy.value);
     else if (toy.op === 'load-part') yield m.loadPart(X + toy.byte * toy.size, toy.size);
     else if (toy.op === 'store-part') yield m.storePart(X + toy.byte * toy.size, toy.size, toy.byte + 1);
@@ -291,6 +384,7 @@ export function machineOf(program: ToyProgram, memoryModel: 'sc' | 'tso', onlySh
   const options: ModelOptions = {
     flows: program.flows.map(flow),
     ...(program.off === undefined ? {} : { off: program.off }),
+    ...(program.shut === undefined ? {} : { shut: program.shut }),
     interrupts: program.handlers.map(({ cpu, pending, body, preempts, looks = false }) => ({
       cpu,
       pending,
