@@ -93,7 +93,7 @@ export function endFlow(bus: DeterministicBus, task: Ptr): void {
   bus.registers.set(CpuWord.CURRENT_TASK, NULL);
   set_curr(bus.cpu, NULL);
   bus.storeLocal32(task + TASK_STATE, TASK_DEAD);
-  bus.tally32(TASKS_OPEN, -1);
+  bus.count32(TASKS_OPEN, -1);
 }
 
 function checkAlways(bus: DeterministicBus, loaded: LoadedScenario): void {

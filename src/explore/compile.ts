@@ -1,5 +1,6 @@
 /** A scenario's file as CPU threads take it: one script, with everything it imports but `smplab` itself. */
 import path from 'node:path';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { BuildFailure, Plugin } from 'esbuild';
 import { SmplabError } from '#base/errors';
@@ -47,7 +48,7 @@ const resumablePlugin = (onState: () => void): Plugin => ({
           strict: true,
           loops: true,
         });
-        if (mayKeepState(code)) onState();
+        if (mayKeepState(code, (source) => codeBeside(file, source))) onState();
         return { contents, loader: /\.[cm]?ts$/.test(file) ? 'ts' : 'js' };
       } catch (error) {
         if (!(error instanceof PassError)) throw error;
@@ -56,6 +57,17 @@ const resumablePlugin = (onState: () => void): Plugin => ({
     });
   },
 });
+
+/** The code of a module that a file imports, if it names that by its path. */
+function codeBeside(file: string, source: string): string | undefined {
+  if (!source.startsWith('.')) return undefined;
+  try {
+    return readFileSync(path.resolve(path.dirname(file), source), 'utf8');
+  } catch {
+    // Without an extension, or from where esbuild alone finds it.
+    return undefined;
+  }
+}
 
 async function bundle(file: string, plugins: Plugin[]): Promise<string> {
   // Loaded here: most commands compile nothing.

@@ -16,8 +16,22 @@ export const Kind = {
   LOOK: 3,
   /** WRITTEN is left in memory of the CPU's own */
   LEAVE: 4,
+  /** WRITTEN is added to a counter of the laboratory's own; the last of what comes between two places to stand */
+  TALLY: 5,
   /** the flow has ended, and its CPU is idle */
-  OVER: 5,
+  OVER: 6,
+  /** a wait; NEXT is the first of what its condition looks at: LOOK and WATCH, to HOLDS or FAILS */
+  WAIT: 7,
+  /** a look of a condition at a word that the wait depends on: HEAD = AccessKind; NEXT is its first edge */
+  WATCH: 8,
+  /** the condition holds; NEXT is what comes when the wait is over */
+  HOLDS: 9,
+  /** it does not */
+  FAILS: 10,
+  /** where trees of handlers begin: NEXT is the first edge, by vector, and then by what it comes in front of */
+  HANDLER: 11,
+  /** the handler is over */
+  RETURN: 12,
 } as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
 /** Words of a node. HEAD is the record's, but for what the schedule adds. */
@@ -36,7 +50,7 @@ const NODE_WORDS = 8;
 export const EdgeWord = { VALUE: 0, WRITTEN: 1, NEXT: 2, OTHER: 3 } as const;
 const EDGE_WORDS = 4;
 const WORDS_AT_FIRST = 4_096;
-const WORDS_MAX = 1 << 20;
+const WORDS_MAX = 1 << 22;
 /** Instead of a place in a tree: nothing can stand there. */
 export const NOWHERE = -1;
 
@@ -48,16 +62,29 @@ function doesWrite(head: number): boolean {
 }
 
 export class FlowTree {
-  /** Begins with where each CPU's tree does. 0: nothing. */
+  /** Begins with where each CPU's tree does, and then those of its handlers. 0: nothing. */
   // wall: typed-array: what has been learnt, and no memory of the machine's
   words: Int32Array = new Int32Array(WORDS_AT_FIRST);
   /** What its steps write, and what is left between. */
   readonly written = new WrittenWords();
+  /**
+   * Beside nodes, by a quarter of their index: of a STEP or WAIT, a number for the calls on the stack, as far as a handler goes by
+   * them; of a STEP that stores more than a word, the number of what it stores.
+   */
+  // wall: typed-array: the same
+  calls: Int32Array = new Int32Array(WORDS_AT_FIRST / 4);
+  // wall: typed-array: the same
+  stores: Int32Array = new Int32Array(WORDS_AT_FIRST / 4);
+  /** What is wider than a word, by number from 1. */
+  // wall: typed-array: what has been learnt
+  readonly #bytes: Uint8Array[] = [new Uint8Array(0)];
+  /** Numbers by a hash of what they stand for. */
+  readonly #numbers = new Map<number, number[]>();
   #used: number;
 
   constructor(cpus: number) {
     // No node is 0, and what is kept for one beside this array has no part of it.
-    this.#used = Math.max(cpus, EDGE_WORDS);
+    this.#used = Math.max(2 * cpus, EDGE_WORDS);
   }
 
   /** Above every node and every edge. */
@@ -88,6 +115,8 @@ export class FlowTree {
     read: number,
     written: number,
     site: number,
+    calls = 0,
+    stores = 0,
   ): number {
     if (slot === NOWHERE) return NOWHERE;
     const known = this.words[slot]!;
@@ -99,9 +128,17 @@ export class FlowTree {
       if (known === 0) tree[node + word] = value;
       else if (tree[node + word] !== (value | 0)) throw new NoFunctionError();
     }
+    const beside = node >>> 2;
+    if (known === 0) {
+      this.calls[beside] = calls;
+      this.stores[beside] = stores;
+    } else if (this.calls[beside] !== calls || this.stores[beside] !== stores) throw new NoFunctionError();
     tree[slot] = node;
-    if (known === 0 && (kind === Kind.LEAVE || (kind === Kind.STEP && doesWrite(head))))
-      this.written.addBytes(address >>> 0, kind === Kind.LEAVE ? 4 : size);
+    if (
+      known === 0 &&
+      (kind === Kind.LEAVE || kind === Kind.TALLY || (kind === Kind.STEP && doesWrite(head)))
+    )
+      this.written.addBytes(address >>> 0, kind === Kind.STEP ? size : 4);
     return node;
   }
 
@@ -123,19 +160,59 @@ export class FlowTree {
     return edge + EdgeWord.NEXT;
   }
 
+  bytesOf(number: number): Uint8Array {
+    return this.#bytes[number]!;
+  }
+
+  /** The number of these bytes, 0 = they have none. */
+  numberOf(u8: Uint8Array, at: number, length: number): number {
+    return this.#numbered(this.#numbers.get(hashOf(u8, at, length)), u8, at, length);
+  }
+
+  /** The number that these bytes have from here on. */
+  keep(bytes: Uint8Array): number {
+    const hash = hashOf(bytes, 0, bytes.length);
+    let list = this.#numbers.get(hash);
+    const known = this.#numbered(list, bytes, 0, bytes.length);
+    if (known !== 0) return known;
+    if (list === undefined) this.#numbers.set(hash, (list = []));
+    list.push(this.#bytes.length);
+    return this.#bytes.push(bytes) - 1;
+  }
+
+  #numbered(list: readonly number[] = [], u8: Uint8Array, at: number, length: number): number {
+    for (const number of list) {
+      const bytes = this.#bytes[number]!;
+      if (bytes.length === length && bytes.every((byte, index) => byte === u8[at + index])) return number;
+    }
+    return 0;
+  }
+
   #take(words: number): number {
     if (this.#used + words > WORDS_MAX) {
       this.#used = WORDS_MAX;
       return NOWHERE;
     }
     if (this.#used + words > this.words.length) {
-      // wall: typed-array: the same
-      const grown = new Int32Array(this.words.length * 2);
-      grown.set(this.words);
-      this.words = grown;
+      this.words = twiceAsLong(this.words);
+      this.calls = twiceAsLong(this.calls);
+      this.stores = twiceAsLong(this.stores);
     }
     const at = this.#used;
     this.#used += words;
     return at;
   }
+}
+
+function hashOf(u8: Uint8Array, at: number, length: number): number {
+  let hash = 0x811c9dc5;
+  for (let index = at; index < at + length; index++) hash = Math.imul(hash ^ u8[index]!, 0x01000193);
+  return hash;
+}
+
+function twiceAsLong(words: Int32Array): Int32Array {
+  // wall: typed-array: what has been learnt
+  const grown = new Int32Array(words.length * 2);
+  grown.set(words);
+  return grown;
 }

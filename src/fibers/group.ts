@@ -51,7 +51,7 @@ export class Group implements FiberGroup {
   #hasLooked = false;
   #written: WrittenWords | undefined;
   readonly #resting = (cpu: number): boolean => this.#beIdle(cpu);
-  readonly #recalling = (): KnownPlaces | undefined => {
+  readonly #recalling = (): KnownPlaces | boolean => {
     attach(this.fibers[0]);
     const known = this.#recollection.recall(this.fibers, this.#resting);
     attach(undefined);
@@ -63,6 +63,7 @@ export class Group implements FiberGroup {
   }
 
   look(cpu: number): void {
+    if (this.#recollection.look(cpu)) return;
     this.#hasLooked = true;
     lookAs(this.#of(cpu), lookOnBehalf);
   }
@@ -126,15 +127,15 @@ export class Group implements FiberGroup {
   }
 
   /**
-   * Makes a run from what flows have been seen to do, and tells where in that its records come from. Undefined: it takes more,
-   * and nothing of it counts.
+   * Makes a run from what flows have been seen to do, and tells where in that its records come from, or true. False: it takes
+   * more, and nothing of it counts.
    */
-  recall(): KnownPlaces | undefined {
+  recall(): KnownPlaces | boolean {
     if (this.#isHome) this.#beginRun();
     this.#hasLooked = false;
     const { bus } = this.fibers[0]!;
     const known = withBus(bus, this.#recalling);
-    this.#hasLooked ||= bus.i32[SHARED_GREW] !== 0;
+    this.#hasLooked ||= bus.i32[SHARED_GREW] !== 0 || this.#recollection.hasDoneMore;
     this.#written = this.#recollection.written;
     return known;
   }

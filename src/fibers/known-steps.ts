@@ -3,7 +3,7 @@
  * comes between. Who goes next is decided here too, exactly as the scheduler would (memory/scheduler-core.ts): what it knows
  * is in local variables meanwhile, and back in memory before anybody else looks.
  */
-import { ACTORS_PER_CPU, type Actor, Flow, NOBODY, type Policy, cpuOf, flowOf } from '#base/strategy';
+import { ACTORS_PER_CPU, type Actor, NOBODY, type Policy, cpuOf } from '#base/strategy';
 import { machineWord } from '#memory/base-bus';
 import type { FiberBus } from '#memory/fiber-bus';
 import {
@@ -39,9 +39,11 @@ const STEP_FLAGS = searchWord(SearchWord.STEP_FLAGS);
 const ENABLED_LOW = searchWord(SearchWord.ENABLED_LOW);
 const ENABLED_HIGH = searchWord(SearchWord.ENABLED_HIGH);
 
-/** Instead of the CPU whose flow has ended: the scheduler is to decide; or no tree knows how it goes on. */
+/** What came of it: the scheduler is to decide; no tree knows how it goes on. */
 export const UNDECIDED = -1;
 export const UNKNOWN = -2;
+/** Somebody has been chosen who stands in front of no step. */
+export const CHOSEN = -3;
 
 /** Records of a run whose places are kept. */
 const PLACES_MAX = 4_096;
@@ -63,8 +65,10 @@ export class KnownSteps implements KnownPlaces {
   readonly #blocks: number;
   readonly #logStart: number;
   readonly #logEnd: number;
-  /** Of a run: in front of which step each flow stands. */
-  readonly #at: Int32Array;
+  /** Of a run: the node that each CPU stands at, 0 = it is idle, or what it comes to is no step. */
+  readonly at: Int32Array;
+  /** All of it have been steps on words: `places` and `visible` say what a log would. */
+  isPlain = true;
   /** Bits of who could go if nothing were locked, and of the words that anybody waits for. */
   readonly #ready: Uint8Array;
   #watched = 0;
@@ -84,7 +88,7 @@ export class KnownSteps implements KnownPlaces {
     this.#logStart = core.log.start;
     this.#logEnd = core.log.start + layout.logCapacity * OP_WORDS;
     // wall: typed-array: where flows stand, and no memory of the machine's
-    this.#at = new Int32Array(layout.nrPossible);
+    this.at = new Int32Array(layout.nrPossible);
     // wall: typed-array: the same
     this.actors = new Int32Array(layout.nrPossible);
     // wall: typed-array: the same
@@ -96,7 +100,8 @@ export class KnownSteps implements KnownPlaces {
   }
 
   begin(): void {
-    this.#at.fill(0);
+    this.at.fill(0);
+    this.isPlain = true;
     this.visible = 0;
     this.actorCount = 0;
   }
@@ -104,7 +109,8 @@ export class KnownSteps implements KnownPlaces {
   /**
    * Makes the step of an actor that has been chosen, and what comes then.
    * @param policy who chooses next; undefined: only the one step is made
-   * @returns the CPU whose flow has ended with that, UNDECIDED, or UNKNOWN: nothing of the run counts
+   * @returns the node of what the one that went last comes to, if that is no step (known-rests.ts); UNDECIDED, or CHOSEN, or
+   *   UNKNOWN: nothing of the run counts
    */
   go(chosen: Actor, policy: Policy | undefined): number {
     // In one piece, and with all that it uses in variables: half of what a run takes is here.
@@ -112,7 +118,7 @@ export class KnownSteps implements KnownPlaces {
     const u8 = this.#u8;
     const u16 = this.#u16;
     const owners = this.#owners;
-    const stands = this.#at;
+    const stands = this.at;
     const { places } = this;
     const core = this.#core;
     const tree = this.#tree.words;
@@ -122,7 +128,7 @@ export class KnownSteps implements KnownPlaces {
     const ready = this.#ready;
     const actors = this.#cpus * ACTORS_PER_CPU;
     const limit = i32[STEP_LIMIT]!;
-    const isQuick = this.#look();
+    let isQuick = this.#look();
     const watched = this.#watched;
     let records = i32[RECORDS]!;
     let record = this.#logStart + records * OP_WORDS;
@@ -141,12 +147,15 @@ export class KnownSteps implements KnownPlaces {
     let result = UNDECIDED;
     let { visible } = this;
     for (;;) {
-      if (flowOf(actor) !== Flow.MAIN) return UNKNOWN;
       const cpu = cpuOf(actor);
       let node = stands[cpu]!;
       if (node === 0) {
+        if ((nextHead[actor]! & 0xff) !== OpType.START) {
+          result = CHOSEN;
+          break;
+        }
         node = tree[cpu]!;
-        if (node === 0 || (nextHead[actor]! & 0xff) !== OpType.START) return UNKNOWN;
+        if (node === 0) return UNKNOWN;
         if (i32[this.#blocks + cpu * BLOCK_WORDS + CpuWord.FLOW_PENDING] === 0) return UNKNOWN;
       }
       if (record >= logEnd) return UNKNOWN;
@@ -164,9 +173,14 @@ export class KnownSteps implements KnownPlaces {
         case OpType.LOAD:
         case OpType.STORE:
         case OpType.RMW:
-          if (size === 4) read = i32[address >>> 2]!;
+          if (size >= 4) read = i32[address >>> 2]!;
           else read = size === 2 ? u16[address >>> 1]! : u8[address]!;
-          if ((head & 0xff) !== OpType.STORE) {
+          if (size > 4) {
+            next = this.#wide(node, next);
+            if (next === 0) return UNKNOWN;
+            hasWritten = (head & 0xff) === OpType.STORE;
+            if (hasWritten && tree[node + NodeWord.READ] === 0) read = 0;
+          } else if ((head & 0xff) !== OpType.STORE) {
             while (next !== 0 && tree[next] !== read) next = tree[next + EdgeWord.OTHER]!;
             if (next === 0) return UNKNOWN;
             if ((head & 0xff) === OpType.RMW) {
@@ -196,6 +210,11 @@ export class KnownSteps implements KnownPlaces {
           this.actors[this.actorCount++] = actor;
           if (flags !== 0) visible--;
           break;
+        case OpType.IPI:
+          read = tree[node + NodeWord.READ]!;
+          if (!this.#raise(read, address, written)) return UNKNOWN;
+          isQuick = false;
+          break;
         default:
           read = tree[node + NodeWord.READ]!;
       }
@@ -217,7 +236,7 @@ export class KnownSteps implements KnownPlaces {
 
       // To in front of the next one, or to the end.
       let kind = tree[next]!;
-      while (next !== 0 && kind !== Kind.STEP && kind !== Kind.OVER) {
+      while (next !== 0 && kind > Kind.STEP && kind <= Kind.TALLY) {
         const word = tree[next + NodeWord.ADDRESS]!;
         const then = tree[next + NodeWord.NEXT]!;
         if (kind === Kind.LEAVE) {
@@ -229,6 +248,9 @@ export class KnownSteps implements KnownPlaces {
           while (edge !== 0 && tree[edge] !== value) edge = tree[edge + EdgeWord.OTHER]!;
           if (edge === 0) return UNKNOWN;
           next = tree[edge + EdgeWord.NEXT]!;
+        } else if (kind === Kind.TALLY) {
+          i32[word >>> 2]! += tree[next + NodeWord.WRITTEN]!;
+          next = then;
         } else {
           if (record >= logEnd) return UNKNOWN;
           i32[record + OpWord.HEAD] = tree[next + NodeWord.HEAD]!;
@@ -247,8 +269,8 @@ export class KnownSteps implements KnownPlaces {
       }
       if (next === 0) return UNKNOWN;
       stands[cpu] = 0;
-      if (kind === Kind.OVER) {
-        result = cpu;
+      if (kind !== Kind.STEP) {
+        result = next;
         break;
       }
 
@@ -262,6 +284,11 @@ export class KnownSteps implements KnownPlaces {
         isVisible = owner === SHARED;
         // That would make known what is not known yet.
         if (!isVisible && owner !== actor + 1 && owner !== undefined) return UNKNOWN;
+        if (tree[next + NodeWord.SIZE]! > 4) {
+          const whose = this.#whose(next, actor);
+          if (whose === UNKNOWN) return UNKNOWN;
+          isVisible = whose === SHARED;
+        } else if (type === OpType.IPI) isVisible = true;
       }
       if (type === OpType.ACQUIRE) {
         isCollected = false;
@@ -361,6 +388,69 @@ export class KnownSteps implements KnownPlaces {
     return isPlain;
   }
 
+  /** Stores or loads more than a word. Answers what comes then, or 0. @param then what comes after a store, or the first edge */
+  #wide(node: number, then: number): number {
+    const tree = this.#tree.words;
+    const address = tree[node + NodeWord.ADDRESS]!;
+    const stored = this.#tree.stores[node >>> 2]!;
+    this.isPlain = false;
+    if (stored !== 0) {
+      this.#u8.set(this.#tree.bytesOf(stored), address);
+      return then;
+    }
+    const number = this.#tree.numberOf(this.#u8, address, tree[node + NodeWord.SIZE]!);
+    const edge = number === 0 ? 0 : this.#tree.edge(then, number);
+    return edge === 0 ? 0 : tree[edge + EdgeWord.NEXT]!;
+  }
+
+  /** In front of a step, where it was not a step that came before: says so, as the code would. False: that is not known. */
+  stand(node: number, actor: Actor): boolean {
+    const tree = this.#tree.words;
+    const head = tree[node + NodeWord.HEAD]!;
+    const address = tree[node + NodeWord.ADDRESS]!;
+    const type = head & 0xff;
+    let isVisible = false;
+    const size = tree[node + NodeWord.SIZE]!;
+    if (type !== OpType.FENCE) {
+      const whose = this.#whose(node, actor);
+      if (whose === UNKNOWN) return false;
+      isVisible = whose === SHARED;
+    }
+    if (type === OpType.ACQUIRE && this.#i32[address >>> 2] !== 0) {
+      const record = this.#logStart + this.#i32[RECORDS]! * OP_WORDS;
+      if (record >= this.#logEnd) return false;
+      this.#contend(record, node, actor);
+      this.#i32[RECORDS]! += 1;
+    }
+    this.#core.publish(actor, publishedHead(head), address, size, isVisible || type === OpType.IPI);
+    this.at[cpuOf(actor)] = node;
+    return true;
+  }
+
+  /** SHARED, or the actor itself, if that is known of all that a step touches; or UNKNOWN. */
+  #whose(node: number, actor: Actor): number {
+    const tree = this.#tree.words;
+    const address = tree[node + NodeWord.ADDRESS]!;
+    const last = (address + tree[node + NodeWord.SIZE]! - 1) >>> 2;
+    let whose = actor;
+    for (let word = address >>> 2; word <= last; word++) {
+      const owner = this.#owners[word];
+      if (owner === SHARED) whose = SHARED;
+      else if (owner !== actor + 1 && owner !== undefined) return UNKNOWN;
+    }
+    return whose;
+  }
+
+  /** An interrupt is sent. False: that would do more than be pending. */
+  #raise(cpu: number, address: number, pending: number): boolean {
+    const i32 = this.#i32;
+    if (i32[this.#blocks + cpu * BLOCK_WORDS + CpuWord.STATUS] === Status.OFF) return false;
+    this.isPlain = false;
+    i32[address >>> 2]! |= pending;
+    this.#core.wake(address, 4);
+    return true;
+  }
+
   /** Whoever comes to a lock that is taken says so. */
   #contend(record: number, node: number, actor: Actor): void {
     const tree = this.#tree.words;
@@ -380,6 +470,7 @@ export class KnownSteps implements KnownPlaces {
 /** What a record's step publishes: what it is, and whether it waits for stores. */
 function publishedHead(head: number): number {
   const type = head & 0xff;
-  const drains = type === OpType.RMW || type === OpType.ACQUIRE || type === OpType.FENCE;
+  const drains =
+    type === OpType.RMW || type === OpType.ACQUIRE || type === OpType.FENCE || type === OpType.IPI;
   return (head & 0x7ff) | (drains ? NEEDS_DRAIN : 0);
 }

@@ -41,17 +41,35 @@ interface Binding {
   readonly isView: boolean;
 }
 
-/** @param code a module in TypeScript or JavaScript */
-export function mayKeepState(code: string): boolean {
-  // By `require`, as in pass.ts.
-  const require = createRequire(import.meta.url);
-  const { parse } = require('@babel/parser') as typeof parser;
-  const types = require('@babel/types') as typeof t;
-  const { program } = parse(code, {
+/** What a module's name is to others that import it. */
+type Exported = Pick<Binding, 'isContainer' | 'isDeep' | 'isView'>;
+
+/**
+ * @param code a module in TypeScript or JavaScript
+ * @param codeOf the code of a module that it imports, if that can be told: then it is known what the imported names are
+ */
+export function mayKeepState(
+  code: string,
+  codeOf: (source: string) => string | undefined = () => undefined,
+): boolean {
+  const types = load<typeof t>('@babel/types');
+  return new Search(types).isIn(programOf(code), (source) => {
+    const imported = codeOf(source);
+    return imported === undefined ? undefined : new Search(types).exportsOf(programOf(imported));
+  });
+}
+
+/** By `require`, as in pass.ts. */
+function load<T>(name: string): T {
+  return createRequire(import.meta.url)(name) as T;
+}
+
+function programOf(code: string): t.Program {
+  const { parse } = load<typeof parser>('@babel/parser');
+  return parse(code, {
     sourceType: 'unambiguous',
     plugins: ['typescript', 'explicitResourceManagement'],
-  });
-  return new Search(types).isIn(program);
+  }).program;
 }
 
 class Search {
@@ -63,23 +81,57 @@ class Search {
     this.#t = types;
   }
 
-  isIn(program: t.Program): boolean {
+  isIn(
+    program: t.Program,
+    exportsOf: (source: string) => ReadonlyMap<string, Exported> | undefined,
+  ): boolean {
+    return this.#isFound(program, [], undefined, [this.#outermost(program, exportsOf)]);
+  }
+
+  /** What a module declares and exports under the name that it has there. */
+  exportsOf(program: t.Program): ReadonlyMap<string, Exported> {
+    const scope = this.#outermost(program, () => undefined);
+    const found = new Map<string, Exported>();
+    const add = (name: string, local = name): void => {
+      const binding = scope.get(local);
+      if (binding !== undefined) found.set(name, binding);
+    };
+    for (const one of program.body) {
+      if (one.type !== 'ExportNamedDeclaration') continue;
+      if (isThere(one.declaration))
+        for (const name of Object.keys(this.#t.getBindingIdentifiers(one.declaration, false, true)))
+          add(name);
+      // Of another module: not known.
+      if (isThere(one.source)) continue;
+      for (const specifier of one.specifiers)
+        if (specifier.type === 'ExportSpecifier') add(nameOf(specifier.exported), specifier.local.name);
+    }
+    return found;
+  }
+
+  /** The file's own scope. */
+  #outermost(
+    program: t.Program,
+    exportsOf: (source: string) => ReadonlyMap<string, Exported> | undefined,
+  ): Scope {
     const scope: Scope = new Map();
     for (const statement of program.body) {
       if (statement.type !== 'ImportDeclaration') continue;
       const isViews = VIEWS_FROM.has(statement.source.value);
-      for (const { local } of statement.specifiers) {
+      const exports = isViews ? undefined : exportsOf(statement.source.value);
+      for (const specifier of statement.specifiers) {
+        const { local } = specifier;
         if (isViews) this.#makers.add(local.name);
+        const name = specifier.type === 'ImportSpecifier' && nameOf(specifier.imported);
+        const known = name === false ? undefined : exports?.get(name);
         scope.set(local.name, {
           owner: undefined,
-          isContainer: !isViews,
-          isDeep: false,
-          isView: isViews,
+          ...(known ?? { isContainer: !isViews, isDeep: false, isView: isViews }),
         });
       }
     }
     this.#declareIn(program, undefined, scope);
-    return this.#isFound(program, [], undefined, [scope]);
+    return scope;
   }
 
   /** Names declared in a function, or in the file, wherever in it: blocks are not told apart. */
@@ -185,11 +237,13 @@ class Search {
       return Object.keys(types.getBindingIdentifiers(target, false, true)).some(isOutside);
     }
     if (node.type !== 'Identifier' || !types.isReferenced(node, above[0]!, above[1])) return false;
+    // Types are gone by then.
+    if (above[0]!.type.startsWith('TS') && !ASSERTIONS.has(above[0]!.type)) return false;
     const binding = bindingOf(node.name, scopes);
     if (binding === undefined) return this.#isGlobalWrite(node, above);
     if (binding.owner === owner) return false;
     if (!binding.isContainer) return !binding.isView && isWriting(above);
-    return binding.isDeep || !isRead(node, above);
+    return !isOperand(node, above) && (binding.isDeep || !isRead(node, above));
   }
 }
 
@@ -199,6 +253,18 @@ function isWriting(above: readonly t.Node[]): boolean {
   if (user?.type !== 'MemberExpression' || next?.type !== 'CallExpression' || bare(next.callee) !== user)
     return false;
   return !user.computed && user.property.type === 'Identifier' && WRITES.has(user.property.name);
+}
+
+/** Whether a thing, or something in it, is compared or computed with, and no more. */
+function isOperand(name: t.Node, above: readonly t.Node[]): boolean {
+  let part = name;
+  for (const user of above) {
+    if (user.type === 'BinaryExpression') return true;
+    if (bare(user) === user && !(user.type === 'MemberExpression' && bare(user.object) === bare(part)))
+      return false;
+    part = user;
+  }
+  return false;
 }
 
 /** Whether a use of a thing, by its name, cannot change it. */
@@ -239,6 +305,10 @@ function rootOf(node: t.Node): t.Node | undefined {
 /** An expression behind its type assertions. */
 function bare(node: t.Node): t.Node {
   return ASSERTIONS.has(node.type) ? bare((node as t.TSAsExpression).expression) : node;
+}
+
+function nameOf(name: t.Identifier | t.StringLiteral): string {
+  return name.type === 'Identifier' ? name.name : name.value;
 }
 
 function isThere<T>(value: T | null | undefined): value is T {

@@ -1,4 +1,6 @@
 /** When runs of a machine's flows are made from what those have been seen to do, and when they are learnt from. */
+import { machineWord } from '#memory/base-bus';
+import { MachineWord, RunEnd } from '#memory/layout';
 import { Trail } from '#memory/trail';
 import type { KnownPlaces } from '#trace/operations';
 import type { Fiber } from './fibers.ts';
@@ -7,6 +9,7 @@ import { FlowTree, NoFunctionError } from './flow-tree.ts';
 import { KnownFlows } from './known-flows.ts';
 import type { WrittenWords } from './written-words.ts';
 
+const RUN_END = machineWord(MachineWord.RUN_END);
 /** Runs by code before the first is made from what was seen: what is over by then is not worth learning. */
 const RUNS_FIRST = 24;
 /**
@@ -15,6 +18,8 @@ const RUNS_FIRST = 24;
  */
 const BARREN_MAX = 24;
 const VAIN_MAX = 128;
+/** The same where no run has been seen yet of which all could be told. */
+const PARTIAL_MAX = 8;
 const PAUSE_FIRST = 1_024;
 const PAUSE_MAX = 1 << 20;
 /** Runs of which half have to come to something. */
@@ -55,15 +60,16 @@ class Worth {
       this.#barren++;
       this.#vain++;
     }
-    if (this.#barren >= BARREN_MAX || this.#vain >= VAIN_MAX) this.#rest();
+    if (this.#barren >= BARREN_MAX || this.#vain >= VAIN_MAX) this.rest();
     if (this.#tries < WINDOW) return;
-    if (this.#made * 2 < this.#tries) this.#rest();
+    if (this.#made * 2 < this.#tries) this.rest();
     else this.#pause = PAUSE_FIRST;
     this.#tries = 0;
     this.#made = 0;
   }
 
-  #rest(): void {
+  /** Leaves it alone for a while, and the next time for longer. */
+  rest(): void {
     this.#wait = this.#pause;
     this.#pause = Math.min(this.#pause * 2, PAUSE_MAX);
     this.#barren = 0;
@@ -92,6 +98,10 @@ export class Recollection {
   #flows: KnownFlows | undefined;
   #lessons: FlowLessons | undefined;
   #isFollowing = false;
+  #isRecalling = false;
+  /** All that a run did could be told, once; before that, runs of which it could not. */
+  #isWhole = false;
+  #partial = 0;
   /** Runs that were made so. */
   recalled = 0;
 
@@ -101,25 +111,37 @@ export class Recollection {
   }
 
   /**
-   * Makes a run, and tells where its records come from. Undefined: it counts for nothing.
+   * Makes a run, and tells where its records come from, or true: they come from more than places. False: it counts for nothing.
    * @param beIdle the flow of a CPU has ended, and it goes to its idle loop; false if it cannot
    */
-  recall(fibers: readonly Fiber[], beIdle: (cpu: number) => boolean): KnownPlaces | undefined {
+  recall(fibers: readonly Fiber[], beIdle: (cpu: number) => boolean): KnownPlaces | boolean {
     const { bus } = fibers[0]!;
-    if (!bus.isPlain) {
+    if (!bus.isPlain || !this.#isWhole) {
       this.#worth.tried(false);
-      return undefined;
+      return false;
     }
     this.#tree ??= new FlowTree(bus.layout.nrPossible);
     this.#flows ??= new KnownFlows(this.#tree, bus, beIdle);
+    this.#isRecalling = true;
     const isMade = this.#flows.run();
+    this.#isRecalling = false;
     this.#worth.tried(isMade);
     if (isMade) {
       this.recalled++;
-      return this.#flows.places;
+      return this.#flows.places ?? true;
     }
     for (const fiber of fibers) fiber.bus.takeBackShared();
-    return undefined;
+    return false;
+  }
+
+  /** Whether the last run that was tried may have written more than `written` says. */
+  get hasDoneMore(): boolean {
+    return this.#flows?.places === undefined;
+  }
+
+  /** In a run that is made so: looks again at what a CPU waits for. False: it waits in its idle loop. */
+  look(cpu: number): boolean {
+    return this.#isRecalling && this.#flows!.look(cpu);
   }
 
   /** What runs made so may have written. */
@@ -152,8 +174,12 @@ export class Recollection {
     this.#lessons ??= new FlowLessons(this.#tree, bus);
     const { end } = this.#tree;
     try {
-      this.#lessons.learn(this.#trails);
-      if (this.#tree.end > end) this.#worth.learnt();
+      const isWhole = this.#lessons.learn(this.#trails);
+      this.#isWhole ||= isWhole;
+      // Of one that fails never all can be told.
+      const isOver = bus.i32[RUN_END] === RunEnd.QUIESCENT;
+      if (!this.#isWhole && isOver && ++this.#partial % PARTIAL_MAX === 0) this.#worth.rest();
+      if (isWhole && this.#tree.end > end) this.#worth.learnt();
     } catch (error) {
       if (!(error instanceof NoFunctionError)) throw error;
       this.#worth.giveUp();

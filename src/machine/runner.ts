@@ -19,10 +19,10 @@ export interface Runner {
   /** Whether to try `recall` before the next run. Asked once. */
   mayRecall?(): boolean;
   /**
-   * A run without its code, from what flows have been seen to do; tells where in that its records come from. Undefined: nothing
-   * came of it, and it is to be made.
+   * A run without its code, from what flows have been seen to do; tells where in that its records come from, or true: from more
+   * than that. False: nothing came of it, and it is to be made.
    */
-  recall?(): KnownPlaces | undefined;
+  recall?(): KnownPlaces | boolean;
   /** What the last run may have written that is not noted as written, and whether it may have done anything else. */
   readonly hasDoneMore?: boolean;
   readonly written?: { readonly words: Int32Array; readonly count: number } | undefined;

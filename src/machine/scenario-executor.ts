@@ -239,7 +239,7 @@ export class ScenarioExecutor implements Executor {
     if (this.#mayRecall && plan.isAnew !== true && traceMask === 0 && runner.mayRecall?.() === true) {
       this.#begin(plan, traceMask);
       const known = runner.recall!();
-      if (known !== undefined) return this.#result(known);
+      if (known !== false) return this.#result(known === true ? undefined : known);
     }
     for (;;) {
       this.#begin(plan, traceMask);

@@ -192,6 +192,10 @@ export abstract class BaseBus {
     return Atomics.add(this.u32, address >>> 2, operand);
   }
 
+  count32(address: number, operand: number): void {
+    this.tally32(address, operand);
+  }
+
   /** Whether there is such memory; if not, that is a fault. */
   protected inRange(address: number, length: number, write: boolean): boolean {
     if (address >= PAGE_SIZE && address + length <= this.layout.bytes) return true;

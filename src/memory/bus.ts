@@ -67,6 +67,8 @@ export interface Bus {
 
   /** Adds to a counter of the laboratory's own: atomic, but no scheduling point and nobody's wait. Answers the value before. */
   tally32(address: number, operand: number): number;
+  /** The same for who does not want to know. */
+  count32(address: number, operand: number): void;
 
   /** smp_mb. */
   fence(): void;

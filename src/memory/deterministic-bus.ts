@@ -239,6 +239,11 @@ export class DeterministicBus extends OperationBus implements Bus {
     this.#blockedAs = Status.IDLE;
   }
 
+  /** What is waited for is work: there is nothing on this CPU's stack, or the idle loop. */
+  protected get isIdling(): boolean {
+    return this.#blockedAs === Status.IDLE;
+  }
+
   /** The wait of an idle CPU is over. */
   protected endIdle(): void {
     this.registers.set(CpuWord.DEADLINE_US, 0);
@@ -423,13 +428,19 @@ export class DeterministicBus extends OperationBus implements Bus {
     const condition = this.#condition;
     const blockedAs = this.#blockedAs;
     const deadline = this.registers.get(CpuWord.DEADLINE_US);
+    this.interruptComes();
     this.registers.set(CpuWord.DEADLINE_US, 0);
     this.forget();
     this.client.takeInterrupt();
+    this.interruptIsOver();
     this.#condition = condition;
     this.#blockedAs = blockedAs;
     this.registers.set(CpuWord.DEADLINE_US, deadline);
   }
+
+  /** An interrupt is about to be taken here, and it is over. */
+  protected interruptComes(): void {}
+  protected interruptIsOver(): void {}
 
   protected handOver(cpu: number, command: Baton): void {
     const word = this.registersOf(cpu).base + CpuWord.BATON;

@@ -7,12 +7,22 @@ import type { Actor, Policy } from '#base/strategy';
 import { giveUp, plainCalls } from '#base/plain-calls';
 import { type Resumable, progress, resumable, twinOf } from '#base/resumable';
 import { WATCH_MAX } from '#base/limits';
+import type { AccessKind } from '#trace/events';
 import { OpType } from '#trace/operations';
 import { machineWord } from './base-bus.ts';
 import type { BusClient } from './bus.ts';
 import { DeterministicBus } from './deterministic-bus.ts';
 import type { Baton } from './layout.ts';
-import { CpuWord, type Geometry, MachineWord, Status } from './layout.ts';
+import {
+  CONTEXT_BYTES,
+  CONTEXT_STACK,
+  ContextWord,
+  CpuWord,
+  type Geometry,
+  MachineWord,
+  PAGE_SIZE,
+  Status,
+} from './layout.ts';
 import { AT_REST, NEEDS_DRAIN } from './scheduler-core.ts';
 import type { Trail } from './trail.ts';
 
@@ -25,8 +35,7 @@ export interface FiberGroup {
 }
 
 const ORPHANS = machineWord(MachineWord.ORPHANS);
-const TASKS_OPEN = machineWord(MachineWord.TASKS_OPEN);
-/** Bytes of its own that a CPU leaves in one piece, and are kept word by word. */
+/** Bytes that a CPU leaves in one piece, and are kept. */
 const PIECE_MAX = 256;
 
 type IdleBus = Pick<FiberBus, 'cpu' | 'i32' | 'registers' | 'watchKinds'>;
@@ -177,8 +186,7 @@ export class FiberBus extends DeterministicBus {
   /** The parked step is this CPU's now: the operation may be done again. */
   grant(): void {
     this.registers.set(CpuWord.STATUS, Status.RUNNING);
-    this.#granted = true;
-    this.#trail?.again();
+    this.stepGranted();
   }
 
   /** An interrupt of a CPU that is idle. */
@@ -214,7 +222,10 @@ export class FiberBus extends DeterministicBus {
   override loadLocal32(address: number): number {
     const value = super.loadLocal32(address);
     if (this.#idle.isLooking) this.#idle.own(address >>> 2, value | 0);
-    else if (this.#trail !== undefined && !this.isWatching) this.#trail.looked(address, value);
+    else if (this.#trail !== undefined) {
+      if (this.isWatching) this.#trail.lookedOwn(address, value);
+      else if (!this.#isOfCalls(address)) this.#trail.looked(address, value);
+    }
     return value;
   }
 
@@ -242,14 +253,55 @@ export class FiberBus extends DeterministicBus {
   }
 
   override tally32(address: number, operand: number): number {
-    // A flow that ends is one task less: whoever ends it knows.
-    if (address !== TASKS_OPEN * 4) this.#trail?.lose();
+    this.#trail?.looked(address, this.i32[address >>> 2]!);
+    this.#trail?.tallied(address, operand);
     return super.tally32(address, operand);
   }
 
+  override count32(address: number, operand: number): void {
+    this.#trail?.tallied(address, operand);
+    super.tally32(address, operand);
+  }
+
   override peek32(address: number): number {
-    if (!this.isWatching) this.#trail?.lose();
-    return super.peek32(address);
+    const value = super.peek32(address);
+    if (!this.isWatching) this.#trail?.looked(address, value);
+    return value;
+  }
+
+  // What is wider than a word is not in the log: said before it is stored, and after it was loaded.
+
+  override storeBytes(address: number, bytes: Uint8Array): void {
+    this.#trail?.stores(bytes, false);
+    super.storeBytes(address, bytes);
+  }
+
+  override fill(address: number, byte: number, length: number): void {
+    if (this.#trail !== undefined) this.#fills(this.#trail, byte, length);
+    super.fill(address, byte, length);
+  }
+
+  #fills(trail: Trail, byte: number, length: number): void {
+    if (length > PAGE_SIZE) trail.lose();
+    else trail.stores(new Uint8Array(length).fill(byte), false);
+  }
+
+  override store64Marked(address: number, value: bigint, kind: AccessKind): void {
+    this.#trail?.stores(new Uint8Array(BigInt64Array.of(value).buffer), true);
+    super.store64Marked(address, value, kind);
+  }
+
+  override loadBytes(address: number, length: number): Uint8Array {
+    const bytes = super.loadBytes(address, length);
+    if (this.#trail !== undefined && !resumable.parked) this.#trail.loaded(bytes);
+    return bytes;
+  }
+
+  override load64Marked(address: number, kind: AccessKind): bigint {
+    const value = super.load64Marked(address, kind);
+    if (this.#trail !== undefined && !resumable.parked && !this.isWatching && !this.isUnseen)
+      this.#trail.loaded(new Uint8Array(BigInt64Array.of(value).buffer));
+    return value;
   }
 
   override unseen(condition: () => boolean): boolean {
@@ -282,6 +334,45 @@ export class FiberBus extends DeterministicBus {
   /** The next step it asks for is the one that was parked. */
   protected override stepGranted(): void {
     this.#granted = true;
+    this.#trail?.again();
+  }
+
+  protected override look(condition: () => boolean): boolean {
+    this.#trail?.beginLook();
+    return super.look(condition);
+  }
+
+  protected override hasLooked(holds: boolean): void {
+    super.hasLooked(holds);
+    if (this.#trail === undefined || this.isIdling) return;
+    // Tasks look for another CPU.
+    if (this.i32[ORPHANS] !== 0) this.#trail.lose();
+    this.#trail.waits(this.site(), this.#calls, holds, this.watchKinds);
+  }
+
+  protected override interruptComes(): void {
+    this.#trail?.enter();
+  }
+
+  protected override interruptIsOver(): void {
+    this.#trail?.leave();
+  }
+
+  /** A number for the calls on this context's stack. */
+  get #calls(): number {
+    const { i32, contextIndex } = this;
+    const end = contextIndex + ContextWord.CALLS + i32[contextIndex + ContextWord.DEPTH]! * 2;
+    let hash = i32[contextIndex + ContextWord.STACK_POINTER]!;
+    for (let word = contextIndex + ContextWord.CALLS; word < end; word++) hash = mixed(hash, i32[word]!);
+    return hash;
+  }
+
+  /** Whether a word says what is on a stack of calls: each flow knows that of its own. */
+  #isOfCalls(address: number): boolean {
+    const { contexts, nrPossible } = this.layout;
+    if (address < contexts || address >= contexts + nrPossible * CONTEXT_BYTES) return false;
+    const at = (address - contexts) % CONTEXT_BYTES;
+    return at < ContextWord.CPU * 4 || (at >= ContextWord.CALLS * 4 && at < CONTEXT_STACK);
   }
 
   lookOnBehalf(): void {
@@ -308,7 +399,7 @@ export class FiberBus extends DeterministicBus {
       resumable.parked = false;
       throw new NotResumableError();
     }
-    this.#trail?.compare();
+    this.#trail?.stand(this.site(), this.#calls);
     const { actor, core, registers } = this;
     core.publish(actor, head, address, size, visible);
     registers.set(CpuWord.STATUS, Status.READY);
@@ -351,4 +442,9 @@ export class FiberBus extends DeterministicBus {
     this.i32[this.registersOf(cpu).base + CpuWord.BATON] = command;
     this.#group.wake(cpu);
   }
+}
+
+function mixed(hash: number, word: number): number {
+  const mix = Math.imul(hash ^ word, 0x85ebca6b);
+  return mix ^ (mix >>> 15);
 }

@@ -164,8 +164,9 @@ export function should_delay(site: string, detail = ''): number {
 
 /** As should_fail, for allocations: these are numbered too. */
 export function should_fail_allocation(site: string, detail = ''): number {
-  const number = bus.tally32(fault_attr.addr + fault_attr_t.offsetof('allocations_seen'), 1) + 1;
+  const seen = fault_attr.addr + fault_attr_t.offsetof('allocations_seen');
   const nth = bus.loadLocal32(fault_attr.addr) | 0;
-  if (nth !== 0 && number === nth) return -ENOMEM;
+  if (nth === 0) bus.count32(seen, 1);
+  else if (bus.tally32(seen, 1) + 1 === nth) return -ENOMEM;
   return should_fail(site, detail);
 }

@@ -354,7 +354,7 @@ function do_exit(task: task_struct, result: number, previous: Ptr): void {
   const state = reap ? TASK_FREE : TASK_DEAD;
   bus.store32Marked(task.addr + task_struct.offsetof('state'), state, AccessKind.RELEASE);
   if (is_host) {
-    bus.tally32(MACHINE_BLOCK + MachineWord.TASKS_OPEN * 4, -1);
+    bus.count32(MACHINE_BLOCK + MachineWord.TASKS_OPEN * 4, -1);
     arch.ringHost();
   }
 }
@@ -468,7 +468,7 @@ export const wait_event = kernel_function('wait_event', (watch: Ptr, condition: 
 /** The running task stops running. */
 function sched_out(running: Ptr, state: number): void {
   inc_preempt_count();
-  bus.tally32(running + NVCSW, 1);
+  bus.count32(running + NVCSW, 1);
   WRITE_ONCE(task_struct.at(running), 'state', state);
   fire_sched_out_preempt_notifiers(running, NULL);
   preempt_enable();

@@ -1,6 +1,8 @@
 /** Fibers search what threads are: one schedule is the same run on both, and a token of one is a token of the other. */
 import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
   type ScenarioExecutor as Executor,
@@ -14,6 +16,7 @@ import {
 } from 'smplab';
 import { describe, expect, it, vi } from 'vitest';
 import { smplab } from '../cli/run.ts';
+import { recalledProgram } from '../support/recalled-programs.ts';
 import { TIMEOUT_MS, explore } from './scenarios.ts';
 
 vi.setConfig({ testTimeout: TIMEOUT_MS });
@@ -116,8 +119,7 @@ describe('what flows have been seen to do', () => {
           leavings(laboratory, { ...plan, isAnew: true }),
         );
       }
-      // Waits are not learnt.
-      if (!/bluetooth|fixed\/token_ring/.test(file)) expect(executor.recalled).toBeGreaterThan(10);
+      expect(executor.recalled).toBeGreaterThan(10);
       await executor.close();
     },
   );
@@ -137,6 +139,28 @@ describe('what flows have been seen to do', () => {
       await executor.close();
     }
     expect(said[0]).toEqual(said[1]);
+  });
+
+  it('programs by chance, with waits, interrupts and cross calls: the same, and most are made so', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'smplab-recalled-'));
+    let recalled = 0;
+    const seeds = Array.from({ length: isLong ? 1_000 : 8 }, (_, index) => index + 1);
+    for (const seed of seeds) {
+      const file = path.join(folder, `${seed}.ts`);
+      await writeFile(file, recalledProgram(seed));
+      const executor = await ScenarioExecutor.create(await compileScenario(file, 'fibers'));
+      const laboratory = new Laboratory(executor, executor.loaded.scenario);
+      for (let run = 1; run <= 90; run++) {
+        const plan = { prefix: [], policy: RANDOM, seed: run };
+        while (executor.run(plan).sharedGrew);
+        const what = `program ${seed}, run ${run}`;
+        expect(leavings(laboratory, plan), what).toBe(leavings(laboratory, { ...plan, isAnew: true }));
+      }
+      recalled += executor.recalled;
+      await executor.close();
+    }
+    await rm(folder, { recursive: true });
+    expect(recalled / seeds.length).toBeGreaterThan(80);
   });
 
   it('is not used of a scenario that keeps state in the heap', async () => {

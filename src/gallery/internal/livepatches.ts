@@ -84,9 +84,8 @@ export const svmDataForPossibleCpus = {
   svm_hardware_setup(): number {
     let result = old_func('svm_hardware_setup')() as number;
     if (result !== 0) return result;
-    for_each_possible_cpu((cpu) => {
+    for (let cpu = first_cpu(cpu_possible_map); cpu < CPUS_END; cpu = next_cpu(cpu, cpu_possible_map))
       if (result === 0 && per_cpu(svm_data, cpu).value === NULL) result = call('svm_cpu_init', cpu) as number;
-    });
     if (result !== 0) call('svm_hardware_unsetup');
     return result;
   },

@@ -14,12 +14,12 @@
  */
 import { bus } from '#memory/bus';
 import { MSR_NUMBERS } from '#memory/firmware';
-import { CpuWord, PENDING_MASKABLE, Pending } from '#memory/layout';
+import { CpuWord, Pending } from '#memory/layout';
 import { type Ptr, type StructView, array, struct, u32, u64 } from '#memory/struct';
 import { arch } from '#smp/arch';
 import { Outcome } from '#trace/events';
 import { do_general_protection, do_invalid_op } from '../traps.ts';
-import { run_guest } from './guest.ts';
+import { interrupt_waits, run_guest } from './guest.ts';
 import type { kvm_vcpu } from './kvm.ts';
 import { MSR_EFER, MSR_EFER_SVME_MASK, MSR_IA32_TIME_STAMP_COUNTER } from './msr_index.ts';
 
@@ -37,8 +37,7 @@ export function rdtscll(): bigint {
  * loop of entries that its own interrupt ends at once would otherwise be a schedule, and no processor runs it.
  */
 export function interrupt_window(): void {
-  if ((bus.registers.get(CpuWord.PENDING) & PENDING_MASKABLE) === 0) return;
-  bus.waitUntil(0, () => (bus.registers.get(CpuWord.PENDING) & PENDING_MASKABLE) === 0);
+  if (interrupt_waits()) bus.waitUntil(0, () => !interrupt_waits());
 }
 
 function require_svme(instruction: string): void {

@@ -39,8 +39,9 @@ export const guest_step = struct('guest_step', { what: u32, times: u32 });
 const PAGE_SHIFT = 12;
 const PAGE_MASK = 0xfff;
 
-function interrupt_waits(): boolean {
-  return (bus.registers.get(CpuWord.PENDING) & PENDING_MASKABLE) !== 0;
+/** Whether an interrupt has come that this CPU could take. */
+export function interrupt_waits(): boolean {
+  return (bus.loadLocal32((bus.registers.base + CpuWord.PENDING) * 4) & PENDING_MASKABLE) !== 0;
 }
 
 /** Where guest memory is; 0 for an address that no slot has. */

@@ -51,9 +51,30 @@ describe('a scenario keeps state in the heap', () => {
       'function f() { let n = 0; const seen = []; n++; seen.push(n); seen[0] = 1; }',
     ],
     ['other functions are called', 'function f() { count(1); g(); } function g() {}'],
+    [
+      'a list is compared with something',
+      'function f(o) { const { n } = o; return () => n.next !== 0 && n > 1; }',
+    ],
+    ['types name things of other files', 'function f(a: other): typeof other | number { return 1; }'],
     ['the file itself fills a list', 'order.push(3); function f() { x.value = order.length; }'],
   ])('not where %s', (_what, code) => {
     expect(mayKeepState(HEAD + code)).toBe(false);
+  });
+
+  it('what other files export is what it is there', () => {
+    const there = `
+      import { shared } from 'smplab';
+      export const x = shared('x'), LIMIT = 4, list = [1];
+      const y = shared('y');
+      export { y as z };
+    `;
+    const keeps = (code: string): boolean =>
+      mayKeepState(code, (source) => (source === './there.ts' ? there : undefined));
+    expect(keeps(`import { x, LIMIT, z } from './there.ts'; function f() { x.value = z.get(LIMIT); }`)).toBe(
+      false,
+    );
+    expect(keeps(`import { list } from './there.ts'; function f() { list.push(1); }`)).toBe(true);
+    expect(keeps(`import { x } from './elsewhere.ts'; function f() { x.value = 1; }`)).toBe(true);
   });
 
   it('none of the programs does, and of the hostile ones those that say so', () => {
