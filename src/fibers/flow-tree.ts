@@ -51,6 +51,8 @@ export const EdgeWord = { VALUE: 0, WRITTEN: 1, NEXT: 2, OTHER: 3 } as const;
 const EDGE_WORDS = 4;
 const WORDS_AT_FIRST = 4_096;
 const WORDS_MAX = 1 << 22;
+/** Of the start and of the end of some bytes. */
+const HASHED_BYTES = 32;
 /** Instead of a place in a tree: nothing can stand there. */
 export const NOWHERE = -1;
 
@@ -80,6 +82,8 @@ export class FlowTree {
   readonly #bytes: Uint8Array[] = [new Uint8Array(0)];
   /** Numbers by a hash of what they stand for. */
   readonly #numbers = new Map<number, number[]>();
+  #lastKept: Uint8Array | undefined;
+  #lastNumber = 0;
   #used: number;
 
   constructor(cpus: number) {
@@ -171,6 +175,12 @@ export class FlowTree {
 
   /** The number that these bytes have from here on. */
   keep(bytes: Uint8Array): number {
+    if (this.#lastKept === bytes) return this.#lastNumber;
+    this.#lastKept = bytes;
+    return (this.#lastNumber = this.#keepAnew(bytes));
+  }
+
+  #keepAnew(bytes: Uint8Array): number {
     const hash = hashOf(bytes, 0, bytes.length);
     let list = this.#numbers.get(hash);
     const known = this.#numbered(list, bytes, 0, bytes.length);
@@ -183,7 +193,7 @@ export class FlowTree {
   #numbered(list: readonly number[] = [], u8: Uint8Array, at: number, length: number): number {
     for (const number of list) {
       const bytes = this.#bytes[number]!;
-      if (bytes.length === length && bytes.every((byte, index) => byte === u8[at + index])) return number;
+      if (bytes.length === length && Buffer.compare(bytes, u8.subarray(at, at + length)) === 0) return number;
     }
     return 0;
   }
@@ -204,9 +214,14 @@ export class FlowTree {
   }
 }
 
+/** Of the first bytes and the last: of many at once most are the same. */
 function hashOf(u8: Uint8Array, at: number, length: number): number {
-  let hash = 0x811c9dc5;
-  for (let index = at; index < at + length; index++) hash = Math.imul(hash ^ u8[index]!, 0x01000193);
+  const ends = Math.min(length, HASHED_BYTES);
+  let hash = length;
+  for (let index = 0; index < ends; index++) {
+    hash = Math.imul(hash ^ u8[at + index]!, 0x01000193);
+    hash = Math.imul(hash ^ u8[at + length - 1 - index]!, 0x01000193);
+  }
   return hash;
 }
 

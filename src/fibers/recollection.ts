@@ -22,8 +22,13 @@ const VAIN_MAX = 128;
 const PARTIAL_MAX = 8;
 const PAUSE_FIRST = 1_024;
 const PAUSE_MAX = 1 << 20;
-/** Runs of which half have to come to something. */
-const WINDOW = 256;
+/** Runs of which two thirds have to come to something: one that does not costs half as much again as by code alone. */
+const WINDOW = 128;
+/** Runs that came to nothing and taught something are not counted, so many of them before each pause. */
+const FORGIVEN_MAX = 128;
+/** Lessons in a row that taught nothing, after which one run in so many is learnt from. */
+const IDLE_LESSONS_MAX = 8;
+const SELDOM = 16;
 
 /** Whether it is worth trying to make runs from what was seen: how often did that come to something? */
 class Worth {
@@ -34,6 +39,9 @@ class Worth {
   #vain = 0;
   #tries = 0;
   #made = 0;
+  #forgiven = 0;
+  #idleLessons = 0;
+  #failures = 0;
   #hasGivenUp = false;
   #isFull = false;
 
@@ -47,7 +55,12 @@ class Worth {
 
   /** Whether a run that is made by code is to be learnt from. */
   get isLearning(): boolean {
-    return this.#wait === 0 && !this.#isFull && !this.#hasGivenUp;
+    return (
+      this.#wait === 0 &&
+      !this.#isFull &&
+      !this.#hasGivenUp &&
+      (this.#idleLessons < IDLE_LESSONS_MAX || this.#failures % SELDOM === 0)
+    );
   }
 
   tried(isMade: boolean): void {
@@ -57,12 +70,13 @@ class Worth {
       this.#barren = 0;
       this.#vain = 0;
     } else {
+      this.#failures++;
       this.#barren++;
       this.#vain++;
     }
     if (this.#barren >= BARREN_MAX || this.#vain >= VAIN_MAX) this.rest();
     if (this.#tries < WINDOW) return;
-    if (this.#made * 2 < this.#tries) this.rest();
+    if (this.#made * 3 < this.#tries * 2) this.rest();
     else this.#pause = PAUSE_FIRST;
     this.#tries = 0;
     this.#made = 0;
@@ -74,11 +88,18 @@ class Worth {
     this.#pause = Math.min(this.#pause * 2, PAUSE_MAX);
     this.#barren = 0;
     this.#vain = 0;
+    this.#forgiven = 0;
   }
 
-  /** A run by code has shown what was not known. */
-  learnt(): void {
+  /** A run by code has shown what was not known, or nothing new. */
+  learnt(isNew: boolean): void {
+    if (!isNew) {
+      this.#idleLessons++;
+      return;
+    }
+    this.#idleLessons = 0;
     this.#barren = 0;
+    if (this.#tries > 0 && this.#forgiven++ < FORGIVEN_MAX) this.#tries--;
   }
 
   /** What was seen at first cannot be trusted. */
@@ -179,7 +200,7 @@ export class Recollection {
       // Of one that fails never all can be told.
       const isOver = bus.i32[RUN_END] === RunEnd.QUIESCENT;
       if (!this.#isWhole && isOver && ++this.#partial % PARTIAL_MAX === 0) this.#worth.rest();
-      if (isWhole && this.#tree.end > end) this.#worth.learnt();
+      this.#worth.learnt(isWhole && this.#tree.end > end);
     } catch (error) {
       if (!(error instanceof NoFunctionError)) throw error;
       this.#worth.giveUp();

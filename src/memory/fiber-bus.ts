@@ -133,6 +133,8 @@ export class FiberBus extends DeterministicBus {
   #fault: Fault | undefined;
   readonly #idle = new IdleMemo();
   #trail: Trail | undefined;
+  /** Bytes that are all the same, for trails. */
+  readonly #filled = new Map<number, Uint8Array>();
 
   constructor(
     buffer: ArrayBufferLike,
@@ -272,7 +274,7 @@ export class FiberBus extends DeterministicBus {
   // What is wider than a word is not in the log: said before it is stored, and after it was loaded.
 
   override storeBytes(address: number, bytes: Uint8Array): void {
-    this.#trail?.stores(bytes, false);
+    this.#trail?.stores(bytes.slice(), false);
     super.storeBytes(address, bytes);
   }
 
@@ -282,8 +284,14 @@ export class FiberBus extends DeterministicBus {
   }
 
   #fills(trail: Trail, byte: number, length: number): void {
-    if (length > PAGE_SIZE) trail.lose();
-    else trail.stores(new Uint8Array(length).fill(byte), false);
+    if (length > PAGE_SIZE) {
+      trail.lose();
+      return;
+    }
+    const key = byte * (PAGE_SIZE + 1) + length;
+    let bytes = this.#filled.get(key);
+    if (bytes === undefined) this.#filled.set(key, (bytes = new Uint8Array(length).fill(byte)));
+    trail.stores(bytes, false);
   }
 
   override store64Marked(address: number, value: bigint, kind: AccessKind): void {

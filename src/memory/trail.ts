@@ -109,7 +109,7 @@ export class Trail {
 
   /** @param isExchange the record of the step says what was there before */
   stores(bytes: Uint8Array, isExchange: boolean): void {
-    this.#event(TrailEvent.STORES, this.bytes.push(bytes.slice()) - 1, isExchange ? 1 : 0);
+    this.#event(TrailEvent.STORES, this.bytes.push(bytes) - 1, isExchange ? 1 : 0);
   }
 
   loaded(bytes: Uint8Array): void {
