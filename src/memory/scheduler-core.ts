@@ -238,8 +238,8 @@ export class SchedulerCore implements Choice {
     let high = 0;
     for (let cpu = 0, base = this.#blocks; cpu < this.#cpus; cpu++, base += BLOCK_WORDS) {
       const status = i32[base + CpuWord.STATUS]!;
-      if (status === Status.OFF) continue;
       if (i32[base + CpuWord.BUFFERED] !== 0) return false;
+      if (status === Status.OFF) continue;
       if ((i32[base + CpuWord.PENDING]! & PENDING_MASKABLE) !== 0 && i32[base + CpuWord.IRQS_ENABLED] !== 0)
         return false;
       if (status !== Status.READY) continue;
@@ -545,7 +545,11 @@ export class SchedulerCore implements Choice {
     let base = this.#blocks;
     for (let cpu = 0; cpu < this.#cpus; cpu++, base += BLOCK_WORDS) {
       const status = i32[base + CpuWord.STATUS]!;
-      if (status === Status.OFF) continue;
+      if (status === Status.OFF) {
+        // What it has stored reaches memory all the same: its last word is that it is dead.
+        if (i32[base + CpuWord.BUFFERED] !== 0) this.#addFlush(cpu);
+        continue;
+      }
       const mayInterrupt =
         (i32[base + CpuWord.PENDING]! & PENDING_MASKABLE) !== 0 && i32[base + CpuWord.IRQS_ENABLED] !== 0;
       if (mayInterrupt || i32[base + CpuWord.BUFFERED] !== 0)
@@ -566,10 +570,7 @@ export class SchedulerCore implements Choice {
     const interrupt = mayInterrupt && !buffered && flow !== Flow.NESTED;
     if (status === Status.READY && flow !== Flow.NESTED && this.#isPossible(cpu, actor)) this.#add(actor);
     if (interrupt && flow === Flow.MAIN) this.#add(this.#publishEntry(base, interruptActor(cpu)));
-    if (buffered) {
-      this.#publishFlush(cpu, bufferActor(cpu));
-      this.#add(bufferActor(cpu));
-    }
+    if (buffered) this.#addFlush(cpu);
     if (interrupt && flow === Flow.INTERRUPT)
       this.#add(this.#publishEntry(base, mainActor(cpu) + Flow.NESTED));
     if (status === Status.READY && flow === Flow.NESTED && this.#isPossible(cpu, actor)) this.#add(actor);
@@ -584,6 +585,11 @@ export class SchedulerCore implements Choice {
   #publishEntry(base: number, actor: Actor): Actor {
     this.publish(actor, OpType.IRQ_ENTRY, (base + CpuWord.PENDING) * 4, 4, true);
     return actor;
+  }
+
+  #addFlush(cpu: number): void {
+    this.#publishFlush(cpu, bufferActor(cpu));
+    this.#add(bufferActor(cpu));
   }
 
   #publishFlush(cpu: number, actor: Actor): void {

@@ -209,4 +209,21 @@ describe('a machine on fibers', () => {
       await executor.close();
     }
   });
+
+  it('under tso what a CPU stores before it is off reaches memory: who waits for its last word does not give up', async () => {
+    const source = await compileScenario('test/programs/hotplug/cpu_goes_offline.ts');
+    const executor = await ScenarioExecutor.create(source, { memoryModel: 'tso' });
+    const TIMEOUT = 15;
+    try {
+      const gaveUp = Array.from({ length: 10 }, (_, index) => {
+        const { log } = executor.run({ prefix: [], policy: RANDOM, seed: index + 1 });
+        const heads = Array.from({ length: log.records }, (__, record) => log.words[record * 8]!);
+        return heads.filter((head) => (head & 0xff) === TIMEOUT).map((head) => head >>> 23);
+      });
+      // CPU 1 lets interrupts that are on their way arrive: that takes its time. CPU 0 waits a second at most.
+      expect(new Set(gaveUp.flat())).toEqual(new Set([1]));
+    } finally {
+      await executor.close();
+    }
+  });
 });

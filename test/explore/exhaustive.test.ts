@@ -33,7 +33,9 @@ const few = [
 ];
 const subjects = long
   ? [
-      ...['test/programs', 'test/programs/fixed', 'test/programs/kernel'].flatMap(programsOf),
+      ...['test/programs', 'test/programs/fixed', 'test/programs/kernel', 'test/programs/hotplug'].flatMap(
+        programsOf,
+      ),
       ...galleryEntries().flatMap(({ id }) => [id, `${id}/fixed`]),
     ]
   : few;
