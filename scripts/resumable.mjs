@@ -53,6 +53,44 @@ async function loadPass() {
   return import(pathToFileURL(file).href);
 }
 
+/** What modules say of the functions that they export, by their text. @type {Map<string, ReadonlyMap<string, boolean>>} */
+const exportsOf = new Map();
+const SPECIFIER = /^(?:import|export)\s[^;]*?from\s+'([^']+)'/gm;
+const EXPORTED = /^export function (\w+)/gm;
+/** What the room fibers gives twins by hand. */
+const TWINS_BY_HAND = new Set(['src/memory/sleep.ts']);
+
+/** The file that one of ours imports, or undefined. @param {string} file @param {string} specifier */
+function imported(file, specifier) {
+  const [room = '', ...rest] = specifier.split('/');
+  if (room.startsWith('#')) return path.join(root, 'src', room.slice(1), `${rest.join('/')}.ts`);
+  return specifier.startsWith('.') ? path.resolve(path.dirname(file), specifier) : undefined;
+}
+
+/**
+ * What the modules that a file imports say of their functions: whether each has a twin, or undefined.
+ * @param {string} file
+ * @param {string} code
+ */
+async function twinsAround(file, code) {
+  loaded ??= loadPass();
+  const { twinsIn } = await loaded;
+  /** @type {Map<string, ReadonlyMap<string, boolean>>} */
+  const modules = new Map();
+  for (const [, specifier = ''] of code.matchAll(SPECIFIER)) {
+    const found = imported(file, specifier);
+    if (found === undefined || !existsSync(found) || TWINS_BY_HAND.has(relative(found))) continue;
+    const text = readFileSync(found, 'utf8');
+    const twins = isResumable(relative(found))
+      ? (exportsOf.get(text) ?? twinsIn(text, { file: path.basename(found), runtime: RUNTIME }))
+      : new Map([...text.matchAll(EXPORTED)].map(([, name = '']) => [name, false]));
+    exportsOf.set(text, twins);
+    modules.set(specifier, twins);
+  }
+  /** @param {string} module @param {string} name */
+  return (module, name) => modules.get(module)?.get(name);
+}
+
 /**
  * The code of a file, with twins.
  * @param {string} file absolute
@@ -61,7 +99,8 @@ async function loadPass() {
 async function compile(file, code) {
   loaded ??= loadPass();
   const { makeResumable } = await loaded;
-  return makeResumable(code, { file: path.basename(file), runtime: RUNTIME });
+  const hasTwin = await twinsAround(file, code);
+  return makeResumable(code, { file: path.basename(file), runtime: RUNTIME, hasTwin });
 }
 
 /** @param {string} file */

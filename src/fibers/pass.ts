@@ -9,6 +9,8 @@
  * - whatever may be one operation on memory (a field of a view, a call of a plain function) is done, and if it turns out
  *   that it is not this CPU's turn, yields and is done again: `v.x` -> `(r = v.x, parked && (yield, r = v.x, ...), r)`.
  *
+ * Where the build knows what is called, the call has one of these forms; else the twin asks when it gets there.
+ *
  * `yield` stands inside expressions, so the order of evaluation is the language's own. What cannot be suspended is refused
  * with its line: async and generator functions, getters and setters, functions that the host calls in an order of its own.
  */
@@ -26,6 +28,11 @@ export interface PassOptions {
     /** base/plain-calls: functions of the module itself that are never suspended may run plainly. */
     readonly plainCalls?: string;
   };
+  /**
+   * Of a name imported from a module: whether it is a function with a twin. Where nobody says, the function itself is
+   * asked when it is called.
+   */
+  readonly hasTwin?: (module: string, name: string) => boolean | undefined;
   /** `v[name]` may be a field of a view too. */
   readonly computed?: boolean;
   /** Count the turns of loops, so that one that never ends and never touches memory is noticed. */
@@ -74,6 +81,33 @@ const CALLS_BACK = new Set(
 );
 /** Those whose second argument is what `this` is in the first. */
 const REDUCES = new Set(['reduce', 'reduceRight']);
+/** Methods of the bus that are no operation, and never fault. */
+const NO_OPERATION = new Set(
+  'emit loadLocal32 storeLocal32 storeLocalBytes tally32 peek32 ringDoorbell registersOf contextOf'.split(
+    ' ',
+  ),
+);
+/** Methods of it that may be one, or have to wait for their turn, and have no twin: those stand outside the pass. */
+const OPERATIONS = new Set(
+  (
+    'load8 load16 load32 load64 store8 store16 store32 store64 load32Marked store32Marked load64Marked store64Marked ' +
+    'add32 and32 or32 exchange32 compareExchange32 update fence acquire32 interruptFlag preemptionOff interruptEnters ' +
+    'interruptLeaves fill copy loadBytes storeBytes raise dropInterrupts allocateStack badJump enter leave window'
+  ).split(' '),
+);
+/** Methods of our own types, and of the host's, that touch no memory of the machine. */
+const NAMES_OF_NOTHING = new Set(
+  'at container offsetof addressOf push pop join padStart padEnd slice includes toString charCodeAt'.split(
+    ' ',
+  ),
+);
+/** Functions of memory/struct that only name a place. */
+const NAME_PLACES = new Set(['addressOf', 'variableAt', 'viewAt']);
+const STRUCT_MODULE = /^(#memory\/struct|\.\/struct\.ts)$/;
+/** What a call may turn out to be, as far as it can be told. */
+const Callee = { UNKNOWN: 0, TWIN: 1, NO_TWIN: 2, NOTHING: 3 } as const;
+type Callee = (typeof Callee)[keyof typeof Callee];
+
 /** Methods of functions, which run the function itself. */
 const OF_FUNCTIONS = new Set(['call', 'apply', 'bind']);
 /** Methods of the host that call back in an order of their own. */
@@ -117,11 +151,7 @@ function compilers(): Compilers {
  */
 export async function makeResumable(code: string, options: PassOptions): Promise<string> {
   const tools = compilers();
-  const ast = tools.parse(code, {
-    sourceType: 'unambiguous',
-    plugins: ['typescript', 'explicitResourceManagement'],
-    sourceFilename: options.file,
-  });
+  const ast = parsed(tools, code, options);
   const pass = new Pass(tools.types, options);
   pass.module(ast.program);
   const made = tools.generate(
@@ -131,6 +161,21 @@ export async function makeResumable(code: string, options: PassOptions): Promise
   );
   const map = Buffer.from(JSON.stringify(made.map)).toString('base64');
   return `${made.code}\n//# ${MAP_COMMENT}=data:application/json;base64,${map}\n`;
+}
+
+function parsed(tools: Compilers, code: string, { file }: PassOptions): t.File {
+  return tools.parse(code, {
+    sourceType: 'unambiguous',
+    plugins: ['typescript', 'explicitResourceManagement'],
+    sourceFilename: file,
+  });
+}
+
+/** Functions that a module exports, and whether each has a twin. */
+export function twinsIn(code: string, options: PassOptions): ReadonlyMap<string, boolean> {
+  const tools = compilers();
+  const ast = parsed(tools, code, options);
+  return new Pass(tools.types, options).exportedTwins(ast.program);
 }
 
 /** Temporaries of one twin: taken and given back like a stack. */
@@ -164,6 +209,10 @@ class Pass {
   #usesArrays = false;
   #usesLasting = false;
   #wholes = 0;
+  /** Functions of the module and what it imports, of which it is known whether they have twins. */
+  readonly #hasTwin = new Map<string, boolean>();
+  /** Functions that only name a place. */
+  readonly #namePlaces = new Set<string>();
   /** Functions around. */
   #depth = 0;
   /** What the module itself calls so: the pass knows nothing of those. */
@@ -184,29 +233,74 @@ class Pass {
   module(program: t.Program): void {
     this.#inferNames(program);
     if (this.#options.strict === true) this.#own = this.#namesIn(program);
+    else this.#learnTwins(program);
     const body = this.#block(program.body);
     const runtime = program.sourceType === 'module' ? this.#runtimeImports() : this.#runtimeRequires();
     if (this.#usesRuntime) body.splice(firstNonImport(body), 0, ...runtime);
     program.body = body;
   }
 
+  /** Names that mean the same wherever they stand in the module. */
+  #learnTwins(program: t.Program): void {
+    const declared = this.#namesIn(program, false);
+    const learn = (name: string, has: boolean | undefined): void => {
+      if (has !== undefined && !declared.has(name)) this.#hasTwin.set(name, has);
+    };
+    for (const statement of program.body) {
+      if (statement.type === 'ImportDeclaration')
+        for (const one of statement.specifiers)
+          if (one.type === 'ImportSpecifier' && one.imported.type === 'Identifier') {
+            const { name } = one.local;
+            const isPlace = STRUCT_MODULE.test(statement.source.value) && NAME_PLACES.has(one.imported.name);
+            if (isPlace && !declared.has(name)) this.#namePlaces.add(name);
+            else learn(name, this.#options.hasTwin?.(statement.source.value, one.imported.name));
+          }
+    }
+    for (const [name, has] of this.#twinsOf(program, false)) learn(name, has);
+  }
+
+  /** Functions that a module exports, and whether each has a twin: the same as where the module itself is compiled. */
+  exportedTwins(program: t.Program): Map<string, boolean> {
+    this.#inferNames(program);
+    this.#learnTwins(program);
+    return this.#twinsOf(program, true);
+  }
+
+  /** Functions of a module, and whether each has a twin. */
+  #twinsOf(program: t.Program, onlyExports: boolean): Map<string, boolean> {
+    const found = new Map<string, boolean>();
+    for (const statement of program.body) {
+      const isExport = statement.type === 'ExportNamedDeclaration';
+      const declared = isExport ? statement.declaration : statement;
+      if (declared == null || (onlyExports && !isExport)) continue;
+      if (declared.type === 'FunctionDeclaration' && declared.id != null)
+        found.set(declared.id.name, this.#canWait(declared));
+      if (declared.type !== 'VariableDeclaration' || declared.kind !== 'const') continue;
+      for (const { id, init } of declared.declarations)
+        if (id.type === 'Identifier' && init != null && isKernelFunction(init)) found.set(id.name, true);
+    }
+    return found;
+  }
+
   /** Every name that is declared in a module, but for what it imports. */
-  #namesIn(program: t.Program): Set<string> {
+  #namesIn(program: t.Program, isTopIn = true): Set<string> {
     const types = this.#t;
     const names = new Set<string>();
+    const top = new Set<t.Node>(isTopIn ? [] : topDeclarations(program));
     const declare = (pattern: t.Node | null | undefined): void => {
       if (pattern != null)
         for (const name of Object.keys(types.getBindingIdentifiers(pattern))) names.add(name);
     };
     anyNode(types, program, (node) => {
-      if (node.type === 'VariableDeclarator') declare(node.id);
+      const isCounted = !top.has(node);
+      if (node.type === 'VariableDeclarator' && isCounted) declare(node.id);
       else if (node.type === 'CatchClause') declare(node.param);
-      else if (types.isClass(node)) declare(node.id);
+      else if (types.isClass(node) && isCounted) declare(node.id);
       if (types.isFunction(node)) {
         for (const param of node.params) declare(param);
-        if ('id' in node) declare(node.id);
+        if ('id' in node && isCounted) declare(node.id);
       }
-      const isMember = types.isMethod(node) || types.isProperty(node);
+      const isMember = isTopIn && (types.isMethod(node) || types.isProperty(node));
       if (isMember && 'key' in node && node.key.type === 'Identifier') names.add(node.key.name);
       return false;
     });
@@ -399,6 +493,19 @@ class Pass {
 
   /** Whether a function is given a twin. */
   #canWait(node: AnyFunction | Method): boolean {
+    const can = this.#hasToWait(node);
+    const { key } = node as Partial<Method>;
+    const name = key === undefined ? this.#names.get(node) : nameOfKey(key);
+    const isTaken = name !== undefined && (NAMES_OF_NOTHING.has(name) || OPERATIONS.has(name));
+    if (can && isTaken && this.#options.strict !== true)
+      this.#refuse(
+        node,
+        `${name}() is taken for one that is never suspended where it is called: name it otherwise`,
+      );
+    return can;
+  }
+
+  #hasToWait(node: AnyFunction | Method): boolean {
     if (node.async === true || node.generator === true || isAccessor(node)) {
       if (this.#options.strict === true)
         this.#refuse(
@@ -463,7 +570,14 @@ class Pass {
   /** Whether code calls anything, or reads or writes a property that could be a view's. */
   #mayOperate(node: t.Node): boolean {
     if (this.#t.isFunction(node) || this.#t.isClass(node)) return false;
-    if (node.type === 'CallExpression' && !this.#isHostCall(node)) return true;
+    if (node.type === 'CallExpression' && !this.#isHostCall(node)) {
+      const callee = withoutTypes(node.callee);
+      if (this.#known(callee) !== Callee.NOTHING) return true;
+      const { object } = callee as Partial<t.MemberExpression>;
+      return [...(object === undefined ? [] : [object]), ...node.arguments].some((one) =>
+        this.#mayOperate(one),
+      );
+    }
     if (node.type === 'OptionalCallExpression' || node.type === 'OptionalMemberExpression') return true;
     if (node.type === 'TaggedTemplateExpression') return true;
     if (node.type === 'MemberExpression' && this.#maybeField(node)) return true;
@@ -501,7 +615,7 @@ class Pass {
     if (this.#isHostObject(object)) return false;
     // A person's structures may be called anything.
     if (this.#options.strict === true) return true;
-    if (property.name === 'length') return false;
+    if (property.name === 'length' || this.#isBus(object) || isRegisters(object)) return false;
     // CpuWord.STATUS
     const isConstant =
       object.type === 'Identifier' && /^[A-Z]/.test(object.name) && /^[A-Z][A-Z0-9_]*$/.test(property.name);
@@ -1078,6 +1192,10 @@ class Pass {
       const map = types.memberExpression(made, types.identifier('map'));
       return this.#call(located(types.callExpression(map, rest), node));
     }
+    const known = this.#known(callee);
+    if (known === Callee.NOTHING) return this.#callOfNothing(callee, node);
+    if (known === Callee.TWIN) return this.#twinCall(callee as t.Identifier, node);
+    if (known === Callee.NO_TWIN) return this.#callWithoutTwin(callee, node);
     return this.#scoped(() => {
       if (callee.type === 'MemberExpression') {
         const parts: Expression[] = [];
@@ -1090,6 +1208,64 @@ class Pass {
       parts.push(...this.#valueCall(called, node));
       return this.#sequence(parts);
     });
+  }
+
+  /** A call that is no operation: as it stands, and of the object that it is a method of. */
+  #callOfNothing(callee: t.Node, node: t.CallExpression): Expression {
+    const types = this.#t;
+    const called =
+      callee.type === 'MemberExpression'
+        ? types.memberExpression(this.#visit(callee.object), callee.property)
+        : (callee as Expression);
+    const given = node.arguments.map((argument) => this.#visit(argument));
+    return located(types.callExpression(called, given), node);
+  }
+
+  /** A call of what is there, has no twin, and may be one operation. */
+  #callWithoutTwin(callee: t.Node, node: t.CallExpression): Expression {
+    const types = this.#t;
+    return this.#scoped(() => {
+      const parts: Expression[] = [];
+      const isMethod = callee.type === 'MemberExpression';
+      const object = isMethod ? this.#once(callee.object, parts) : undefined;
+      const given = this.#arguments(node, parts);
+      const called = (): Expression =>
+        isMethod
+          ? types.memberExpression(object!(), types.cloneNode(callee.property))
+          : types.cloneNode(callee as Expression);
+      parts.push(...this.#attempt(() => located(types.callExpression(called(), given()), node)));
+      return this.#sequence(parts);
+    });
+  }
+
+  /** A call of a function that has a twin and is always the same: nothing of it is evaluated twice. */
+  #twinCall({ name }: t.Identifier, node: t.CallExpression): Expression {
+    const types = this.#t;
+    return this.#scoped(() => {
+      const twin = types.sequenceExpression([types.numericLiteral(0), twinOf(types, types.identifier(name))]);
+      const given = node.arguments.map((argument) => this.#visit(argument));
+      return this.#sequence(this.#suspendable(located(types.callExpression(twin, given), node)));
+    });
+  }
+
+  /** What is called, where the code is our own. */
+  #known(callee: t.Node): Callee {
+    if (this.#options.strict === true) return Callee.UNKNOWN;
+    if (callee.type === 'Identifier') {
+      if (this.#namePlaces.has(callee.name)) return Callee.NOTHING;
+      const has = this.#hasTwin.get(callee.name);
+      if (has === undefined || TAKE_CONDITIONS.has(callee.name)) return Callee.UNKNOWN;
+      return has ? Callee.TWIN : Callee.NO_TWIN;
+    }
+    if (callee.type !== 'MemberExpression' || callee.computed || callee.property.type !== 'Identifier')
+      return Callee.UNKNOWN;
+    const { name } = callee.property;
+    if (this.#isBus(callee.object)) {
+      if (NO_OPERATION.has(name)) return Callee.NOTHING;
+      return OPERATIONS.has(name) ? Callee.NO_TWIN : Callee.UNKNOWN;
+    }
+    const isNothing = isRegisters(callee.object) || NAMES_OF_NOTHING.has(name);
+    return isNothing && callee.object.type !== 'Super' ? Callee.NOTHING : Callee.UNKNOWN;
   }
 
   #isArrayFrom(callee: t.Node): boolean {
@@ -1502,6 +1678,32 @@ class Pass {
     copy.loc = node.loc ?? null;
     return copy;
   }
+}
+
+/** `registers`, `bus.registers`: words of a CPU that are nobody's operations. */
+function isRegisters(node: t.Node): boolean {
+  if (node.type === 'Identifier') return node.name === 'registers';
+  if (node.type !== 'MemberExpression' || node.property.type !== 'Identifier') return false;
+  const isOfBus = node.object.type === 'ThisExpression' || nameOfKey(node.object) === 'bus';
+  return isOfBus && node.property.name === 'registers';
+}
+
+/** `kernel_function('name', ...)`: a wrapper of memory/symbols, which has a twin. */
+function isKernelFunction(node: t.Node): boolean {
+  return (
+    node.type === 'CallExpression' &&
+    node.callee.type === 'Identifier' &&
+    node.callee.name === 'kernel_function'
+  );
+}
+
+/** Functions and variables that a module declares for itself. */
+function topDeclarations(program: t.Program): t.Node[] {
+  return program.body.flatMap((statement): t.Node[] => {
+    const declared = statement.type === 'ExportNamedDeclaration' ? statement.declaration : statement;
+    if (declared?.type === 'VariableDeclaration') return declared.declarations;
+    return declared == null ? [] : [declared];
+  });
 }
 
 function firstNonImport(body: readonly t.Statement[]): number {

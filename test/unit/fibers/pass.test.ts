@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { array, assert, asyncProperty, constantFrom, property } from 'fast-check';
-import { PassError, makeResumable } from '#fibers/pass';
+import { PassError, type PassOptions, makeResumable, twinsIn } from '#fibers/pass';
 import { Choice, Program, STRICT } from '../../support/resumable-model.ts';
 import { programs } from '../../support/resumable-programs.ts';
 import { corpus } from './corpus.ts';
@@ -157,5 +157,74 @@ describe('what cannot be compiled', () => {
     expect(program.runResumable([Choice.PARK]).end).toMatch(
       /^throws Error: a constructor used shared memory/,
     );
+  });
+});
+
+/** As our own code is compiled. */
+const OWN: PassOptions = {
+  file: 'own.ts',
+  runtime: { resumable: '#base/resumable', callbacks: '#base/callbacks' },
+};
+const TAKES_TWO_STEPS = 'export function twice(v) { v.x = 1; return v.x; }';
+const LOOKS_NOWHERE = 'export function nowhere(v) { return v + 1; }';
+
+/** The calls of a function in the twins of code that imports `twice` and `nowhere`, without the names of temporaries. */
+async function twinOfMain(body: string, hasTwin?: PassOptions['hasTwin']): Promise<string> {
+  const code = `import { twice, nowhere } from '#smp/lib';\nexport function main(v) { ${body} }`;
+  const made = await makeResumable(code, hasTwin === undefined ? OWN : { ...OWN, hasTwin });
+  const start = made.indexOf('function*');
+  return made.slice(start, made.indexOf('export function main', start)).replaceAll(/\s+/g, ' ');
+}
+
+describe('a call in our own code', () => {
+  const known = new Map([...twinsIn(TAKES_TWO_STEPS, OWN), ...twinsIn(LOOKS_NOWHERE, OWN)]);
+  const hasTwin = (module: string, name: string): boolean | undefined =>
+    module === '#smp/lib' ? known.get(name) : undefined;
+
+  it('of what has a twin in another module has no second way', async () => {
+    expect(known).toEqual(
+      new Map([
+        ['twice', true],
+        ['nowhere', false],
+      ]),
+    );
+    expect(await twinOfMain('twice(v);')).toContain('typeof');
+    const twin = await twinOfMain('twice(v);', hasTwin);
+    expect(twin).toContain('(0, twice.$)(v)');
+    expect(twin).not.toContain('typeof');
+  });
+
+  it('of what has no twin asks for none', async () => {
+    const twin = await twinOfMain('nowhere(v.x);', hasTwin);
+    expect(twin).toContain('nowhere(');
+    expect(twin).not.toContain('nowhere.$');
+    expect(twin).not.toContain('?.$');
+    expect(await twinOfMain('nowhere(v.x);')).toContain('?.$');
+  });
+
+  it('of a name that also means something else is not taken for the function', async () => {
+    const code = 'const call = (twice) => twice(v); return call(v.x);';
+    expect(await twinOfMain(code, hasTwin)).not.toContain('(0, twice.$)');
+    const parameter =
+      'export function once(v) { v.x = 1; return v.x; }\nexport function main(once) { once(1); }';
+    expect(await makeResumable(parameter, OWN)).not.toContain('(0, once.$)');
+  });
+
+  it('of a method that is no operation stays one of its object', async () => {
+    expect(await twinOfMain('v.list.push(v.x); v.y;')).toMatch(/\.list, [^;]*\)\.push\(/);
+  });
+
+  it('of such a method is refused where there is one that would have to wait', async () => {
+    const code = '\nclass K { push(v) { v.x = 1; return v.x; } }';
+    const refusal = await makeResumable(code, OWN).catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(PassError);
+    expect(refusal).toMatchObject({ line: 2, message: expect.stringContaining('push()') as string });
+  });
+
+  it('of a place in memory is no reason for a twin, whoever asks', async () => {
+    const code =
+      "import { addressOf } from '#memory/struct';\nexport function place(v) { return addressOf(v, 'x'); }";
+    expect(twinsIn(code, OWN).get('place')).toBe(false);
+    expect(await makeResumable(code, OWN)).not.toContain('place.$');
   });
 });
