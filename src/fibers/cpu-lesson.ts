@@ -32,6 +32,8 @@ function isKnown(type: number, size: number, flags: number, written: number): bo
   if ((flags & (OpFlag.FAULTED | OpFlag.FORWARDED)) !== 0) return false;
   switch (type) {
     case OpType.LOAD:
+      // Of a few bytes out of many the log has the word that they begin in.
+      return size > 4 || (flags & OpFlag.DRAINED) === 0;
     case OpType.STORE:
       return true;
     case OpType.RMW:
@@ -306,8 +308,11 @@ export class CpuLesson {
     }
     const isWide = size > 4 && type !== OpType.IRQ_FLAG;
     const stores = isWide && type === OpType.STORE ? this.#stores : 0;
+    const isPiece = this.#stores !== 0;
     this.#stores = 0;
-    if (isWide && type === OpType.STORE && this.#tree.bytesOf(stores).length !== size) this.#lose();
+    // Of a few bytes that are stored as many are the log does not have what was there before.
+    const isOdd = type === OpType.STORE && (isWide ? this.#tree.bytesOf(stores).length !== size : isPiece);
+    if (isOdd) this.#lose();
     const isConstant = type === OpType.FENCE || type === OpType.IRQ_FLAG || type === OpType.IPI;
     const node = this.#tree.put(
       this.#slot,

@@ -52,6 +52,14 @@ export class FlowLessons {
       lesson.record(at);
     }
     takeEvents(records);
-    return !lesson.isLost && lostAt === Infinity;
+    return !lesson.isLost && !this.#goesOn(cpu, records);
+  }
+
+  /** Whether a CPU has records from there on: one that is off has none. */
+  #goesOn(cpu: number, from: number): boolean {
+    const log = this.#log;
+    for (let record = from; record < log[RECORDS]!; record++)
+      if (cpuOf(opActor(log[this.#start + record * OP_WORDS]!)) === cpu) return true;
+    return false;
   }
 }

@@ -56,6 +56,7 @@ const STEPS: readonly Step[] = [
   () => `smp_call_function(called, 7, 1, 1);`,
   (n) => `v.w = ${n}n * 0x100000001n;`,
   () => `if (v.w > 0x500000000n) x.value = 9;`,
+  (n) => `{ const p = kzalloc(${n < 5 ? 4 : 2}, GFP_KERNEL); y.value = p & 1; kfree(p); }`,
   (n) => `{ const p = kzalloc(64, GFP_KERNEL); x.value = x.value + t.at(p).b + ${n}; kfree(p); }`,
   (n) => `{ const p = stack_alloc(t); p.a = ${n}; p.w = v.w; y.value = p.a + Number(p.w & 7n); }`,
   (n) => `printk(6, 'seen ${n}');`,
