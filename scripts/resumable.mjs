@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { transform } from 'esbuild';
+import { build as bundle } from 'esbuild';
 import { root } from './prepare.mjs';
 
 /**
@@ -37,14 +37,22 @@ export function isResumable(file) {
 /** @type {Promise<typeof import('../src/fibers/pass.ts')> | undefined} */
 let loaded;
 
-/** The pass, compiled under a name that says what it was compiled from. */
+/** The pass, compiled under a name that says what it was compiled into. */
 async function loadPass() {
-  const source = readFileSync(path.join(root, 'src/fibers/pass.ts'), 'utf8');
-  const name = createHash('sha256').update(source).digest('hex').slice(0, 16);
+  const { outputFiles } = await bundle({
+    entryPoints: [path.join(root, 'src/fibers/pass.ts')],
+    bundle: true,
+    packages: 'external',
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    write: false,
+  });
+  const code = outputFiles[0]?.contents ?? new Uint8Array();
+  const name = createHash('sha256').update(code).digest('hex').slice(0, 16);
   const folder = path.join(root, 'node_modules/.cache/smplab');
   const file = path.join(folder, `pass-${name}.mjs`);
   if (!existsSync(file)) {
-    const { code } = await transform(source, { loader: 'ts', format: 'esm', target: 'node20' });
     mkdirSync(folder, { recursive: true });
     const fresh = `${file}.${process.pid}`;
     writeFileSync(fresh, code);

@@ -17,45 +17,30 @@
 import { createRequire } from 'node:module';
 import type * as parser from '@babel/parser';
 import type * as t from '@babel/types';
+import {
+  type Node,
+  type Expression,
+  type AnyFunction,
+  type Method,
+  type PassOptions,
+  firstNonImport,
+  isAccessor,
+  twinKey,
+  twinOf,
+  isSimple,
+  keyed,
+  located,
+  withoutTypes,
+  calleeName,
+  calledAs,
+  nameOfKey,
+  mentions,
+  refuse,
+} from './pass-syntax.ts';
+import { TAKE_CONDITIONS, Callee, CodeThatWaits } from './waiting-code.ts';
 
-export interface PassOptions {
-  /** Named in source maps and complaints. */
-  readonly file: string;
-  /** Where the compiled code finds base/resumable, and base/callbacks. */
-  readonly runtime: {
-    readonly resumable: string;
-    readonly callbacks: string;
-    /** base/plain-calls: functions of the module itself that are never suspended may run plainly. */
-    readonly plainCalls?: string;
-  };
-  /**
-   * Of a name imported from a module: whether it is a function with a twin. Where nobody says, the function itself is
-   * asked when it is called.
-   */
-  readonly hasTwin?: (module: string, name: string) => boolean | undefined;
-  /** `v[name]` may be a field of a view too. */
-  readonly computed?: boolean;
-  /** Count the turns of loops, so that one that never ends and never touches memory is noticed. */
-  readonly loops?: boolean;
-  /** Refuse what cannot be suspended, instead of leaving it plain. */
-  readonly strict?: boolean;
-}
+export { PassError, type PassOptions } from './pass-syntax.ts';
 
-/** A construct that no twin can be made of. */
-export class PassError extends Error {
-  readonly line: number;
-
-  constructor(line: number, reason: string) {
-    super(reason);
-    this.name = 'PassError';
-    this.line = line;
-  }
-}
-
-type Node = t.Node & Record<string, unknown>;
-type Expression = t.Expression;
-type AnyFunction = t.FunctionDeclaration | t.FunctionExpression | t.ArrowFunctionExpression | t.ObjectMethod;
-type Method = t.ClassMethod | t.ClassPrivateMethod;
 interface Compilers {
   readonly types: typeof t;
   readonly parse: (code: string, options: object) => t.File;
@@ -66,58 +51,18 @@ interface Compilers {
   ) => { readonly code: string; readonly map: object | null };
 }
 
-/** Names of the host's own objects: their methods perform no operation and call nobody back. */
-const HOST_OBJECTS = new Set(
-  'Math Number Object BigInt String JSON Reflect Atomics console Symbol Uint8Array Int32Array'.split(' '),
-);
-const HOST_FUNCTIONS = new Set('Number String Boolean BigInt Symbol parseInt assert'.split(' '));
-/** What these get is looked at in one step: the plain form of a condition is all they use. */
-const TAKE_CONDITIONS = new Set('waitUntil waitUntilTimeout unseen look'.split(' '));
-/** Never a field of a view. */
-const PLAIN_PROPERTIES = new Set(['addr', 'prototype', '$']);
 /** Array methods that call back: done by loops of our own (base/callbacks.ts). */
 const CALLS_BACK = new Set(
   'map forEach filter some every find findIndex findLast findLastIndex reduce reduceRight flatMap'.split(' '),
 );
 /** Those whose second argument is what `this` is in the first. */
 const REDUCES = new Set(['reduce', 'reduceRight']);
-/** Methods of the bus that are no operation, and never fault. */
-const NO_OPERATION = new Set(
-  'emit loadLocal32 storeLocal32 storeLocalBytes tally32 peek32 ringDoorbell registersOf contextOf'.split(
-    ' ',
-  ),
-);
-/** Methods of it that may be one, or have to wait for their turn, and have no twin: those stand outside the pass. */
-const OPERATIONS = new Set(
-  (
-    'load8 load16 load32 load64 store8 store16 store32 store64 load32Marked store32Marked load64Marked store64Marked ' +
-    'add32 and32 or32 exchange32 compareExchange32 update fence acquire32 interruptFlag preemptionOff interruptEnters ' +
-    'interruptLeaves fill copy loadBytes storeBytes raise dropInterrupts allocateStack badJump enter leave window'
-  ).split(' '),
-);
-/** Methods of our own types, and of the host's, that touch no memory of the machine. */
-const NAMES_OF_NOTHING = new Set(
-  'at container offsetof addressOf push pop join padStart padEnd slice includes toString charCodeAt'.split(
-    ' ',
-  ),
-);
-/** Functions of memory/struct that only name a place. */
-const NAME_PLACES = new Set(['addressOf', 'variableAt', 'viewAt']);
-const STRUCT_MODULE = /^(#memory\/struct|\.\/struct\.ts)$/;
-/** What a call may turn out to be, as far as it can be told. */
-const Callee = { UNKNOWN: 0, TWIN: 1, NO_TWIN: 2, NOTHING: 3 } as const;
-type Callee = (typeof Callee)[keyof typeof Callee];
-
 /** Methods of functions, which run the function itself. */
 const OF_FUNCTIONS = new Set(['call', 'apply', 'bind']);
 /** Methods of the host that call back in an order of their own. */
 const HOST_CALLS_BACK = new Set('sort toSorted replace replaceAll'.split(' '));
 /** Methods that the host itself calls. */
 const CALLED_BY_HOST = new Set(['toString', 'valueOf', 'toJSON', 'then']);
-
-/** Methods of the bus that are one operation, or none. */
-const ONE_OPERATION =
-  /^(load|store)(8|16|32|64|Bytes|Local32|32Marked|64Marked)$|^(add|and|or|exchange|compareExchange|tally)32$|^fence$/;
 
 /** Apart from what follows it: who looks for the map of a bundle would take our text for it. */
 const MAP_COMMENT = 'sourceMappingURL';
@@ -175,7 +120,7 @@ function parsed(tools: Compilers, code: string, { file }: PassOptions): t.File {
 export function twinsIn(code: string, options: PassOptions): ReadonlyMap<string, boolean> {
   const tools = compilers();
   const ast = parsed(tools, code, options);
-  return new Pass(tools.types, options).exportedTwins(ast.program);
+  return new CodeThatWaits(tools.types, options).exportedTwins(ast.program);
 }
 
 /** Temporaries of one twin: taken and given back like a stack. */
@@ -205,18 +150,14 @@ class Temporaries {
 class Pass {
   readonly #t: typeof t;
   readonly #options: PassOptions;
+  /** What of the code may be an operation, and who has a twin. */
+  readonly #code: CodeThatWaits;
   #usesRuntime = false;
   #usesArrays = false;
   #usesLasting = false;
   #wholes = 0;
-  /** Functions of the module and what it imports, of which it is known whether they have twins. */
-  readonly #hasTwin = new Map<string, boolean>();
-  /** Functions that only name a place. */
-  readonly #namePlaces = new Set<string>();
   /** Functions around. */
   #depth = 0;
-  /** What the module itself calls so: the pass knows nothing of those. */
-  #own: ReadonlySet<string> = new Set();
   /** Private methods of the classes around, that have twins. */
   #privateMethods: ReadonlySet<string> = new Set();
   /** Set inside a twin. */
@@ -225,86 +166,15 @@ class Pass {
   constructor(types: typeof t, options: PassOptions) {
     this.#t = types;
     this.#options = options;
+    this.#code = new CodeThatWaits(types, options);
   }
 
-  /** Functions that have a name only by what they are assigned to. */
-  readonly #names = new WeakMap<t.Node, string>();
-
   module(program: t.Program): void {
-    this.#inferNames(program);
-    if (this.#options.strict === true) this.#own = this.#namesIn(program);
-    else this.#learnTwins(program);
+    this.#code.learn(program);
     const body = this.#block(program.body);
     const runtime = program.sourceType === 'module' ? this.#runtimeImports() : this.#runtimeRequires();
     if (this.#usesRuntime) body.splice(firstNonImport(body), 0, ...runtime);
     program.body = body;
-  }
-
-  /** Names that mean the same wherever they stand in the module. */
-  #learnTwins(program: t.Program): void {
-    const declared = this.#namesIn(program, false);
-    const learn = (name: string, has: boolean | undefined): void => {
-      if (has !== undefined && !declared.has(name)) this.#hasTwin.set(name, has);
-    };
-    for (const statement of program.body) {
-      if (statement.type === 'ImportDeclaration')
-        for (const one of statement.specifiers)
-          if (one.type === 'ImportSpecifier' && one.imported.type === 'Identifier') {
-            const { name } = one.local;
-            const isPlace = STRUCT_MODULE.test(statement.source.value) && NAME_PLACES.has(one.imported.name);
-            if (isPlace && !declared.has(name)) this.#namePlaces.add(name);
-            else learn(name, this.#options.hasTwin?.(statement.source.value, one.imported.name));
-          }
-    }
-    for (const [name, has] of this.#twinsOf(program, false)) learn(name, has);
-  }
-
-  /** Functions that a module exports, and whether each has a twin: the same as where the module itself is compiled. */
-  exportedTwins(program: t.Program): Map<string, boolean> {
-    this.#inferNames(program);
-    this.#learnTwins(program);
-    return this.#twinsOf(program, true);
-  }
-
-  /** Functions of a module, and whether each has a twin. */
-  #twinsOf(program: t.Program, onlyExports: boolean): Map<string, boolean> {
-    const found = new Map<string, boolean>();
-    for (const statement of program.body) {
-      const isExport = statement.type === 'ExportNamedDeclaration';
-      const declared = isExport ? statement.declaration : statement;
-      if (declared == null || (onlyExports && !isExport)) continue;
-      if (declared.type === 'FunctionDeclaration' && declared.id != null)
-        found.set(declared.id.name, this.#canWait(declared));
-      if (declared.type !== 'VariableDeclaration' || declared.kind !== 'const') continue;
-      for (const { id, init } of declared.declarations)
-        if (id.type === 'Identifier' && init != null && isKernelFunction(init)) found.set(id.name, true);
-    }
-    return found;
-  }
-
-  /** Every name that is declared in a module, but for what it imports. */
-  #namesIn(program: t.Program, isTopIn = true): Set<string> {
-    const types = this.#t;
-    const names = new Set<string>();
-    const top = new Set<t.Node>(isTopIn ? [] : topDeclarations(program));
-    const declare = (pattern: t.Node | null | undefined): void => {
-      if (pattern != null)
-        for (const name of Object.keys(types.getBindingIdentifiers(pattern))) names.add(name);
-    };
-    anyNode(types, program, (node) => {
-      const isCounted = !top.has(node);
-      if (node.type === 'VariableDeclarator' && isCounted) declare(node.id);
-      else if (node.type === 'CatchClause') declare(node.param);
-      else if (types.isClass(node) && isCounted) declare(node.id);
-      if (types.isFunction(node)) {
-        for (const param of node.params) declare(param);
-        if ('id' in node && isCounted) declare(node.id);
-      }
-      const isMember = isTopIn && (types.isMethod(node) || types.isProperty(node));
-      if (isMember && 'key' in node && node.key.type === 'Identifier') names.add(node.key.name);
-      return false;
-    });
-    return names;
   }
 
   #runtimeImports(): t.Statement[] {
@@ -345,10 +215,6 @@ class Pass {
     });
   }
 
-  #refuse(node: t.Node, reason: string): never {
-    throw new PassError(node.loc?.start.line ?? 0, reason);
-  }
-
   /**
    * Whether there is one function of that code, for the whole life of its module, and it can be called with six arguments
    * however many it takes.
@@ -376,10 +242,10 @@ class Pass {
         const value = types.functionExpression(null, params, body, generator, async);
         value.loc = loc ?? null;
         value.leadingComments = statement.leadingComments ?? null;
-        this.#names.set(value, 'default');
+        this.#code.name(value, 'default');
         return [types.exportDefaultDeclaration(this.#visit(value))];
       }
-      if (declared?.type === 'FunctionDeclaration' && declared.id != null && this.#canWait(declared)) {
+      if (declared?.type === 'FunctionDeclaration' && declared.id != null && this.#code.canWait(declared)) {
         const twin = this.#twin(declared);
         const { name } = declared.id;
         const member = types.memberExpression(types.identifier(name), types.identifier('$'));
@@ -419,8 +285,8 @@ class Pass {
     switch (node.type) {
       case 'SwitchCase':
         for (const one of node.consequent)
-          if (one.type === 'FunctionDeclaration' && this.#canWait(one))
-            this.#refuse(one, 'a function declared in a case cannot be suspended: put the case into braces');
+          if (one.type === 'FunctionDeclaration' && this.#code.canWait(one))
+            refuse(one, 'a function declared in a case cannot be suspended: put the case into braces');
         return undefined;
       case 'MemberExpression':
         if (node.property.type === 'PrivateName') {
@@ -458,10 +324,7 @@ class Pass {
     const { name } = (node.property as t.PrivateName).id;
     if (!this.#privateMethods.has(name)) return undefined;
     if (object.type !== 'ThisExpression')
-      return this.#refuse(
-        node,
-        'a private method of something other than this, as a value, cannot be suspended',
-      );
+      return refuse(node, 'a private method of something other than this, as a value, cannot be suspended');
     const member = (called: string): t.MemberExpression =>
       types.memberExpression(types.thisExpression(), types.privateName(types.identifier(called)));
     return this.#both(member(name), member(`${name}$`));
@@ -491,137 +354,6 @@ class Pass {
     return made;
   }
 
-  /** Whether a function is given a twin. */
-  #canWait(node: AnyFunction | Method): boolean {
-    const can = this.#hasToWait(node);
-    const { key } = node as Partial<Method>;
-    const name = key === undefined ? this.#names.get(node) : nameOfKey(key);
-    const isTaken = name !== undefined && (NAMES_OF_NOTHING.has(name) || OPERATIONS.has(name));
-    if (can && isTaken && this.#options.strict !== true)
-      this.#refuse(
-        node,
-        `${name}() is taken for one that is never suspended where it is called: name it otherwise`,
-      );
-    return can;
-  }
-
-  #hasToWait(node: AnyFunction | Method): boolean {
-    if (node.async === true || node.generator === true || isAccessor(node)) {
-      if (this.#options.strict === true)
-        this.#refuse(
-          node,
-          `${node.async === true ? 'an async function' : node.generator === true ? 'a generator function' : 'a getter or setter'} cannot be suspended where it touches shared memory`,
-        );
-      return false;
-    }
-    if (isMarkedPlain(node)) return false;
-    const params = node.params.filter(({ type }) => type !== 'Identifier');
-    if (params.some((param) => this.#mayOperate(param))) return true;
-    return this.#mayOperate(node.body) && !this.#isOneOperation(node.body);
-  }
-
-  /**
-   * Whether code is one operation, and nothing else that could be noticed: what calls it may as well do it again whole.
-   * `return (bus.or32(word, bit) & bit) !== 0`
-   */
-  #isOneOperation(body: t.Node): boolean {
-    let expression = body;
-    if (body.type === 'BlockStatement') {
-      const [only, ...others] = body.body;
-      if (only === undefined || others.length > 0 || body.directives.length > 0) return false;
-      if (only.type === 'ExpressionStatement') expression = only.expression;
-      else if (only.type === 'ReturnStatement' && only.argument != null) expression = only.argument;
-      else return false;
-    }
-    return this.#operations(expression) <= 1;
-  }
-
-  /** Operations in an expression, Infinity where it does anything else that has an effect, or calls who knows what. */
-  #operations(node: t.Node): number {
-    const sum = (...nodes: readonly (t.Node | null | undefined)[]): number =>
-      nodes.reduce((all, one) => all + (one == null ? 0 : this.#operations(one)), 0);
-    const bare = withoutTypes(node);
-    if (this.#t.isLiteral(bare) && bare.type !== 'TemplateLiteral') return 0;
-    switch (bare.type) {
-      case 'Identifier':
-      case 'ThisExpression':
-        return 0;
-      case 'BinaryExpression':
-        return sum(bare.left, bare.right);
-      case 'UnaryExpression':
-        return bare.operator === 'delete' ? Infinity : sum(bare.argument);
-      case 'ConditionalExpression':
-        return sum(bare.test, bare.consequent, bare.alternate);
-      case 'MemberExpression':
-        if (bare.computed) return Infinity;
-        return sum(bare.object) + (this.#maybeField(bare) && !this.#isBus(bare.object) ? 1 : 0);
-      case 'CallExpression': {
-        const callee = withoutTypes(bare.callee);
-        if (this.#isHostCall(bare)) return sum(...bare.arguments);
-        const name =
-          callee.type === 'MemberExpression' && this.#isBus(callee.object) ? calleeName(bare) : undefined;
-        return name === undefined || !ONE_OPERATION.test(name) ? Infinity : 1 + sum(...bare.arguments);
-      }
-      default:
-        return Infinity;
-    }
-  }
-
-  /** Whether code calls anything, or reads or writes a property that could be a view's. */
-  #mayOperate(node: t.Node): boolean {
-    if (this.#t.isFunction(node) || this.#t.isClass(node)) return false;
-    if (node.type === 'CallExpression' && !this.#isHostCall(node)) {
-      const callee = withoutTypes(node.callee);
-      if (this.#known(callee) !== Callee.NOTHING) return true;
-      const { object } = callee as Partial<t.MemberExpression>;
-      return [...(object === undefined ? [] : [object]), ...node.arguments].some((one) =>
-        this.#mayOperate(one),
-      );
-    }
-    if (node.type === 'OptionalCallExpression' || node.type === 'OptionalMemberExpression') return true;
-    if (node.type === 'TaggedTemplateExpression') return true;
-    if (node.type === 'MemberExpression' && this.#maybeField(node)) return true;
-    if (node.type === 'ObjectPattern') return true;
-    for (const key of this.#t.VISITOR_KEYS[node.type] ?? []) {
-      const child = (node as Node)[key] as t.Node | t.Node[] | null | undefined;
-      for (const one of Array.isArray(child) ? child : [child])
-        if (one !== null && one !== undefined && this.#mayOperate(one)) return true;
-    }
-    return false;
-  }
-
-  #isHostCall(node: t.CallExpression): boolean {
-    const { callee } = node;
-    if (callee.type === 'Identifier') return HOST_FUNCTIONS.has(callee.name) && !this.#own.has(callee.name);
-    if (callee.type !== 'MemberExpression') return false;
-    return this.#isHostObject(callee.object);
-  }
-
-  #isHostObject(node: t.Node): boolean {
-    return node.type === 'Identifier' && HOST_OBJECTS.has(node.name) && !this.#own.has(node.name);
-  }
-
-  #isBus(node: t.Node): boolean {
-    return node.type === 'Identifier' && node.name === 'bus' && !this.#own.has('bus');
-  }
-
-  #maybeField(node: t.MemberExpression): boolean {
-    const { object, property } = node;
-    if (object.type === 'ThisExpression' || object.type === 'Super' || property.type === 'PrivateName')
-      return false;
-    if (node.computed) return this.#options.computed === true;
-    if (property.type !== 'Identifier') return false;
-    if (PLAIN_PROPERTIES.has(property.name)) return false;
-    if (this.#isHostObject(object)) return false;
-    // A person's structures may be called anything.
-    if (this.#options.strict === true) return true;
-    if (property.name === 'length' || this.#isBus(object) || isRegisters(object)) return false;
-    // CpuWord.STATUS
-    const isConstant =
-      object.type === 'Identifier' && /^[A-Z]/.test(object.name) && /^[A-Z][A-Z0-9_]*$/.test(property.name);
-    return !isConstant;
-  }
-
   // ---- functions ----
 
   /** The plain form: functions inside it have twins, and it is not one. */
@@ -637,12 +369,12 @@ class Pass {
 
   #functionValue(node: t.FunctionExpression | t.ArrowFunctionExpression): Expression {
     const plain = this.#plain(node);
-    if (!this.#canWait(node)) return plain;
+    if (!this.#code.canWait(node)) return plain;
     const types = this.#t;
     const twin = this.#twin(node);
     const { id } = node as t.FunctionExpression;
     if (id == null) {
-      const name = this.#names.get(node);
+      const name = this.#code.nameOf(node);
       const isLasting = this.#isLasting(node);
       // For profiles and stacks: what is handed to a function has no name.
       const line = node.loc?.start.line;
@@ -673,34 +405,14 @@ class Pass {
     return types.callExpression(types.identifier(isLasting ? LASTING : BOTH), [named, twin]);
   }
 
-  /** What the language calls a function that is assigned to something, where that is said. */
-  #inferNames(program: t.Node): void {
-    const name = (to: t.Node, given: t.Node | null | undefined, computed = false): void => {
-      if (given == null || computed) return;
-      const value = withoutTypes(given);
-      const isNameless =
-        value.type === 'ArrowFunctionExpression' || (value.type === 'FunctionExpression' && value.id == null);
-      const called = isNameless ? nameOfKey(withoutTypes(to)) : undefined;
-      if (called !== undefined) this.#names.set(value, called);
-    };
-    anyNode(this.#t, program, (node) => {
-      if (node.type === 'VariableDeclarator') name(node.id, node.init);
-      if (node.type === 'AssignmentExpression' || node.type === 'AssignmentPattern')
-        name(node.left, node.right);
-      if (node.type === 'ObjectProperty' || node.type === 'ClassProperty')
-        name(node.key, node.value, node.computed);
-      return false;
-    });
-  }
-
   #objectMethod(node: t.ObjectMethod): t.ObjectMethod | t.ObjectProperty {
     const plain = this.#plain(node);
     plain.key = this.#visit(node.key);
-    if (!this.#canWait(node) || node.kind !== 'method') return plain;
+    if (!this.#code.canWait(node) || node.kind !== 'method') return plain;
     const types = this.#t;
     this.#refuseHostMethod(node);
     if (mentions(types, node, 'Super'))
-      return this.#refuse(node, 'a method of an object that says super cannot be suspended: write a class');
+      return refuse(node, 'a method of an object that says super cannot be suspended: write a class');
     const asFunction = types.functionExpression(null, plain.params, plain.body, false, false);
     const name = node.computed ? undefined : nameOfKey(node.key);
     const both = this.#both(asFunction, this.#twin(node), name);
@@ -711,10 +423,10 @@ class Pass {
   #refuseHostMethod(node: t.ObjectMethod | Method): void {
     if (this.#options.strict !== true) return;
     const { key } = node;
-    const isSymbol = key.type === 'MemberExpression' && this.#isHostObject(key.object);
+    const isSymbol = key.type === 'MemberExpression' && this.#code.isHostObject(key.object);
     const isCalled = key.type === 'Identifier' && !node.computed && CALLED_BY_HOST.has(key.name);
     if (isSymbol || isCalled)
-      this.#refuse(
+      refuse(
         node,
         'a method that the language itself calls cannot be suspended where it touches shared memory',
       );
@@ -729,19 +441,16 @@ class Pass {
     const isNamed = (member: Method): boolean =>
       member.type === 'ClassPrivateMethod' || (!member.computed && nameOfKey(member.key) !== undefined);
     const waiting = methods.filter((member) => {
-      if (!this.#canWait(member)) return false;
+      if (!this.#code.canWait(member)) return false;
       this.#refuseHostMethod(member);
       if (isNamed(member)) return true;
       if (this.#options.strict === true)
-        this.#refuse(
-          member,
-          'a method whose name is computed cannot be suspended where it touches shared memory',
-        );
+        refuse(member, 'a method whose name is computed cannot be suspended where it touches shared memory');
       return false;
     });
     for (const member of node.body.body)
       if ((member.type === 'ClassMethod' || member.type === 'ClassPrivateMethod') && isAccessor(member))
-        this.#canWait(member);
+        this.#code.canWait(member);
     const outer = this.#privateMethods;
     this.#privateMethods = new Set([
       ...outer,
@@ -802,12 +511,9 @@ class Pass {
     this.#usesRuntime = true;
     const isArrow = node.type === 'ArrowFunctionExpression';
     if (isArrow && mentions(types, node, 'Super'))
-      this.#refuse(node, 'super in an arrow function cannot be suspended: call it in the method itself');
+      refuse(node, 'super in an arrow function cannot be suspended: call it in the method itself');
     if (isArrow && this.#options.strict === true && mentions(types, node, 'arguments'))
-      this.#refuse(
-        node,
-        'arguments in an arrow function cannot be suspended: give the function a name for them',
-      );
+      refuse(node, 'arguments in an arrow function cannot be suspended: give the function a name for them');
     const outer = this.#temporaries;
     const temporaries = new Temporaries();
     this.#temporaries = temporaries;
@@ -838,7 +544,7 @@ class Pass {
     if (param.type === 'Identifier') return types.identifier(param.name);
     if (param.type === 'RestElement' && param.argument.type === 'Identifier')
       return types.restElement(types.identifier(param.argument.name));
-    if ((param as t.Node).type === 'TSParameterProperty') return this.#refuse(param, 'a parameter property');
+    if ((param as t.Node).type === 'TSParameterProperty') return refuse(param, 'a parameter property');
     const name = `$p${index}`;
     if (param.type === 'AssignmentPattern') {
       const isNothing = types.binaryExpression('===', types.identifier(name), types.identifier('undefined'));
@@ -861,7 +567,7 @@ class Pass {
       case 'OptionalMemberExpression':
         return this.#scoped(() => this.#chain(node, (value) => value));
       case 'MemberExpression':
-        return this.#maybeField(node) ? this.#read(node) : undefined;
+        return this.#code.maybeField(node) ? this.#read(node) : undefined;
       case 'AssignmentExpression':
         return this.#assignment(node);
       case 'UpdateExpression':
@@ -876,7 +582,7 @@ class Pass {
       case 'NewExpression':
         return this.#options.strict === true ? this.#construction(node) : undefined;
       case 'TaggedTemplateExpression':
-        return this.#refuse(node, 'a tagged template cannot be suspended');
+        return refuse(node, 'a tagged template cannot be suspended');
       case 'ExpressionStatement':
         return this.#scoped(() => this.#t.expressionStatement(this.#visit(node.expression)));
       default:
@@ -893,10 +599,10 @@ class Pass {
     return this.#scoped(() => {
       const made = this.#take();
       const parked = types.memberExpression(types.identifier(STATE), types.identifier('parked'));
-      const refuse = types.memberExpression(types.identifier(ARRAYS), types.identifier('refuse'));
+      const refusal = types.memberExpression(types.identifier(ARRAYS), types.identifier('refuse'));
       return types.sequenceExpression([
         this.#set(made, this.#copy(node) as Expression),
-        types.conditionalExpression(parked, types.callExpression(refuse, []), this.#name(made)),
+        types.conditionalExpression(parked, types.callExpression(refusal, []), this.#name(made)),
       ]);
     });
   }
@@ -997,7 +703,7 @@ class Pass {
     const left = withoutTypes(node.left);
     if (left.type === 'ObjectPattern' || left.type === 'ArrayPattern')
       return this.#takeApart(left, node.right);
-    if (left.type !== 'MemberExpression' || !this.#maybeField(left)) return undefined;
+    if (left.type !== 'MemberExpression' || !this.#code.maybeField(left)) return undefined;
     return this.#scoped(() => {
       const parts: Expression[] = [];
       const object = this.#once(left.object, parts);
@@ -1044,7 +750,7 @@ class Pass {
     if (pattern.type === 'ObjectPattern') {
       for (const property of pattern.properties) {
         if (property.type === 'RestElement')
-          return this.#refuse(property, 'the rest of a structure cannot be taken apart');
+          return refuse(property, 'the rest of a structure cannot be taken apart');
         const key = this.#partKey(property, parts);
         const read = (): Expression =>
           this.#sequence(this.#attempt(() => this.#property(this.#name(whole), key(), keyed(property))));
@@ -1108,7 +814,7 @@ class Pass {
     if (place.type === 'ObjectPattern' || place.type === 'ArrayPattern')
       parts.push(...this.#assignParts(place, value));
     else if (member === undefined) parts.push(this.#set(place as t.Identifier, this.#name(value)));
-    else if (this.#maybeField(place as t.MemberExpression))
+    else if (this.#code.maybeField(place as t.MemberExpression))
       parts.push(...this.#write(member, () => this.#name(value)).slice(0, -1));
     else parts.push(types.assignmentExpression('=', member(), this.#name(value)));
     return parts;
@@ -1117,7 +823,7 @@ class Pass {
   #update(node: t.UpdateExpression): Expression | undefined {
     const types = this.#t;
     const target = withoutTypes(node.argument);
-    if (target.type !== 'MemberExpression' || !this.#maybeField(target)) return undefined;
+    if (target.type !== 'MemberExpression' || !this.#code.maybeField(target)) return undefined;
     return this.#scoped(() => {
       const parts: Expression[] = [];
       const object = this.#once(target.object, parts);
@@ -1171,7 +877,7 @@ class Pass {
   #call(node: t.CallExpression): Expression | undefined {
     const types = this.#t;
     const callee = withoutTypes(node.callee);
-    if (callee.type === 'Super' || callee.type === 'Import' || this.#isHostCall(node)) return undefined;
+    if (callee.type === 'Super' || callee.type === 'Import' || this.#code.isHostCall(node)) return undefined;
     if (callee.type === 'OptionalMemberExpression') {
       // (a?.m)(): a chain that ends before the call, and is what `this` is from.
       return this.#scoped(() =>
@@ -1192,7 +898,7 @@ class Pass {
       const map = types.memberExpression(made, types.identifier('map'));
       return this.#call(located(types.callExpression(map, rest), node));
     }
-    const known = this.#known(callee);
+    const known = this.#code.known(callee);
     if (known === Callee.NOTHING) return this.#callOfNothing(callee, node);
     if (known === Callee.TWIN) return this.#twinCall(callee as t.Identifier, node);
     if (known === Callee.NO_TWIN) return this.#callWithoutTwin(callee, node);
@@ -1248,26 +954,6 @@ class Pass {
     });
   }
 
-  /** What is called, where the code is our own. */
-  #known(callee: t.Node): Callee {
-    if (this.#options.strict === true) return Callee.UNKNOWN;
-    if (callee.type === 'Identifier') {
-      if (this.#namePlaces.has(callee.name)) return Callee.NOTHING;
-      const has = this.#hasTwin.get(callee.name);
-      if (has === undefined || TAKE_CONDITIONS.has(callee.name)) return Callee.UNKNOWN;
-      return has ? Callee.TWIN : Callee.NO_TWIN;
-    }
-    if (callee.type !== 'MemberExpression' || callee.computed || callee.property.type !== 'Identifier')
-      return Callee.UNKNOWN;
-    const { name } = callee.property;
-    if (this.#isBus(callee.object)) {
-      if (NO_OPERATION.has(name)) return Callee.NOTHING;
-      return OPERATIONS.has(name) ? Callee.NO_TWIN : Callee.UNKNOWN;
-    }
-    const isNothing = isRegisters(callee.object) || NAMES_OF_NOTHING.has(name);
-    return isNothing && callee.object.type !== 'Super' ? Callee.NOTHING : Callee.UNKNOWN;
-  }
-
   #isArrayFrom(callee: t.Node): boolean {
     return (
       callee.type === 'MemberExpression' &&
@@ -1282,11 +968,11 @@ class Pass {
   #refuseHostCallback(node: t.CallExpression | t.OptionalCallExpression): void {
     const name = calleeName(node);
     if (this.#options.strict !== true || name === undefined || !HOST_CALLS_BACK.has(name)) return;
-    if (this.#own.has(name)) return;
+    if (this.#code.declares(name)) return;
     const given = node.arguments.map((one) => withoutTypes(one));
     for (const one of given)
-      if (this.#t.isFunction(one) && (this.#mayOperate(one.body) || this.#canWait(one)))
-        this.#refuse(
+      if (this.#t.isFunction(one) && (this.#code.mayOperate(one.body) || this.#code.canWait(one)))
+        refuse(
           one,
           `a function that ${name}() calls cannot be suspended: read what it needs into plain values first, or write a loop`,
         );
@@ -1308,7 +994,7 @@ class Pass {
         return () => types.spreadElement(this.#name(list));
       }
       const bare = withoutTypes(argument);
-      const isCondition = name !== undefined && TAKE_CONDITIONS.has(name) && !this.#own.has(name);
+      const isCondition = name !== undefined && TAKE_CONDITIONS.has(name) && !this.#code.declares(name);
       if (types.isFunction(bare) && isCondition) {
         const value = this.#take();
         parts.push(this.#set(value, this.#plain(bare as t.ArrowFunctionExpression)));
@@ -1579,7 +1265,7 @@ class Pass {
 
   #refuseUsing(node: t.VariableDeclaration): void {
     if (this.#options.strict === true && (node.kind === 'using' || node.kind === 'await using'))
-      this.#refuse(node, 'what `using` calls in the end cannot be suspended: write try and finally');
+      refuse(node, 'what `using` calls in the end cannot be suspended: write try and finally');
   }
 
   #declare(kind: 'let' | 'const', to: t.LVal, value: Expression): t.Statement[] {
@@ -1615,7 +1301,7 @@ class Pass {
     const declarators = [this.#t.variableDeclarator(this.#name(whole), value)];
     for (const property of pattern.properties) {
       if (property.type === 'RestElement')
-        return this.#refuse(property, 'the rest of a structure cannot be taken apart');
+        return refuse(property, 'the rest of a structure cannot be taken apart');
       const read = this.#scoped(() => {
         const parts: Expression[] = [];
         const key = this.#partKey(property, parts);
@@ -1645,8 +1331,7 @@ class Pass {
   #forOf(node: t.ForOfStatement | t.ForInStatement): t.Node | undefined {
     const types = this.#t;
     const { left } = node;
-    if (node.type === 'ForOfStatement' && node.await)
-      return this.#refuse(node, 'for await cannot be suspended');
+    if (node.type === 'ForOfStatement' && node.await) return refuse(node, 'for await cannot be suspended');
     if (left.type === 'VariableDeclaration') this.#refuseUsing(left);
     const to = (
       left.type === 'VariableDeclaration' ? left.declarations[0]!.id : withoutTypes(left)
@@ -1678,146 +1363,4 @@ class Pass {
     copy.loc = node.loc ?? null;
     return copy;
   }
-}
-
-/** `registers`, `bus.registers`: words of a CPU that are nobody's operations. */
-function isRegisters(node: t.Node): boolean {
-  if (node.type === 'Identifier') return node.name === 'registers';
-  if (node.type !== 'MemberExpression' || node.property.type !== 'Identifier') return false;
-  const isOfBus = node.object.type === 'ThisExpression' || nameOfKey(node.object) === 'bus';
-  return isOfBus && node.property.name === 'registers';
-}
-
-/** `kernel_function('name', ...)`: a wrapper of memory/symbols, which has a twin. */
-function isKernelFunction(node: t.Node): boolean {
-  return (
-    node.type === 'CallExpression' &&
-    node.callee.type === 'Identifier' &&
-    node.callee.name === 'kernel_function'
-  );
-}
-
-/** Functions and variables that a module declares for itself. */
-function topDeclarations(program: t.Program): t.Node[] {
-  return program.body.flatMap((statement): t.Node[] => {
-    const declared = statement.type === 'ExportNamedDeclaration' ? statement.declaration : statement;
-    if (declared?.type === 'VariableDeclaration') return declared.declarations;
-    return declared == null ? [] : [declared];
-  });
-}
-
-function firstNonImport(body: readonly t.Statement[]): number {
-  const index = body.findIndex((statement) => statement.type !== 'ImportDeclaration');
-  return index < 0 ? body.length : index;
-}
-
-function isAccessor(node: AnyFunction | Method): boolean {
-  return 'kind' in node && (node.kind === 'get' || node.kind === 'set');
-}
-
-/** `@plain` in front of a function: it performs at most one operation, as its first effect, or only reads. */
-function isMarkedPlain(node: t.Node): boolean {
-  return node.leadingComments?.some(({ value }) => value.includes('@plain')) === true;
-}
-
-function twinKey(types: typeof t, member: Method): t.StringLiteral | t.PrivateName {
-  if (member.type === 'ClassPrivateMethod')
-    return types.privateName(types.identifier(`${member.key.id.name}$`));
-  return types.stringLiteral(`${nameOfKey(member.key)!}$`);
-}
-
-function twinOf(types: typeof t, called: Expression): t.MemberExpression {
-  return types.memberExpression(called, types.identifier('$'));
-}
-
-/** Whether taking something apart reads nothing that could be a view's, and evaluates nothing. */
-function isSimple(pattern: t.LVal): boolean {
-  if (pattern.type !== 'ArrayPattern') return false;
-  return pattern.elements.every(
-    (one) =>
-      one === null ||
-      one.type === 'Identifier' ||
-      (one.type === 'RestElement' && one.argument.type === 'Identifier'),
-  );
-}
-
-/** How a part of a structure is named. */
-function keyed(property: t.ObjectProperty): { computed: boolean; loc: t.Node['loc'] } {
-  return { computed: property.computed || property.key.type !== 'Identifier', loc: property.loc ?? null };
-}
-
-function located<N extends t.Node>(made: N, node: t.Node): N {
-  made.loc = node.loc ?? null;
-  return made;
-}
-
-/** What an expression is behind its type assertions. */
-function withoutTypes(node: t.Node): t.Node {
-  switch (node.type) {
-    case 'TSNonNullExpression':
-    case 'TSAsExpression':
-    case 'TSSatisfiesExpression':
-    case 'TSTypeAssertion':
-    case 'TSInstantiationExpression':
-    case 'ParenthesizedExpression':
-      return withoutTypes(node.expression);
-    default:
-      return node;
-  }
-}
-
-function calleeName(node: t.CallExpression | t.OptionalCallExpression): string | undefined {
-  const callee = withoutTypes(node.callee);
-  if (callee.type === 'Identifier') return callee.name;
-  const isMember = callee.type === 'MemberExpression' || callee.type === 'OptionalMemberExpression';
-  return isMember && callee.property.type === 'Identifier' ? callee.property.name : undefined;
-}
-
-/** What a method is called, if that is known: `name`, `'name'`, `5`. */
-/** What is called, as V8 writes it where it is no function. */
-function calledAs(node: t.Node): string {
-  const bare = withoutTypes(node);
-  if (bare.type === 'Identifier') return bare.name;
-  if (bare.type === 'ThisExpression') return 'this';
-  if (bare.type === 'NumericLiteral') return String(bare.value);
-  if (bare.type === 'StringLiteral') return JSON.stringify(bare.value);
-  if (bare.type === 'CallExpression') return `${calledAs(bare.callee)}(...)`;
-  if (bare.type !== 'MemberExpression') return '(intermediate value)';
-  const { object, property } = bare;
-  if (property.type === 'PrivateName') return `${calledAs(object)}.#${property.id.name}`;
-  if (!bare.computed) return `${calledAs(object)}.${nameOfKey(property) ?? ''}`;
-  return property.type === 'StringLiteral'
-    ? `${calledAs(object)}.${property.value}`
-    : `${calledAs(object)}[${calledAs(property)}]`;
-}
-
-function nameOfKey(key: t.Node): string | undefined {
-  if (key.type === 'Identifier') return key.name;
-  return key.type === 'StringLiteral' || key.type === 'NumericLiteral' ? String(key.value) : undefined;
-}
-
-/** Whether `test` holds for a node or one below it, as far as `enters` goes. */
-function anyNode(
-  types: typeof t,
-  node: t.Node,
-  test: (node: t.Node) => boolean,
-  enters: (node: t.Node) => boolean = () => true,
-): boolean {
-  if (test(node)) return true;
-  for (const key of types.VISITOR_KEYS[node.type] ?? []) {
-    const child = (node as Node)[key] as t.Node | t.Node[] | null | undefined;
-    for (const one of Array.isArray(child) ? child : [child])
-      if (one !== null && one !== undefined && enters(one) && anyNode(types, one, test, enters)) return true;
-  }
-  return false;
-}
-
-/** Whether a function says `this`, `super` or `arguments` and means its own, or that of the function around it. */
-function mentions(types: typeof t, node: t.Node, what: 'ThisExpression' | 'Super' | 'arguments'): boolean {
-  return anyNode(
-    types,
-    node,
-    (one) => one.type === what || (one.type === 'Identifier' && what === one.name),
-    (one) => !(types.isFunction(one) && one.type !== 'ArrowFunctionExpression') && !types.isClass(one),
-  );
 }
