@@ -77,8 +77,8 @@ if (smp.length > 0) {
 const search = chosen(SECTIONS.search).filter((section) => section !== 'jobs');
 if (search.length > 0) await searchRows(search);
 if (wanted.has('jobs')) {
-  const { jobsRow } = await import('./bench/jobs.mjs');
-  tell(jobsRow());
+  const { jobsRows } = await import('./bench/jobs.mjs');
+  for (const row of jobsRows()) tell(row);
 }
 if (json !== undefined) {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));

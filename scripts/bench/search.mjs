@@ -86,8 +86,11 @@ async function laboratory(file, kind) {
   return { lab, close: () => executor.close() };
 }
 
-/** An endless campaign of one strategy: what `explore` does in a run, shrinking and printing left out.
- * @param {any} lab @param {import('smplab').StrategyName} strategy */
+/**
+ * An endless campaign of one strategy: what `explore` does in a run, shrinking and printing left out. `bare`: its runs in the
+ * executor alone, with the scenario's own check, and nobody who reads their logs: no checkers, and no traces counted.
+ * @param {any} lab @param {import('smplab').StrategyName} strategy
+ */
 function endless(lab, strategy) {
   const search = smplab.searchFor({ strategy, depth: 3, seed: SEED, runs: RUNS_MAX });
   const total = { runs: 0, steps: 0, switches: 0 };
@@ -103,7 +106,11 @@ function endless(lab, strategy) {
       total.switches += result.switches;
     }
   };
-  return { make, total };
+  /** @param {number} runs */
+  const bare = (runs) => {
+    for (let run = 0; run < runs; run++) lab.inner.run(search.next());
+  };
+  return { make, bare, total };
 }
 
 for (const kind of KINDS)
@@ -131,12 +138,22 @@ for (const kind of KINDS)
       const peers = numbers();
       const ratios = numbers();
       const peerRatios = numbers();
+      const bareRates = numbers();
+      const bareRatios = numbers();
+      if (kind === 'fibers') ours.bare(runs * 4);
       for (let round = 0; round < ROUNDS; round++) {
         const own = await cpuSeconds(() => ours.make(runs));
         const base = await cpuSeconds(() => bareRuns(policy, runs));
         us.push(runs / own);
         bares.push(runs / base);
         ratios.push(own / base);
+        if (kind === 'fibers') {
+          const unread = await cpuSeconds(() => {
+            ours.bare(runs);
+          });
+          bareRates.push(runs / unread);
+          bareRatios.push(unread / own);
+        }
         if (!hasPeer) continue;
         const peer = await cpuSeconds(() => fastCheckSchedules(runs, SEED + round));
         peers.push(runs / peer);
@@ -155,6 +172,15 @@ for (const kind of KINDS)
         ratio: median(ratios),
         note,
       });
+      if (kind === 'fibers')
+        tell({
+          name: `fibers/${policy}24-bare`,
+          value: median(bareRates),
+          unit,
+          baseline: median(us),
+          ratio: median(bareRatios),
+          note: `the executor alone: checkers and coverage off; ${((median(bareRates) * total.steps) / total.runs / 1e6).toFixed(1)} M operations/CPU-s`,
+        });
       const bareNote = `${(bareSwitches / runs).toFixed(1)} switches a run; no kernel, views, log or checkers`;
       if (kind === 'threads')
         tell({
