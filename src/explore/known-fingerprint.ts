@@ -27,7 +27,7 @@ const FLOW = 3;
 const FACT = -1;
 const ODD = -2;
 
-const SLOTS_AT_FIRST = 64;
+const SLOTS_AT_FIRST = 32;
 /** Words of a slot: run, history, who wrote it last, + 1; and which word of memory it is. */
 const RUN = 0;
 const HISTORY = 1;
@@ -49,6 +49,8 @@ export class KnownFingerprints {
   /** @param known of the logs that it is asked about */
   constructor(known: KnownPlaces) {
     this.known = known;
+    // A field that is set once is a constant for V8, and what is compiled so is thrown away when it is not.
+    this.#growSlots();
   }
 
   /** Undefined: it has to be read from the log. */
@@ -159,12 +161,14 @@ export class KnownFingerprints {
     if (known !== undefined) return known;
     const slot = this.#slotOf.size;
     this.#slotOf.set(word, slot);
-    if ((slot + 1) * SLOT > this.#slots.length) {
-      const grown = new Int32Array(this.#slots.length * 2);
-      grown.set(this.#slots);
-      this.#slots = grown;
-    }
+    if ((slot + 1) * SLOT > this.#slots.length) this.#growSlots();
     this.#slots[slot * SLOT + WORD] = word;
     return slot;
+  }
+
+  #growSlots(): void {
+    const grown = new Int32Array(this.#slots.length * 2);
+    grown.set(this.#slots);
+    this.#slots = grown;
   }
 }

@@ -49,7 +49,7 @@ const NODE_WORDS = 8;
 /** Words of an edge: for which value read, what is written then, what comes then, and the next edge. */
 export const EdgeWord = { VALUE: 0, WRITTEN: 1, NEXT: 2, OTHER: 3 } as const;
 const EDGE_WORDS = 4;
-const WORDS_AT_FIRST = 4_096;
+const WORDS_AT_FIRST = 2_048;
 const WORDS_MAX = 1 << 22;
 /** Of the start and of the end of some bytes. */
 const HASHED_BYTES = 32;
@@ -89,6 +89,11 @@ export class FlowTree {
   constructor(cpus: number) {
     // No node is 0, and what is kept for one beside this array has no part of it.
     this.#used = Math.max(2 * cpus, EDGE_WORDS);
+    // What has been set once V8 takes for a constant: code compiled so is thrown away where a tree first grows, and the loop of
+    // known-steps.ts has then been seen to stay slow for good.
+    this.words = twiceAsLong(this.words);
+    this.calls = twiceAsLong(this.calls);
+    this.stores = twiceAsLong(this.stores);
   }
 
   /** Above every node and every edge. */

@@ -1,5 +1,5 @@
 /** Words of memory that runs from trees write: those, and what a machine always takes back, are what goes back before the next. */
-const WORDS_AT_FIRST = 256;
+const WORDS_AT_FIRST = 128;
 
 export class WrittenWords {
   /** The first `count` of them, by number. */
@@ -8,16 +8,23 @@ export class WrittenWords {
   count = 0;
   readonly #known = new Set<number>();
 
+  constructor() {
+    // No constant: see flow-tree.ts.
+    this.#grow();
+  }
+
   add(word: number): void {
     if (this.#known.has(word)) return;
     this.#known.add(word);
-    if (this.count === this.words.length) {
-      // wall: typed-array: the same
-      const grown = new Int32Array(this.count * 2);
-      grown.set(this.words);
-      this.words = grown;
-    }
+    if (this.count === this.words.length) this.#grow();
     this.words[this.count++] = word;
+  }
+
+  #grow(): void {
+    // wall: typed-array: the same
+    const grown = new Int32Array(this.words.length * 2);
+    grown.set(this.words);
+    this.words = grown;
   }
 
   /** Those of some bytes. */

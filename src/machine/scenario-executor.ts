@@ -101,6 +101,8 @@ export class ScenarioExecutor implements Executor {
   readonly #scheduling: Uint8Array;
   readonly #log: Int32Array;
   readonly #owners: Uint16Array;
+  /** Where what the scheduler knows is in memory. */
+  readonly #search: number;
   readonly #segments: number;
   readonly #policy: number;
   /** Of each CPU, the word indices of its block and of its context. */
@@ -146,6 +148,7 @@ export class ScenarioExecutor implements Executor {
       new ThreadRunner(machine, this.#startWords, loaded.scenario.always !== undefined);
     this.#scheduling = startOfScheduling(machine, loaded);
     this.#log = new Int32Array(bus.buffer, layout.search + region.log, layout.logCapacity * 8);
+    this.#search = layout.search;
     this.#segments = (layout.search + region.segments) >>> 2;
     this.#policy = policyWords(layout);
     this.#places = Array.from({ length: layout.nrPossible }, (_, cpu) => ({
@@ -271,7 +274,7 @@ export class ScenarioExecutor implements Executor {
     const i32 = this.#i32;
     for (const word of LIVE_WORDS) this.#startWords[word] = i32[word]!;
     i32.set(this.#startBlock, MACHINE_BLOCK >>> 2);
-    this.#u8.set(this.#scheduling, this.machine.layout.search);
+    this.#u8.set(this.#scheduling, this.#search);
   }
 
   /** Memory as it was kept: what was written since, and every CPU's registers. */

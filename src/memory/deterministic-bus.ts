@@ -327,27 +327,20 @@ export class DeterministicBus extends OperationBus implements Bus {
   }
 
   #publishAwait(): void {
-    const { registers } = this;
-    const count = registers.get(CpuWord.WATCH_COUNT);
-    let least = Infinity;
-    let most = 0;
+    const { i32 } = this;
+    const { base } = this.registers;
+    const count = i32[base + CpuWord.WATCH_COUNT]!;
+    let first = 0;
+    let behind = 0;
     let visible = false;
     for (let index = 0; index < count; index++) {
-      const word = registers.get(CpuWord.WATCH_LIST + index);
-      least = Math.min(least, word * 4);
-      most = Math.max(most, word * 4 + 4);
-      visible = this.claimWord(word) || visible;
+      const word = i32[base + CpuWord.WATCH_LIST + index]!;
+      if (index === 0 || word < first) first = word;
+      if (word >= behind) behind = word + 1;
+      if (this.claimWord(word)) visible = true;
     }
-    if (count === 0) least = 0;
-    let kind: AccessKind = AccessKind.ONCE;
-    if (this.i32[ON] !== 0 && this.i32[this.contextIndex + ContextWord.WANTS] !== 0) {
-      // On offer: when the wait is over it is not any more, which others look at.
-      kind = AccessKind.RMW;
-      least = Math.min(least, ORPHANS * 4);
-      most = Math.max(most, ORPHANS * 4 + 4, (this.contextIndex + ContextWord.WANTS) * 4 + 4);
-      visible = true;
-    }
-    this.core.publish(this.actor, OpType.AWAIT | (kind << 8), least, most - least, visible);
+    const head = OpType.AWAIT | (AccessKind.ONCE << 8);
+    this.core.publish(this.actor, head, first * 4, (behind - first) * 4, visible);
   }
 
   /** And one record for each word that the condition read, since it could have held before. */
