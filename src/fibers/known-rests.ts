@@ -64,9 +64,12 @@ export class KnownRests {
 
   begin(): void {
     this.hasFailed = false;
-    this.#wait.fill(0);
-    // One by one: to set a length costs a call of the host.
-    for (const below of this.#below) while (below.length > 0) below.pop();
+    // One by one: to fill so few, or to set a length, costs a call of the host.
+    for (let cpu = 0; cpu < this.#cpus; cpu++) {
+      this.#wait[cpu] = 0;
+      const below = this.#below[cpu]!;
+      while (below.length > 0) below.pop();
+    }
   }
 
   /** A CPU comes to a node that is not known to be a step. False: no tree knows how it goes on. */

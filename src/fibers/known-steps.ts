@@ -100,7 +100,7 @@ export class KnownSteps implements KnownPlaces {
   }
 
   begin(): void {
-    this.at.fill(0);
+    for (let cpu = 0; cpu < this.#cpus; cpu++) this.at[cpu] = 0;
     this.isPlain = true;
     this.visible = 0;
     this.actorCount = 0;

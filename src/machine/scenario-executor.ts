@@ -272,7 +272,11 @@ export class ScenarioExecutor implements Executor {
   /** The machine's own words, and what everybody is about to do. */
   #takeBackMachine(): void {
     const i32 = this.#i32;
-    for (const word of LIVE_WORDS) this.#startWords[word] = i32[word]!;
+    const start = this.#startWords;
+    for (let index = 0; index < LIVE_WORDS.length; index++) {
+      const word = LIVE_WORDS[index]!;
+      start[word] = i32[word]!;
+    }
     i32.set(this.#startBlock, MACHINE_BLOCK >>> 2);
     this.#u8.set(this.#scheduling, this.#search);
   }
