@@ -61,6 +61,8 @@ export interface Policy {
   begin?(words: Int32Array): void;
   /** True: asked also where only one actor is enabled, because the answer may be NOBODY. */
   readonly always?: boolean;
+  /** True: of a search that is complete only if nothing that decides goes unseen. */
+  readonly isExhaustive?: boolean;
   /** Chooses one of `choice.enabled`. Asked only where there is something to choose: count > 1 (see `always`). */
   choose(words: Int32Array, choice: Choice): Actor;
   /**

@@ -128,6 +128,8 @@ export class EventTable {
   /** By CPU: stores that have entered its buffer, and left it. */
   private readonly buffered = new Int32Array(DPOR_ACTORS / 4);
   private readonly flushed = new Int32Array(DPOR_ACTORS / 4);
+  /** A CPU has looked at what others write as part of a step in front of which nobody could go. */
+  hasUnseenLook = false;
   /** A run has had a store buffer. */
   isTso = false;
   private recordsRead = 0;
@@ -173,6 +175,7 @@ export class EventTable {
       }
       if ((opFlags(head) & OpFlag.CONTINUES) !== 0) {
         if (isFirst) this.addRange(record);
+        else if (opType(head) === OpType.LOAD) this.hasUnseenLook = true;
         continue;
       }
       isFirst = opActor(head) !== actor || this.begins(head);
@@ -311,6 +314,7 @@ export class EventTable {
     this.flags[event]! |= EventFlag.MANY;
     if (opType(words[at]!) === OpType.STORE) this.flags[event]! |= EventFlag.DRAINS;
     if ((this.flags[event]! & EventFlag.VISIBLE) !== 0) this.does[event]! |= does;
+    else if (opType(words[at]!) === OpType.LOAD) this.hasUnseenLook = true;
     const start = words[at + OpWord.ADDRESS]! >>> 0;
     const end = Math.max(start + words[at + OpWord.SIZE]!, this.address[event]! + this.size[event]!);
     const least = Math.min(start, this.address[event]!);

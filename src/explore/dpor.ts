@@ -197,6 +197,7 @@ export class DporSearch implements Search {
     this.discarded += this.executions;
     this.executions = this.redundant = this.misses = this.maxDepth = this.limited = this.timeouts = 0;
     this.opened = 0;
+    this.order.events.hasUnseenLook = false;
     this.path.forget();
     this.demands.forget();
   }
@@ -244,6 +245,8 @@ export class DporSearch implements Search {
   private gap(): string | undefined {
     if (this.hasGivenUp)
       return `memory became known as shared ${this.restarts} times, and the search gave up`;
+    if (this.order.events.hasUnseenLook)
+      return 'a CPU looked whether an interrupt waits for it where none could come in between';
     if (this.limited > 0) return `${this.limited} schedules were not followed to their end`;
     if (this.path.lost > 0) return `the search could not follow up ${this.path.lost} of its branches`;
     if (this.demands.startsTwice) return 'a CPU was sent INIT twice, and may have begun in between';

@@ -14,6 +14,7 @@ import {
   MACHINE_BLOCK,
   MachineWord,
   PAGE_SIZE,
+  PENDING_MASKABLE,
   TraceMask,
   perCpuOffset,
   ringWord,
@@ -174,6 +175,10 @@ export abstract class BaseBus {
   /** Looks at memory for a CPU that is dead: no scheduling point and no event, but a wait depends on what it reads. */
   unseen(condition: () => boolean): boolean {
     return condition();
+  }
+
+  interruptWaits(): boolean {
+    return (this.registers.get(CpuWord.PENDING) & PENDING_MASKABLE) !== 0;
   }
 
   loadLocal32(address: number): number {

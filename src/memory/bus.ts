@@ -78,6 +78,11 @@ export interface Bus {
 
   /** EFLAGS.IF. Switching it off is a scheduling point where interrupts come at all: one may come just before. */
   interruptFlag(on: boolean): void;
+  /**
+   * Whether an interrupt waits for this CPU, which keeps it out. No scheduling point: in a search it is part of the CPU's last step
+   * that it has looked.
+   */
+  interruptWaits(): boolean;
   /** Preemption is about to go off: the last moment for an interrupt that lets somebody else have the CPU. */
   preemptionOff(): void;
   /** An interrupt is being taken. Answers what `interruptLeaves` wants. */

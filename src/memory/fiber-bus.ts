@@ -254,6 +254,11 @@ export class FiberBus extends DeterministicBus {
     else for (let at = address; at < address + length; at += 4) trail.left(at, this.i32[at >>> 2]!);
   }
 
+  override interruptWaits(): boolean {
+    if (!this.isWatching) this.#trail?.lose();
+    return super.interruptWaits();
+  }
+
   override tally32(address: number, operand: number): number {
     this.#trail?.looked(address, this.i32[address >>> 2]!);
     this.#trail?.tallied(address, operand);

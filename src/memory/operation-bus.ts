@@ -41,6 +41,7 @@ const TRACE_MASK = machineWord(MachineWord.TRACE_MASK);
 const RUN_END = machineWord(MachineWord.RUN_END);
 const ORPHANS = machineWord(MachineWord.ORPHANS);
 const ON = searchWord(SearchWord.ON);
+const STEP_FLAGS = searchWord(SearchWord.STEP_FLAGS);
 const MODEL = searchWord(SearchWord.MEMORY_MODEL);
 const STOP_AT_FINDING = searchWord(SearchWord.STOP_AT_FINDING);
 
@@ -452,6 +453,19 @@ export abstract class OperationBus extends BaseBus implements CoreClient {
       this.log(OpType.IRQ_FLAG, 0, this.pendingIndex * 4, 4, 1, 0);
     }
     this.registers.set(CpuWord.IRQS_ENABLED, on ? 1 : 0);
+  }
+
+  override interruptWaits(): boolean {
+    const waits = super.interruptWaits();
+    const { i32, pendingIndex } = this;
+    if (i32[ON] === 0 || this.isUnseen || this.isWatching || !this.claim(pendingIndex * 4, 4)) return waits;
+    this.more(OpType.LOAD, AccessKind.ONCE, pendingIndex * 4, 4, i32[pendingIndex]!, 0);
+    // Where nobody could go in front of the step, an interrupt could not come in time: that has to become a choice.
+    if (this.core.isExhaustive && (i32[STEP_FLAGS]! & OpFlag.VISIBLE) === 0) {
+      const { address, size } = this.core.log.lastStep();
+      this.#ownership.share(address, size);
+    }
+    return waits;
   }
 
   preemptionOff(): void {

@@ -45,6 +45,18 @@ export class Ownership {
     return shared;
   }
 
+  /** From here on a step on these bytes is a choice point, whoever uses them. */
+  share(address: number, size: number): void {
+    const owners = this.#owners;
+    const last = (address + size - 1) >>> 2;
+    for (let word = address >>> 2; word <= last && word < owners.length; word++) {
+      if (owners[word] === SHARED) continue;
+      this.#grown.push(word, owners[word]!);
+      owners[word] = SHARED;
+      this.#i32[SHARED_GREW] = 1;
+    }
+  }
+
   /** The same of one word, by its number. */
   claimWord(actor: Actor, word: number): boolean {
     const owner = this.#owners[word];

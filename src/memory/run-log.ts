@@ -1,5 +1,5 @@
 /** The operation log (trace/operations) while a run writes it. */
-import { OP_WORDS, OpFlag, OpType, OpWord, opHead } from '#trace/operations';
+import { OP_WORDS, OpFlag, OpType, OpWord, opFlags, opHead } from '#trace/operations';
 import type { Actor } from '#base/strategy';
 import { CpuWord, type Geometry, RunEnd, SearchWord, MachineWord } from './layout.ts';
 import { SEARCH_BASE } from './search-words.ts';
@@ -62,6 +62,14 @@ export class RunLog {
   ): void {
     const head = opHead(type, kind, flags | OpFlag.CONTINUES | this.#context(block), actor);
     this.append(head, address, size, read, written, site, 0, 0);
+  }
+
+  /** What the last step is on. */
+  lastStep(): { readonly address: number; readonly size: number } {
+    const i32 = this.#i32;
+    let at = this.start + (i32[RECORDS]! - 1) * OP_WORDS;
+    while (at > this.start && (opFlags(i32[at]!) & OpFlag.CONTINUES) !== 0) at -= OP_WORDS;
+    return { address: i32[at + OpWord.ADDRESS]! >>> 0, size: i32[at + OpWord.SIZE]! };
   }
 
   /** @param type of trace/events */

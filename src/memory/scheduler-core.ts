@@ -135,6 +135,11 @@ export class SchedulerCore implements Choice {
     this.#policies = policies;
   }
 
+  /** The run is one of a search that wants to have them all. */
+  get isExhaustive(): boolean {
+    return this.#policy?.isExhaustive === true;
+  }
+
   /** Says what an actor would do next. */
   publish(actor: Actor, head: number, address: number, size: number, visible: boolean): void {
     this.nextHead[actor] = head;

@@ -40,6 +40,7 @@ const AWAKE = -1;
 export const follow: Policy = {
   name: 'follow',
   always: true,
+  isExhaustive: true,
   choose(words, choice) {
     const first = words[FollowWord.FIRST]! - 1;
     words[FollowWord.FIRST] = 0;

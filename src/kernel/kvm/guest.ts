@@ -39,7 +39,7 @@ export const guest_step = struct('guest_step', { what: u32, times: u32 });
 const PAGE_SHIFT = 12;
 const PAGE_MASK = 0xfff;
 
-/** Whether an interrupt has come that this CPU could take. */
+/** Whether an interrupt has come that this CPU could take. Whoever asks has it taken if so: when it came makes no difference. */
 export function interrupt_waits(): boolean {
   return (bus.loadLocal32((bus.registers.base + CpuWord.PENDING) * 4) & PENDING_MASKABLE) !== 0;
 }
@@ -73,13 +73,13 @@ function run_list(vcpu: kvm_vcpu): number {
     vcpu.regs.set(VCPU_REGS_RDI, BigInt(done + 1));
     if (what === GUEST_STEP_EXIT) return GUEST_CPUID;
     if (what === GUEST_STEP_HALT) return GUEST_HLT;
-    if (interrupt_waits()) return GUEST_INTERRUPTED;
+    if (bus.interruptWaits()) return GUEST_INTERRUPTED;
   }
 }
 
 /** The guest runs until something makes it exit. An interrupt that waits does so before the first instruction. */
 export function run_guest(vcpu: kvm_vcpu): number {
-  if (interrupt_waits()) return GUEST_INTERRUPTED;
+  if (bus.interruptWaits()) return GUEST_INTERRUPTED;
   const left = vcpu.regs.get(VCPU_REGS_RSI);
   if (left === 0n) return GUEST_HLT;
   if ((left & GUEST_LIST) !== 0n) return run_list(vcpu);

@@ -4,6 +4,7 @@ import { type Executor, RunStop } from '#explore/executor';
 import { fingerprint } from '#explore/happens-before';
 import { runSearch } from '#explore/search';
 import { policyNumber } from '#scheduler/policies';
+import { OP_WORDS, OpFlag, OpType, opActor, opHead } from '#trace/operations';
 import { type FlowBody, ModelMachine, type ModelOptions } from '../../support/model-machine.ts';
 import { byDpor } from './dpor-programs.ts';
 
@@ -173,6 +174,37 @@ describe('dpor: what a run alone does not show', () => {
     expect(search.isComplete).toBe(false);
     expect(search.statement().unproved).toMatch(/^memory became known as shared 4 times/);
   });
+
+  it.each([
+    ['in front of which nobody could go', 1, false],
+    ['that is a choice', 2, true],
+  ])(
+    'a look at what others write, as part of a step %s: whether an end of the search is a proof',
+    (_, users, isProof) => {
+      const add: FlowBody = function* (m) {
+        yield m.rmw(X, (before) => before + 1);
+      };
+      const machine = new ModelMachine({ flows: Array.from({ length: users }, () => add) });
+      const telling: Executor = {
+        actors: machine.actors,
+        run(plan) {
+          const { log, ...result } = machine.run(plan);
+          const last = log.records * OP_WORDS;
+          const steps = log.words.subarray(0, last);
+          const actor = opActor(log.words[last - OP_WORDS]!);
+          const look = [opHead(OpType.LOAD, 0, OpFlag.CONTINUES, actor), Y, 4, 0, 0, 0, 0, 0];
+          return {
+            ...result,
+            log: { words: Int32Array.from([...steps, ...look]), records: log.records + 1 },
+          };
+        },
+      };
+      const search = new DporSearch();
+      runSearch(search, telling, () => false);
+      expect(search.isComplete).toBe(isProof);
+      if (!isProof) expect(search.statement().unproved).toMatch(/^a CPU looked whether an interrupt waits/);
+    },
+  );
 
   it('a budget: stops there, and the estimate of the rest is within three times the truth (24 traces)', () => {
     const flows = Array.from(
