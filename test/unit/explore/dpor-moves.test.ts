@@ -9,7 +9,7 @@ import { provedAsByForce } from './dpor-proof.ts';
 const X = 0x100;
 const Y = 0x104;
 const ANY = 7;
-const SCHEDULES_MAX = 2_000;
+const SCHEDULES_MAX = 600;
 
 /** Asks for another CPU, and gives that up when Y is 1. Answers 1 on another CPU. */
 function* leave(m: ModelOps, wants = ANY): Generator<ModelRequest, number, number> {
@@ -199,10 +199,10 @@ describe('dpor: tasks that change CPUs', () => {
   });
 
   it.each([
-    ['sc', 7, false, 40],
-    ['tso', 6, false, 25],
-    ['sc', 6, true, 25],
-    ['tso', 5, true, 25],
+    ['sc', 7, false, 25],
+    ['tso', 6, false, 15],
+    ['sc', 6, true, 15],
+    ['tso', 5, true, 15],
   ] as const)(
     'the states and traces of brute force, no trace twice (%s, %i operations, interrupts %s, %i programs)',
     (model, most, withInterrupts, programs) => {
