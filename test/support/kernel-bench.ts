@@ -106,6 +106,7 @@ function fakeArch(bus: ParallelBus, msrs: Map<number, bigint>): Arch {
     },
     offline: () => false,
     orphans: () => false,
+    orphansNow: () => false,
     misplaced: () => false,
     ringHost: () => {},
     hostMicroseconds: () => 0,
