@@ -13,9 +13,8 @@ import type { CpuTask } from './serve.ts';
 declare const __dirname: string;
 declare const require: unknown;
 
-/** What machine/pool.ts adds to a task. */
+/** What machine/pool.ts adds to a task besides the code. Both are read once, and shared by all threads. */
 interface LoadedTask extends CpuTask {
-  /** The cache of the code it needs, read once and shared by all threads. */
   readonly codeCache?: Uint8Array;
 }
 
@@ -32,11 +31,12 @@ const loaded = new Map<CpuTask['kind'], { readonly code: CpuCode; readonly scrip
  * The file is a function in brackets (scripts/build.mjs): put around it here, that would be a second copy of it in every
  * thread. Nothing of what this reads outlives it but V8's own.
  */
-function load({ kind, codeCache }: LoadedTask): { readonly code: CpuCode; readonly script: Script } {
+function load({ kind, code, codeCache }: LoadedTask): { readonly code: CpuCode; readonly script: Script } {
   const known = loaded.get(kind);
   if (known !== undefined) return known;
   const filename = join(__dirname, `${kind}.cjs`);
-  const script = new Script(readFileSync(filename, 'latin1'), {
+  const text = code === undefined ? readFileSync(filename) : Buffer.from(code.buffer);
+  const script = new Script(text.toString('latin1'), {
     filename,
     ...(codeCache === undefined ? {} : { cachedData: codeCache }),
   });

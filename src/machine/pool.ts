@@ -53,19 +53,32 @@ function cpuEntry(): string {
   return fileURLToPath(new URL('cpu-worker/loader.cjs', root));
 }
 
-/**
- * V8's code cache of what CPU threads run, for a loader.ts at `entry`; undefined where the build left none for this V8. Shared
- * memory: each thread starts from it, none has a copy.
- */
-function codeCacheBeside(entry: string, kind: CpuTask['kind']): Uint8Array | undefined {
+/** What a thread is given of the code that it runs (cpu-worker/loader.ts). */
+interface ThreadCode {
+  readonly code?: Uint8Array;
+  readonly codeCache?: Uint8Array;
+}
+
+/** A file beside a loader.ts at `entry`, in shared memory; undefined where there is none. */
+function sharedFile(entry: string, name: string): Uint8Array | undefined {
   try {
-    const bytes = readFileSync(path.join(path.dirname(entry), `${kind}.${process.versions.v8}.cache`));
-    const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
-    shared.set(bytes);
-    return shared;
+    const bytes = readFileSync(path.join(path.dirname(entry), name));
+    const memory = new Uint8Array(new SharedArrayBuffer(bytes.length));
+    memory.set(bytes);
+    return memory;
   } catch {
     return undefined;
   }
+}
+
+/**
+ * What CPU threads run, and V8's code cache of it where the build left one for this V8. Each thread starts from it, none has a
+ * copy; and all threads of a pool run the same, whatever happens to the files meanwhile.
+ */
+function codeBeside(entry: string, kind: CpuTask['kind']): ThreadCode {
+  const code = sharedFile(entry, `${kind}.cjs`);
+  const codeCache = sharedFile(entry, `${kind}.${process.versions.v8}.cache`);
+  return { ...(code === undefined ? {} : { code }), ...(codeCache === undefined ? {} : { codeCache }) };
 }
 
 /**
@@ -95,10 +108,11 @@ export function createPool({
       ...(oldGenerationMb === undefined ? {} : { maxOldGenerationSizeMb: oldGenerationMb }),
     },
   });
-  const caches = new Map<CpuTask['kind'], Uint8Array | undefined>();
-  const cacheFor = (kind: CpuTask['kind']): Uint8Array | undefined => {
-    if (!caches.has(kind)) caches.set(kind, codeCacheBeside(entry, kind));
-    return caches.get(kind);
+  const codes = new Map<CpuTask['kind'], ThreadCode>();
+  const codeFor = (kind: CpuTask['kind']): ThreadCode => {
+    const known = codes.get(kind) ?? codeBeside(entry, kind);
+    codes.set(kind, known);
+    return known;
   };
   // A thread that dies with a CPU on it fails that CPU's task. One that dies idle is nobody's loss: the next start makes
   // another. Without a listener Node would end the process.
@@ -135,9 +149,10 @@ export function createPool({
       });
       serving.add(fail);
       try {
-        const codeCache = cacheFor(task.kind);
-        const loading = codeCache === undefined ? task : { ...task, codeCache };
-        await Promise.race([piscina.run(loading, signal === undefined ? {} : { signal }), failed]);
+        await Promise.race([
+          piscina.run({ ...task, ...codeFor(task.kind) }, signal === undefined ? {} : { signal }),
+          failed,
+        ]);
       } finally {
         serving.delete(fail);
       }

@@ -239,8 +239,13 @@ export interface Image {
 /** Closes the image: from here on nothing may be defined. Idempotent. */
 export function sealImage(): Image {
   sealed = true;
-  sealedHash ??= imageHash();
-  return { end: pageAlign(staticCursor), hash: sealedHash, definitions };
+  return {
+    end: pageAlign(staticCursor),
+    get hash() {
+      return (sealedHash ??= imageHash());
+    },
+    definitions,
+  };
 }
 
 /** Over every name and address: equal in two threads exactly if their images are. */

@@ -35,10 +35,10 @@ function machine_word(word: number): number {
 }
 
 /** What the boot loader said. Only maxcpus= exists here. */
-const proc_cmdline = kernel_function(
-  'cmdline_read_proc',
-  (): string => `root=/dev/ram0 maxcpus=${machine_word(MachineWord.MAX_CPUS)}\n`,
-);
+const proc_cmdline = kernel_function('cmdline_read_proc', (): string => {
+  const maxcpus = machine_word(MachineWord.MAX_CPUS);
+  return `root=/dev/ram0 maxcpus=${maxcpus}\n`;
+});
 
 export const LINUX_RELEASE = '2.6.24';
 /** What `uname -v` says. */
