@@ -349,17 +349,10 @@ function explored(example, code, given = []) {
 /**
  * The first failure that `smplab explore` tells of a lesson on per-CPU variables, without its token.
  * @param {string} lesson
- * @param {string} [from] what of the picture to show: from the line on that begins with this
  */
-function refuted(lesson, from) {
+function refuted(lesson) {
   const lines = explored(lesson, 1);
-  const failure = lines.slice(2, lines.indexOf('again:') - 1);
-  if (from === undefined) return failure;
-  const columns = failure.findIndex((line) => line.startsWith('-----')) + 1;
-  const start = failure.findIndex((line) => line.trimStart().startsWith(from));
-  if (columns === 0 || start < columns)
-    throw new Error(`walkthrough: no '${from}' in the picture of ${lesson}`);
-  return [...failure.slice(0, columns), '...', ...failure.slice(start)];
+  return lines.slice(2, lines.indexOf('again:') - 1);
 }
 
 /** All excerpts, by name. @returns {Promise<Readonly<Record<string, readonly string[]>>>} */
@@ -369,12 +362,7 @@ async function excerpts() {
     'readme-proof': explored('counter-fixed', 0, ['--strategy', 'dpor']),
     'readme-tour': tour(['on_each_cpu(hardware_enable)', 'echo 1 >']),
   };
-  const lessons = Object.fromEntries(
-    LESSONS.map((id) => [
-      id,
-      refuted(id, id === 'lesson-3-my-copy-while-i-am-moved' ? 'hits_callback()' : undefined),
-    ]),
-  );
+  const lessons = Object.fromEntries(LESSONS.map((id) => [id, refuted(id)]));
   return { ...readme, ...lessons, ...(await amd()), ...(await intel()) };
 }
 

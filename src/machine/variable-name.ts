@@ -1,7 +1,18 @@
 /** Names of what lies in memory, for reports. */
 import { dataNames } from '#memory/image';
 import { functionNames } from '#memory/symbols';
-import { CONTEXT_BYTES, CPU_BLOCK_BYTES, type Geometry, PERCPU_BYTES, PERCPU_TEMPLATE } from '#memory/layout';
+import {
+  CONTEXT_BYTES,
+  CPU_BLOCK_BYTES,
+  ContextWord,
+  type Geometry,
+  MACHINE_BLOCK,
+  MachineWord,
+  PERCPU_BYTES,
+  PERCPU_TEMPLATE,
+} from '#memory/layout';
+
+const ORPHANS = MACHINE_BLOCK + MachineWord.ORPHANS * 4;
 
 /**
  * Name of the variable at an address, or of what else is there.
@@ -21,8 +32,13 @@ export function variableName(
   if (block >= 0 && block < layout.nrPossible * CPU_BLOCK_BYTES)
     return `interrupts of cpu ${Math.floor(block / CPU_BLOCK_BYTES)}`;
   const context = address - layout.contexts;
-  if (context >= 0 && context < layout.nrPossible * CONTEXT_BYTES)
-    return `stack of cpu ${Math.floor(context / CONTEXT_BYTES)}+${context % CONTEXT_BYTES}`;
+  if (context >= 0 && context < layout.nrPossible * CONTEXT_BYTES) {
+    const [cpu, offset] = [Math.floor(context / CONTEXT_BYTES), context % CONTEXT_BYTES];
+    return offset === ContextWord.WANTS * 4
+      ? `CPUs wanted by cpu ${cpu}'s task`
+      : `stack of cpu ${cpu}+${offset}`;
+  }
+  if (address === ORPHANS) return 'tasks that want a CPU';
   return data(address) ?? `0x${(address >>> 0).toString(16).padStart(8, '0')}`;
 }
 

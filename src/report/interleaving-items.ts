@@ -33,7 +33,7 @@ export interface Frame {
 }
 
 export type ItemClass =
-  'access' | 'fence' | 'flag' | 'ipi' | 'irq-entry' | 'irq-exit' | 'said' | 'milestone' | 'waiting';
+  'access' | 'wait' | 'fence' | 'flag' | 'ipi' | 'irq-entry' | 'irq-exit' | 'said' | 'milestone' | 'waiting';
 
 export interface Item {
   readonly step: number;
@@ -59,14 +59,35 @@ function wordsOf({ operations }: Step): number[] {
   });
 }
 
-/** A store buffer belongs to its CPU's program: both are one column, and one party to a conflict. */
-function party(actor: Actor): number {
-  return flowOf(actor) === Flow.BUFFER ? mainActor(cpuOf(actor)) : actor;
+/** Who fights over a word: the flows of a run, also where their tasks change CPUs. */
+class Parties {
+  /** By CPU whose tasks have moved: whose task runs there now. */
+  readonly #moved = new Map<number, number>();
+
+  /** A store buffer belongs to its CPU's program: both are one column, and one party to a conflict. */
+  of(actor: Actor): number {
+    const flow = flowOf(actor);
+    if (flow !== Flow.BUFFER && flow !== Flow.MAIN) return actor;
+    const cpu = cpuOf(actor);
+    return mainActor(this.#moved.get(cpu) ?? cpu);
+  }
+
+  /** The step is made: where it takes another CPU's task, the two change places. */
+  made({ actor, operations }: Step): void {
+    for (const { type, read } of operations) {
+      if (type !== OpType.GIVEN) continue;
+      const [here, there] = [cpuOf(actor), read];
+      const [own, given] = [this.#moved.get(here) ?? here, this.#moved.get(there) ?? there];
+      this.#moved.set(here, given);
+      this.#moved.set(there, own);
+    }
+  }
 }
 
 /** Words that two flows touched and one of them wrote. */
 export function contestedWords(steps: readonly Step[]): ReadonlySet<number> {
   const parties = new Map<number, Set<number>>();
+  const all = new Parties();
   const written = new Set<number>();
   for (const step of steps) {
     const writes = step.operations.some(
@@ -74,9 +95,10 @@ export function contestedWords(steps: readonly Step[]): ReadonlySet<number> {
     );
     for (const word of wordsOf(step)) {
       const known = parties.get(word) ?? new Set();
-      parties.set(word, known.add(party(step.actor)));
+      parties.set(word, known.add(all.of(step.actor)));
       if (writes) written.add(word);
     }
+    all.made(step);
   }
   return new Set(
     [...parties].filter(([word, { size }]) => size > 1 && written.has(word)).map(([word]) => word),
@@ -232,5 +254,8 @@ class ItemList {
 function classOf({ type }: Operation): ItemClass {
   if (type === OpType.FENCE || type === OpType.TIMEOUT) return 'fence';
   if (type === OpType.IRQ_FLAG) return 'flag';
+  if (type === OpType.AWAIT) return 'wait';
+  // A task that changes CPUs is a landmark, as a CPU is that comes or goes.
+  if (type === OpType.OFFER || type === OpType.TAKE) return 'milestone';
   return type === OpType.IPI ? 'ipi' : 'access';
 }

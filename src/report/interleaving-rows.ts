@@ -68,7 +68,12 @@ function selected(
   const isMarked = ({ class: kind, step }: Item): boolean => marks.has(step) && isOperation(kind);
   const contested = contestedWords([...steps, ...waiting, ...unreached]);
   const decided = new Set(items.filter(isMarked).flatMap(({ words }) => words));
-  const words = fold >= Fold.BYSTANDERS && decided.size > 0 ? decided : contested;
+  const words =
+    fold >= Fold.BYSTANDERS && decided.size > 0
+      ? decided
+      : fold >= Fold.UNDECISIVE
+        ? lastContested(items, contested)
+        : contested;
   const landmarks = new Set(items.filter((item) => item.class === 'milestone').slice(-LANDMARKS));
   const hasInterrupts = items.some(({ class: kind }) => kind === 'irq-entry');
   const inner = items.filter((item) => {
@@ -76,7 +81,8 @@ function selected(
     // What the kernel says of itself, and CPUs that come and go, tell where in a long run this is.
     if (item.class === 'said' || item.class === 'milestone') return fold < Fold.MIDDLE || landmarks.has(item);
     if (fold >= Fold.UNDECISIVE && decided.size > 0) return false;
-    if (item.class === 'access') return contested.size === 0 || item.words.some((word) => words.has(word));
+    if (item.class === 'access' || item.class === 'wait')
+      return contested.size === 0 || item.words.some((word) => words.has(word));
     if (item.class === 'fence') return fold < Fold.BYSTANDERS;
     return item.class === 'flag' && hasInterrupts && fold < Fold.REPEATS;
   });
@@ -91,6 +97,14 @@ function selected(
       (item.class === 'irq-exit' && item.path.some((frame) => interrupted.has(frame))) ||
       (item.class === 'ipi' && fold < Fold.UNDECISIVE && targets.has(item.target ?? -1)),
   );
+}
+
+/** Where no single pair decides, what the run came to is told best by what was fought over last. */
+function lastContested(items: readonly Item[], contested: ReadonlySet<number>): ReadonlySet<number> {
+  const last = items.findLast(
+    ({ class: kind, words }) => kind === 'access' && words.some((word) => contested.has(word)),
+  );
+  return new Set(last?.words.filter((word) => contested.has(word)) ?? []);
 }
 
 export function isOperation(kind: Item['class']): boolean {

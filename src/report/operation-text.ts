@@ -67,7 +67,7 @@ export function stepText(step: Step, locks: ReadonlySet<number>, names: LogNames
 
 function takeText(operations: readonly Operation[]): string {
   const given = operations.find(({ type }) => type === OpType.GIVEN);
-  return given === undefined ? '[no task asks for this CPU]' : `[the task of CPU ${given.read} goes on here]`;
+  return given === undefined ? '' : `[the task of CPU ${given.read} goes on here]`;
 }
 
 function operationText(operation: Operation, locks: ReadonlySet<number>, names: LogNames): string {

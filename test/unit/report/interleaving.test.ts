@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { interruptActor, mainActor } from '#base/strategy';
 import { EventType, type TraceEvent } from '#trace/events';
 import { OpType } from '#trace/operations';
+import type { Operation } from '#trace/steps';
 import { interleaving } from '#report/interleaving';
 import { ansi } from '#report/paint';
 import { Run } from './run.ts';
@@ -44,6 +45,27 @@ counter = 1 (was 0)  <-b
   b  CPU 1 reads counter: 0, before CPU 0 counter = 1 (was 0)
 
 BUG: counter is 1, expected 2
+`);
+  });
+
+  it('a task that goes on on the CPU of another is still another party: what they fight over is drawn', () => {
+    const run = new Run();
+    start(run, 0, 1);
+    run.store(0, 'hits', 1);
+    run.step(mainActor(0), OpType.TAKE);
+    (run.steps.at(-1)!.operations as Operation[]).push({
+      ...run.steps.at(-1)!.operations[0]!,
+      type: OpType.GIVEN,
+      read: 1,
+    });
+    // Of the task that began on CPU 1.
+    run.load(0, 'hits');
+    expect(text(interleaving(run))).toBe(`
+CPU 0
+-----
+hits = 1 (was 0)
+[the task of CPU 1 goes on here]
+reads hits: 1
 `);
   });
 
