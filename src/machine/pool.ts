@@ -96,7 +96,7 @@ export function createPool({
     // loader and looks again.
     name: 'serve',
     minThreads: 0,
-    maxThreads: THREADS_MAX,
+    maxThreads: 1,
     idleTimeout: Infinity,
     concurrentTasksPerWorker: 1,
     // Idle threads block in Piscina's own wait; a CPU's waiting is ours, in the machine's memory.
@@ -148,6 +148,9 @@ export function createPool({
         fail = reject;
       });
       serving.add(fail);
+      // As many threads as CPUs want one, and no more: Piscina makes threads up to its limit for a task that finds all of them
+      // busy, which is what a task finds whose own thread is about to die before it is up.
+      piscina.options.maxThreads = Math.max(piscina.options.maxThreads, Math.min(serving.size, THREADS_MAX));
       try {
         await Promise.race([
           piscina.run({ ...task, ...codeFor(task.kind) }, signal === undefined ? {} : { signal }),

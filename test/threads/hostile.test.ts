@@ -301,11 +301,21 @@ describe.each(MODES)('a CPU whose thread dies (%s)', (mode) => {
 describe('the pool', () => {
   it('replaces a thread that dies before it is up', async () => {
     const own = createPool();
-    try {
+    // A thread that was up before its end reached it had a CPU: that is another case, and is tried again.
+    const bootWithout = async (attempts: number): Promise<Machine> => {
       const booting = Machine.powerOn({ cpus: NR_CPUS, vendor: 'amd' }, { pool: own });
       // The threads exist as soon as the machine does; none of them has run yet.
-      void own.threads[1]!.terminate();
-      const machine = await booting;
+      void own.threads.at(-1)!.terminate();
+      const machine = await booting.catch((error: unknown) => {
+        if (!/worker exited/.test(String(error))) throw error;
+      });
+      if (machine !== undefined && machine.bootOutcome.kind !== 'machine-check') return machine;
+      await machine?.powerOff();
+      if (attempts <= 1) throw new Error('every thread was up before its end reached it');
+      return bootWithout(attempts - 1);
+    };
+    try {
+      const machine = await bootWithout(10);
       expect(machine.bootOutcome).toEqual({ kind: 'returned', value: 0 });
       await machine.powerOff();
       expect(own.size).toBe(NR_CPUS);
